@@ -1,0 +1,1 @@
+//! Lapidary: dictionary (being written).

@@ -1,0 +1,1 @@
+//! Lapidary: evaluation (being written).

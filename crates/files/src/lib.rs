@@ -1,0 +1,17 @@
+//! Bytes that outlive the process: published whole or not at all, read without trust.
+//!
+//! - [`publish`]: temp name, write, fsync, rename, fsync the folder. A reader sees the old file or the new one.
+//! - [`tensors`]: safetensors files. The header is validated against the file's length before anything is allocated.
+//! - [`hash`]: blake3 of bytes and files, in hex.
+//! - [`failpoint`]: every step of publishing can be made to fail or to kill the process, so that tests can try each.
+//!
+//! Knows no model, no dictionary, no plan.
+
+mod error;
+pub mod failpoint;
+pub mod hash;
+mod publish;
+pub mod tensors;
+
+pub use error::FileError;
+pub use publish::{create_dir, publish, publish_with, read, read_string};

@@ -1,0 +1,104 @@
+//! A file appears whole or not at all: temp name, write, fsync, rename, fsync the folder.
+
+use crate::{FileError, failpoint};
+use std::fs::{self, File};
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Publishes `bytes` as `path`, replacing what was there.
+pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    publish_with(path, |w| w.write_all(bytes))
+}
+
+/// Publishes what `write` writes as `path`. If any step fails, `path` is as it was before and the temp file is removed.
+pub fn publish_with(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), FileError> {
+    let temp = temp_name(path);
+    let result = write_temp(&temp, write).and_then(|()| rename(&temp, path));
+    if result.is_err() {
+        let _ = fs::remove_file(&temp); // best effort: the error that matters is the first one
+    }
+    result
+}
+
+fn temp_name(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".tmp");
+    path.with_file_name(name)
+}
+
+fn write_temp(
+    temp: &Path,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), FileError> {
+    let fail = |action| move |e| FileError::io(temp, action)(e);
+    failpoint::step().map_err(fail("create"))?;
+    let mut out = BufWriter::new(File::create(temp).map_err(fail("create"))?);
+    failpoint::step().map_err(fail("write"))?;
+    write(&mut out).and_then(|()| out.flush()).map_err(fail("write"))?;
+    failpoint::step().map_err(fail("fsync"))?;
+    out.get_ref().sync_all().map_err(fail("fsync"))
+}
+
+fn rename(temp: &Path, path: &Path) -> Result<(), FileError> {
+    failpoint::step().map_err(FileError::io(path, "rename"))?;
+    fs::rename(temp, path).map_err(FileError::io(path, "rename"))?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    failpoint::step().map_err(FileError::io(folder, "fsync"))?;
+    File::open(folder).and_then(|f| f.sync_all()).map_err(FileError::io(folder, "fsync"))
+}
+
+/// Creates `path` and its parents.
+pub fn create_dir(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(FileError::io(path, "create the folder"))
+}
+
+/// The bytes of a file that must not be longer than `limit`.
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::io(path, "read"))?;
+    let length = file.metadata().map_err(FileError::io(path, "read"))?.len();
+    if length > limit {
+        let expected = format!("at most {limit} bytes");
+        return Err(FileError::invalid(path, expected, format!("{length}"), "is this the right file?"));
+    }
+    let mut bytes = Vec::with_capacity(length as usize);
+    file.take(limit).read_to_end(&mut bytes).map_err(FileError::io(path, "read"))?;
+    Ok(bytes)
+}
+
+/// The UTF-8 text of a file that must not be longer than `limit` bytes.
+pub fn read_string(path: &Path, limit: u64) -> Result<String, FileError> {
+    String::from_utf8(read(path, limit)?).map_err(|e| {
+        let found = format!("invalid bytes at offset {}", e.utf8_error().valid_up_to());
+        FileError::invalid(path, "UTF-8 text", found, "convert the file to UTF-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failpoint::{Failure, arm};
+
+    /// Every step in turn meets a full disk: the old file stays whole and no temp file is left.
+    #[test]
+    fn a_full_disk_at_any_step_keeps_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        publish(&path, b"old").unwrap();
+        for step in 0..4 {
+            arm(step, Failure::DiskFull);
+            let error = publish(&path, b"new").unwrap_err().to_string();
+            assert!(error.contains("free some space"), "{error}");
+            assert_eq!(fs::read(&path).unwrap(), b"old", "step {step}");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
+        arm(4, Failure::DiskFull); // the folder's fsync: the rename has happened
+        assert!(publish(&path, b"new").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        publish(&path, b"newer").unwrap();
+        assert_eq!(read_string(&path, 5).unwrap(), "newer");
+        assert!(read(&path, 4).unwrap_err().to_string().contains("at most 4 bytes"));
+    }
+}

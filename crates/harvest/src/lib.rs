@@ -1,0 +1,1 @@
+//! Lapidary: harvest (being written).

@@ -1,0 +1,29 @@
+//! The product of `naive/`, fast. One algorithm over the small trait [`Lanes`] (the sixteen running sums of NUMERICS §2),
+//! one instance per instruction set; `isa!` in `dispatch.rs` compiles the algorithm once for each of them.
+//!
+//! Both operands of every product are rows with the summed dimension contiguous, so nothing is packed: a tile of 3 × 2 dot
+//! products keeps its 96 running sums in registers and streams both operands from cache.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+pub(crate) mod portable;
+pub(crate) mod product;
+
+/// The sixteen running sums of one dot product.
+///
+/// # Safety
+/// Every method requires that the processor has the instance's instructions, and `load`s require that the floats they are
+/// asked for are readable at `p`.
+pub(crate) trait Lanes: Copy {
+    unsafe fn zero() -> Self;
+    /// Sixteen floats at `p`.
+    unsafe fn load(p: *const f32) -> Self;
+    /// `n` < 16 floats at `p`, then zeros.
+    unsafe fn load_tail(p: *const f32, n: usize) -> Self;
+    /// self + a·b, each lane rounded once.
+    unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// The fixed tree over each of two dot products.
+    unsafe fn tree2(a: Self, b: Self) -> (f32, f32);
+}

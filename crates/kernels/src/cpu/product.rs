@@ -1,0 +1,223 @@
+//! Products of rows with rows, generic over [`Lanes`]: the register tile, the cache blocks and the threads.
+//!
+//! A panel is `PANEL_ROWS` rows of x against a block of w that fits the second-level cache; a panel's products of one
+//! block live in a small buffer, never more. Threads share panels by fixed boundaries, so that no value and no order
+//! depends on their number.
+
+use super::Lanes;
+use crate::Csr;
+use crate::naive::LANES;
+use rayon::prelude::*;
+
+/// Rows of x that one task multiplies.
+pub(crate) const PANEL_ROWS: usize = 48;
+/// Floats of w that are kept in cache while a panel of x streams past (128 KiB).
+const BLOCK_FLOATS: usize = 32 * 1024;
+const TILE_ROWS: usize = 3;
+const TILE_COLS: usize = 2;
+
+fn block_columns(d: usize) -> usize {
+    (BLOCK_FLOATS / d.max(1)).clamp(8, 256) & !1
+}
+
+/// dot(x, w) for R rows of x (`ldx` apart) and two rows of w; out[r][c].
+///
+/// # Safety
+/// The processor has L's instructions; every row has `d` readable floats.
+#[inline(always)]
+unsafe fn tile<L: Lanes, const R: usize>(
+    x: *const f32,
+    ldx: usize,
+    w: [*const f32; TILE_COLS],
+    d: usize,
+) -> [[f32; TILE_COLS]; R] {
+    // SAFETY: offsets stay below d in every row; the caller vouches for the instructions.
+    unsafe {
+        let mut sums = [[L::zero(); TILE_COLS]; R];
+        let whole = d / LANES * LANES;
+        let mut k = 0;
+        while k < whole {
+            let w = [L::load(w[0].add(k)), L::load(w[1].add(k))];
+            for r in 0..R {
+                let x = L::load(x.add(r * ldx + k));
+                sums[r] = [sums[r][0].fma(x, w[0]), sums[r][1].fma(x, w[1])];
+            }
+            k += LANES;
+        }
+        if k < d {
+            let w = [L::load_tail(w[0].add(k), d - k), L::load_tail(w[1].add(k), d - k)];
+            for r in 0..R {
+                let x = L::load_tail(x.add(r * ldx + k), d - k);
+                sums[r] = [sums[r][0].fma(x, w[0]), sums[r][1].fma(x, w[1])];
+            }
+        }
+        let mut out = [[0.0; TILE_COLS]; R];
+        for r in 0..R {
+            (out[r][0], out[r][1]) = L::tree2(sums[r][0], sums[r][1]);
+        }
+        out
+    }
+}
+
+/// out[r·ldo + c] = dot(x[r], w[c]) for `rows` × `cols`; x rows are `ldx` apart, w rows `ldw`.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+pub(crate) unsafe fn block<L: Lanes>(
+    x: &[f32],
+    ldx: usize,
+    rows: usize,
+    w: &[f32],
+    ldw: usize,
+    cols: usize,
+    d: usize,
+    out: &mut [f32],
+    ldo: usize,
+) {
+    if rows == 0 || cols == 0 {
+        return;
+    }
+    assert!((rows - 1) * ldx + d <= x.len() && (cols - 1) * ldw + d <= w.len());
+    assert!((rows - 1) * ldo + cols <= out.len());
+    for c in (0..cols).step_by(TILE_COLS) {
+        let second = (c + 1).min(cols - 1); // an odd last column is computed twice, written once
+        let wide = cols - c >= TILE_COLS;
+        let mut put = |r: usize, v: [f32; TILE_COLS]| {
+            out[r * ldo + c] = v[0];
+            if wide {
+                out[r * ldo + c + 1] = v[1];
+            }
+        };
+        let mut r = 0;
+        // SAFETY: the asserts above keep every row that a tile reads inside x and w.
+        unsafe {
+            let w = [w.as_ptr().add(c * ldw), w.as_ptr().add(second * ldw)];
+            while r + TILE_ROWS <= rows {
+                let v = tile::<L, TILE_ROWS>(x.as_ptr().add(r * ldx), ldx, w, d);
+                (0..TILE_ROWS).for_each(|i| put(r + i, v[i]));
+                r += TILE_ROWS;
+            }
+            while r < rows {
+                put(r, tile::<L, 1>(x.as_ptr().add(r * ldx), ldx, w, d)[0]);
+                r += 1;
+            }
+        }
+    }
+}
+
+/// out[n, m] = dot(x[n], w[m]) + bias[m] for one panel; out rows are `m_total` apart.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+pub(crate) unsafe fn linear_panel<L: Lanes>(
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    d: usize,
+    out: &mut [f32],
+    m_total: usize,
+) {
+    let rows = x.len() / d;
+    for m in (0..m_total).step_by(block_columns(d)) {
+        let cols = block_columns(d).min(m_total - m);
+        // SAFETY: passed on.
+        unsafe { block::<L>(x, d, rows, &w[m * d..], d, cols, d, &mut out[m..], m_total) };
+    }
+    if let Some(bias) = bias {
+        for row in out.chunks_exact_mut(m_total) {
+            row.iter_mut().zip(bias).for_each(|(o, b)| *o += b);
+        }
+    }
+}
+
+/// The kept entries of one panel, rows ascending: z = dot + b with `!(z <= lo)`.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+pub(crate) unsafe fn encode_panel<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
+    let (rows, f_total) = (x.len() / d, b.len());
+    let cols = block_columns(d);
+    let mut kept: Vec<Vec<(u32, f32)>> = vec![Vec::new(); rows];
+    let mut z = vec![0.0f32; rows * cols]; // [rows, cols], one tile
+    for f in (0..f_total).step_by(cols) {
+        let cols = cols.min(f_total - f);
+        // SAFETY: passed on.
+        unsafe { block::<L>(x, d, rows, &w[f * d..], d, cols, d, &mut z, cols) };
+        let (b, lo) = (&b[f..f + cols], &lo[f..f + cols]);
+        for (row, kept) in z.chunks_exact_mut(cols).zip(&mut kept) {
+            keep(row, b, lo, f, kept);
+        }
+    }
+    let mut out = Csr::with_columns(f_total);
+    for row in kept {
+        out.index.extend(row.iter().map(|e| e.0));
+        out.value.extend(row.iter().map(|e| e.1));
+        out.row_start.push(out.index.len());
+    }
+    out
+}
+
+/// Adds the bias to one row of a tile and appends what passes the threshold. Sixteen at a time: most groups have none.
+#[inline(always)]
+fn keep(z: &mut [f32], b: &[f32], lo: &[f32], f: usize, kept: &mut Vec<(u32, f32)>) {
+    for (c, ((z, b), lo)) in z.chunks_mut(LANES).zip(b.chunks(LANES)).zip(lo.chunks(LANES)).enumerate() {
+        let mut any = false;
+        for i in 0..z.len() {
+            z[i] += b[i];
+            any |= !(z[i] <= lo[i]);
+        }
+        if any {
+            let passes = (0..z.len()).filter(|&i| !(z[i] <= lo[i]));
+            kept.extend(passes.map(|i| ((f + c * LANES + i) as u32, z[i])));
+        }
+    }
+}
+
+/// Runs `panel` on every `PANEL_ROWS` rows of x in parallel and joins the results in order.
+pub(crate) fn encode(x: &[f32], d: usize, columns: usize, panel: impl Fn(&[f32]) -> Csr + Sync + Send) -> Csr {
+    let parts: Vec<Csr> = x.par_chunks(PANEL_ROWS * d).map(panel).collect();
+    let mut out = Csr::with_columns(columns);
+    let entries = parts.iter().map(|p| p.index.len()).sum();
+    out.index.reserve_exact(entries);
+    out.value.reserve_exact(entries);
+    for part in parts {
+        let before = out.index.len();
+        out.row_start.extend(part.row_start[1..].iter().map(|s| before + s));
+        out.index.extend_from_slice(&part.index);
+        out.value.extend_from_slice(&part.value);
+    }
+    out
+}
+
+/// out[d] = Σ_k p[k]·v[k·stride + d]: sixteen running rows instead of sixteen running sums, then the same tree.
+#[inline(always)]
+pub(crate) fn weighted_sum(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
+    const WIDTH: usize = 16;
+    for (block, out) in out.chunks_mut(WIDTH).enumerate() {
+        let width = out.len();
+        let mut sums = [[0.0f32; WIDTH]; LANES]; // [lane, d]
+        for (k, &p) in p.iter().enumerate() {
+            let row = &v[k * stride + block * WIDTH..][..width];
+            let sum = &mut sums[k % LANES];
+            if let Ok(row) = <&[f32; WIDTH]>::try_from(row) {
+                (0..WIDTH).for_each(|i| sum[i] = p.mul_add(row[i], sum[i]));
+            } else {
+                (0..width).for_each(|i| sum[i] = p.mul_add(row[i], sum[i]));
+            }
+        }
+        for lane in p.len() % LANES..LANES {
+            if p.len() % LANES != 0 {
+                sums[lane].iter_mut().for_each(|s| *s += 0.0); // the zeros of a short tail: −0 becomes +0
+            }
+        }
+        for half in [8, 4, 2, 1] {
+            for l in 0..half {
+                (0..WIDTH).for_each(|i| sums[l][i] += sums[l + half][i]);
+            }
+        }
+        out.copy_from_slice(&sums[0][..width]);
+    }
+}

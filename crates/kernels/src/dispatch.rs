@@ -1,0 +1,202 @@
+//! Who runs what. A [`Device`] is chosen once, by the caller, and handed to everything that computes; this file is the
+//! only one that knows which kernels exist.
+
+use crate::cpu::{self, portable, product};
+use crate::{Csr, elementwise};
+use rayon::prelude::*;
+use std::fmt;
+use std::str::FromStr;
+
+/// Where arithmetic runs. (A GPU will be a second variant.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// This machine's processor, by one of its instruction sets.
+    Cpu(Isa),
+}
+
+/// Instruction sets, slowest first. All return the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// No intrinsics: any processor.
+    Portable,
+    /// aarch64's baseline.
+    Neon,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+}
+
+impl Isa {
+    /// Does this processor have it?
+    pub fn is_available(self) -> bool {
+        match self {
+            Isa::Portable => true,
+            Isa::Neon => cfg!(target_arch = "aarch64"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(not(target_arch = "x86_64"))]
+            Isa::Avx2 => false,
+        }
+    }
+
+    /// Those that this processor has, slowest first.
+    pub fn available() -> Vec<Isa> {
+        [Isa::Portable, Isa::Neon, Isa::Avx2].into_iter().filter(|isa| isa.is_available()).collect()
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Isa::Portable => "portable",
+            Isa::Neon => "neon",
+            Isa::Avx2 => "avx2",
+        })
+    }
+}
+
+impl FromStr for Isa {
+    type Err = String;
+    fn from_str(s: &str) -> Result<Isa, String> {
+        let known = Isa::available();
+        let names: Vec<String> = known.iter().map(Isa::to_string).collect();
+        let found = known.iter().zip(&names).find(|(_, name)| *name == s).map(|(isa, _)| *isa);
+        found.ok_or_else(|| format!("instruction set `{s}` is not one of this machine's: {}", names.join(", ")))
+    }
+}
+
+/// Compiles `$body` once per instruction set, with `$L` as its lanes, and calls the one that `$device` names.
+macro_rules! isa {
+    ($device:expr, |$L:ident| fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2($($arg: $ty),*) $(-> $ret)? {
+            #[allow(dead_code)]
+            type $L = cpu::avx2::Avx2;
+            $body
+        }
+        #[cfg(target_arch = "aarch64")]
+        fn neon($($arg: $ty),*) $(-> $ret)? {
+            #[allow(dead_code)]
+            type $L = cpu::neon::Neon;
+            $body
+        }
+        fn portable($($arg: $ty),*) $(-> $ret)? {
+            #[allow(dead_code)]
+            type $L = portable::Array;
+            $body
+        }
+        let Device::Cpu(isa) = $device;
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => {
+                // SAFETY: a device is made by `detect` or `with`, which check that the processor has its instructions.
+                unsafe { avx2($($arg),*) }
+            }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => neon($($arg),*),
+            _ => portable($($arg),*),
+        }
+    }};
+}
+
+impl Device {
+    /// This machine's fastest.
+    pub fn detect() -> Device {
+        Device::Cpu(*Isa::available().last().expect("portable is always there"))
+    }
+
+    /// out[n, m] = dot(x[n], w[m]) + bias[m]; x [N, D], w [M, D], bias [M], out [N, M]. Rows in parallel, or, for a few
+    /// rows, columns.
+    pub fn linear(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
+        assert!(d > 0 && x.len() % d == 0 && w.len() % d == 0, "linear: x [N, {d}], w [M, {d}]");
+        let m_total = w.len() / d;
+        assert_eq!(out.len(), x.len() / d * m_total, "linear: out [N, M]");
+        assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
+        if x.len() == d && m_total > 256 {
+            out.par_chunks_mut(128).enumerate().for_each(|(i, out)| {
+                let m = i * 128..i * 128 + out.len();
+                self.linear_panel(x, &w[m.start * d..m.end * d], bias.map(|b| &b[m]), d, out);
+            });
+        } else if m_total > 0 {
+            let panels = x.par_chunks(product::PANEL_ROWS * d).zip(out.par_chunks_mut(product::PANEL_ROWS * m_total));
+            panels.for_each(|(x, out)| self.linear_panel(x, w, bias, d, out));
+        }
+    }
+
+    fn linear_panel(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
+        isa!(self, |L| fn(x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { product::linear_panel::<L>(x, w, bias, d, out, w.len() / d) }
+        })
+    }
+
+    /// z = dot(x[n], w[f]) + b[f]; keeps (f, z) where `!(z <= lo[f])`. x [N, D], w [F, D], b and lo [F].
+    pub fn encode(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
+        assert!(d > 0 && x.len() % d == 0, "encode: x [N, {d}]");
+        assert!(w.len() == b.len() * d && lo.len() == b.len(), "encode: w [F, {d}], b [F], lo [F]");
+        product::encode(x, d, b.len(), |x| {
+            isa!(self, |L| fn(x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
+                // SAFETY: this function is compiled with L's instructions.
+                unsafe { product::encode_panel::<L>(x, w, b, lo, d) }
+            })
+        })
+    }
+
+    /// out[k] = dot(q, rows[k·stride..]); q [D], out [K]. One thread.
+    pub fn dot_rows(self, q: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+        isa!(self, |L| fn(q: &[f32], rows: &[f32], stride: usize, out: &mut [f32]) {
+            let (d, n) = (q.len(), out.len());
+            // One row of x against pairs of columns; the tile is one row high.
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { product::block::<L>(q, d, 1, rows, stride, n, d, out, n) }
+        })
+    }
+
+    /// dot(a, b), both [D].
+    pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
+        assert_eq!(a.len(), b.len(), "dot: lengths differ");
+        let mut out = [0.0];
+        self.dot_rows(a, b, b.len(), &mut out);
+        out[0]
+    }
+
+    /// out[d] = Σ_k p[k]·v[k·stride + d] in the order of `dot`; p [K], out [D]. One thread.
+    pub fn weighted_sum(self, p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
+        isa!(self, |L| fn(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
+            product::weighted_sum(p, v, stride, out)
+        })
+    }
+
+    /// y[d] ← a·x[d] + y[d], rounded once. One thread.
+    pub fn axpy(self, a: f32, x: &[f32], y: &mut [f32]) {
+        assert_eq!(x.len(), y.len(), "axpy: lengths differ");
+        isa!(self, |L| fn(a: f32, x: &[f32], y: &mut [f32]) {
+            y.iter_mut().zip(x).for_each(|(y, &x)| *y = a.mul_add(x, *y))
+        })
+    }
+
+    /// out = x / √(mean(x²) + ε), without gain; x and out [D]. One thread.
+    pub fn rms_norm(self, x: &[f32], eps: f32, out: &mut [f32]) {
+        isa!(self, |L| fn(x: &[f32], eps: f32, out: &mut [f32]) { elementwise::rms_norm(x, eps, out) })
+    }
+
+    /// In place, x [K]. One thread.
+    pub fn softmax(self, x: &mut [f32]) {
+        isa!(self, |L| fn(x: &mut [f32]) { elementwise::softmax(x) })
+    }
+
+    /// In place: x ← cap·tanh(x/cap). One thread.
+    pub fn softcap(self, x: &mut [f32], cap: f32) {
+        isa!(self, |L| fn(x: &mut [f32], cap: f32) { elementwise::softcap(x, cap) })
+    }
+
+    /// gate ← silu(gate)·up. One thread.
+    pub fn silu_mul(self, gate: &mut [f32], up: &[f32]) {
+        isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::silu_mul(gate, up) })
+    }
+
+    /// gate ← gelu_tanh(gate)·up. One thread.
+    pub fn gelu_tanh_mul(self, gate: &mut [f32], up: &[f32]) {
+        isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::gelu_tanh_mul(gate, up) })
+    }
+}

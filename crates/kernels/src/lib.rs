@@ -1,0 +1,23 @@
+//! Arithmetic on slices: everything that Lapidary multiplies, adds or squashes goes through here.
+//!
+//! Three rooms. `naive/` is the definition, written for reading: one dot product of sixteen running sums (NUMERICS §2),
+//! and what is built on it. `cpu/` is the same arithmetic, fast: one generic tile over a small `Lanes` trait with an
+//! instance per instruction set. `dispatch.rs` is the only door: a [`Device`] is an argument of whoever computes.
+//!
+//! Every product is **batch-invariant** and **bitwise defined**: a value never depends on the tile, the batch, the thread
+//! count or the instruction set that computed it. The property tests in `tests.rs` compare bits, not tolerances.
+//!
+//! Dimension key: `N` rows, `D` width, `M`/`F` outputs. Arrays are row-major slices; sizes are asserted at the mouth.
+//! This is the only crate with `unsafe`. It knows no file, no model and no dictionary.
+
+mod cpu;
+mod dispatch;
+pub mod elementwise;
+pub mod naive;
+mod sparse;
+
+pub use dispatch::{Device, Isa};
+pub use sparse::Csr;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Fast = naive, bit for bit.

@@ -1,0 +1,1 @@
+//! Lapidary: lm (being written).

@@ -1,0 +1,1 @@
+//! Lapidary: report (being written).

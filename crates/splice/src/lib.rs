@@ -1,0 +1,1 @@
+//! Lapidary: splice (being written).

@@ -1,0 +1,1 @@
+//! Lapidary: stats (being written).

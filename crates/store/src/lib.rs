@@ -1,0 +1,1 @@
+//! Lapidary: store (being written).

@@ -1,0 +1,1 @@
+//! Lapidary: trainer (being written).
