@@ -1,1 +1,70 @@
-fn main() {}
+//! `lapidary`: train, measure, release and inspect sparse autoencoders of language models.
+//!
+//! Verbs are pipeline stages, one file each under `commands/`; they are the only places where stages meet. Results go to
+//! stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 bad usage.
+
+mod commands;
+mod global;
+
+use clap::{Parser, Subcommand};
+use global::GlobalFlags;
+use std::process::ExitCode;
+
+/// Sparse autoencoders for every layer and sub-layer of a language model: train, measure, release.
+#[derive(Parser)]
+#[command(name = "lapidary", version, max_term_width = 100, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    global: GlobalFlags,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The whole way in a minute, offline: a small model, a suite, its scores
+    Demo(commands::demo::DemoArgs),
+    /// Look into a language model: info, logits, tap, generate
+    #[command(subcommand)]
+    Lm(commands::lm::LmCommand),
+    /// Run a model over text once and keep its activations in a store
+    Harvest(commands::harvest::HarvestArgs),
+    /// Train the dictionaries of a suite file
+    Train(commands::train::TrainArgs),
+    /// Score dictionaries on held-out text
+    Evaluate(commands::evaluate::EvaluateArgs),
+    /// Write a finished run as a folder that people can load
+    Release(commands::release::ReleaseArgs),
+    /// Rewrite a dictionary in another format
+    Convert(commands::convert::ConvertArgs),
+    /// Encode activations with a dictionary
+    Encode(commands::encode::EncodeArgs),
+    /// What this machine offers to Lapidary
+    Doctor(commands::doctor::DoctorArgs),
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let global = cli.global.resolve()?;
+    match cli.verb {
+        Verb::Demo(args) => commands::demo::run(args, &global),
+        Verb::Lm(command) => commands::lm::run(command, &global),
+        Verb::Harvest(args) => commands::harvest::run(args, &global),
+        Verb::Train(args) => commands::train::run(args, &global),
+        Verb::Evaluate(args) => commands::evaluate::run(args, &global),
+        Verb::Release(args) => commands::release::run(args, &global),
+        Verb::Convert(args) => commands::convert::run(args, &global),
+        Verb::Encode(args) => commands::encode::run(args, &global),
+        Verb::Doctor(args) => commands::doctor::run(args, &global),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if global::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! One file per verb.
+
+pub mod convert;
+pub mod demo;
+pub mod doctor;
+pub mod encode;
+pub mod evaluate;
+pub mod harvest;
+pub mod lm;
+pub mod release;
+pub mod train;

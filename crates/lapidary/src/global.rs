@@ -1,0 +1,110 @@
+//! Flags that every verb shares, and what they resolve to. The only reader of the environment.
+
+use anyhow::{Context, bail};
+use lapidary_files::failpoint::{self, Failure};
+use lapidary_kernels::{Device, Isa};
+use std::path::{Path, PathBuf};
+
+/// As written on the command line.
+#[derive(clap::Args)]
+pub struct GlobalFlags {
+    /// Worker threads [default: all cores]; the results do not depend on it
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// Say what would be done, with its estimate of time, memory and disk, and stop
+    #[arg(long, global = true)]
+    dry_run: bool,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// Replace what is in the output folder
+    #[arg(long, global = true)]
+    overwrite: bool,
+    /// Results as JSON on stdout
+    #[arg(long, global = true)]
+    json: bool,
+    /// Where local models and texts are found by name
+    #[arg(long, global = true, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+}
+
+/// What the verbs get.
+pub struct Global {
+    /// Say what would be done and stop.
+    pub dry_run: bool,
+    /// No progress on stderr.
+    pub quiet: bool,
+    /// Replace what is in the output folder.
+    pub overwrite: bool,
+    /// Results as JSON on stdout.
+    pub json: bool,
+    /// Folder in which models and texts are found by name.
+    pub data: PathBuf,
+    /// Where arithmetic runs.
+    pub device: Device,
+}
+
+impl GlobalFlags {
+    /// Sets the thread pool up, reads `LAPIDARY_ISA` and, for tests, `LAPIDARY_FAIL`.
+    pub fn resolve(self) -> anyhow::Result<Global> {
+        if self.threads == Some(0) {
+            bail!("--threads: expected at least 1, found 0");
+        }
+        let threads = self.threads.unwrap_or(0);
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
+        arm_failpoint()?;
+        let device = match std::env::var("LAPIDARY_ISA") {
+            Ok(name) => Device::Cpu(name.parse::<Isa>().map_err(anyhow::Error::msg).context("LAPIDARY_ISA")?),
+            Err(_) => Device::detect(),
+        };
+        let Self { dry_run, quiet, overwrite, json, data, .. } = self;
+        Ok(Global { dry_run, quiet, overwrite, json, data, device })
+    }
+}
+
+/// `LAPIDARY_FAIL=kill:12` or `disk-full:12`: the twelfth step of publishing files fails so. For tests.
+fn arm_failpoint() -> anyhow::Result<()> {
+    let Ok(text) = std::env::var("LAPIDARY_FAIL") else { return Ok(()) };
+    let (failure, step) = text.split_once(':').context("LAPIDARY_FAIL: expected kill:N or disk-full:N")?;
+    let failure = match failure {
+        "kill" => Failure::Kill,
+        "disk-full" => Failure::DiskFull,
+        other => bail!("LAPIDARY_FAIL: expected kill or disk-full, found {other}"),
+    };
+    failpoint::arm(step.parse().context("LAPIDARY_FAIL: expected a number of steps")?, failure);
+    Ok(())
+}
+
+impl Global {
+    /// A model or text named on the command line or in a suite: as it is if it exists, else inside `--data`.
+    pub fn find(&self, name: &Path) -> anyhow::Result<PathBuf> {
+        let inside = self.data.join(name);
+        match (name.exists(), inside.exists()) {
+            (true, _) => Ok(name.to_path_buf()),
+            (false, true) => Ok(inside),
+            _ => bail!(
+                "{}: no such file or folder, neither here nor in {}; name the folder that holds it with --data",
+                name.display(),
+                self.data.display()
+            ),
+        }
+    }
+
+    /// Creates an output folder, which must be empty or missing unless `--overwrite` is given (then it is emptied).
+    pub fn output_dir(&self, path: &Path) -> anyhow::Result<()> {
+        let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+        if occupied && !self.overwrite {
+            bail!("{}: expected an empty or missing folder, found files in it; choose another or add --overwrite", path.display());
+        }
+        if occupied {
+            std::fs::remove_dir_all(path).with_context(|| format!("{}: cannot empty the folder", path.display()))?;
+        }
+        Ok(lapidary_files::create_dir(path)?)
+    }
+}
+
+/// `lapidary … | head` closes our stdout: that is no failure.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|e| e.downcast_ref::<std::io::Error>());
+    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}
