@@ -1,8 +1,8 @@
 //! Who runs what. A [`Device`] is chosen once, by the caller, and handed to everything that computes; this file is the
 //! only one that knows which kernels exist.
 
-use crate::cpu::{self, portable, product};
-use crate::{Csr, elementwise};
+use crate::cpu::{self, gather, portable, product};
+use crate::{AdamStep, Csr, elementwise, naive};
 use rayon::prelude::*;
 use std::fmt;
 use std::str::FromStr;
@@ -172,6 +172,31 @@ impl Device {
         assert_eq!(x.len(), y.len(), "axpy: lengths differ");
         isa!(self, |L| fn(a: f32, x: &[f32], y: &mut [f32]) {
             y.iter_mut().zip(x).for_each(|(y, &x)| *y = a.mul_add(x, *y))
+        })
+    }
+
+    /// out[d] ← out[d] + Σ_k coeff[k]·rows[index[k], d], k ascending; coeff and index [K], rows [R, D], out [D]. One thread.
+    pub fn accumulate(self, coeff: &[f32], index: &[u32], rows: &[f32], out: &mut [f32]) {
+        assert_eq!(coeff.len(), index.len(), "accumulate: lengths differ");
+        isa!(self, |L| fn(coeff: &[f32], index: &[u32], rows: &[f32], out: &mut [f32]) {
+            gather::accumulate(coeff, index, rows, out)
+        })
+    }
+
+    /// out[k] = dot(q, rows[index[k]]); q [D], index and out [K], rows [R, D]. One thread.
+    pub fn gather_dot(self, q: &[f32], index: &[u32], rows: &[f32], out: &mut [f32]) {
+        assert_eq!(out.len(), index.len(), "gather_dot: lengths differ");
+        isa!(self, |L| fn(q: &[f32], index: &[u32], rows: &[f32], out: &mut [f32]) {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { gather::gather_dot::<L>(q, index, rows, out) }
+        })
+    }
+
+    /// One Adam step with β₁ = 0 on a row; p, g, v are [D]. One thread.
+    pub fn adam(self, p: &mut [f32], g: &[f32], v: &mut [f32], step: AdamStep) {
+        assert!(p.len() == g.len() && p.len() == v.len(), "adam: lengths differ");
+        isa!(self, |L| fn(p: &mut [f32], g: &[f32], v: &mut [f32], step: AdamStep) {
+            naive::gather::adam(p, g, v, step)
         })
     }
 

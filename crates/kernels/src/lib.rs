@@ -17,7 +17,7 @@ pub mod naive;
 mod sparse;
 
 pub use dispatch::{Device, Isa};
-pub use sparse::Csr;
+pub use sparse::{AdamStep, Csr};
 
 #[cfg(test)]
 mod tests;

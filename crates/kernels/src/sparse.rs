@@ -30,3 +30,18 @@ impl Csr {
         (&self.index[span.clone()], &self.value[span])
     }
 }
+
+/// The numbers of one Adam step with β₁ = 0 on one row.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamStep {
+    /// Learning rate of this step.
+    pub lr: f32,
+    /// β₂^Δ, Δ = steps since the row was last touched.
+    pub decay: f32,
+    /// 1 − β₂.
+    pub one_minus_beta2: f32,
+    /// 1/√(1 − β₂^t), t = global step counted from 1.
+    pub inv_sqrt_correction: f32,
+    /// Added to the root.
+    pub epsilon: f32,
+}
