@@ -1,1 +1,27 @@
-//! Lapidary: lm (being written).
+//! Text → tokens → activations: one decoder for all families, described by a [`Spec`], with taps.
+//!
+//! - [`site`]: names of the places that a tap can read or replace, `3.res`.
+//! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
+//! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
+//! - [`decoder`], [`attention`], [`rope`]: the layer, one code path for prefill and for decoding with a cache.
+//! - [`model`]: load, run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
+//! - [`text`]: documents, windows, tokenizer, split.
+//!
+//! Numbers follow Hugging Face transformers (f32, eager attention). A window's activations are bitwise the same alone
+//! and in any batch, for any number of threads. This crate knows no dictionary: it offers taps and knows no tapper.
+//!
+//! Dimension key: `N` tokens of a batch, `D` d_model, `H` heads, `G` key/value heads, `A` width of a head, `M` width of
+//! the MLP, `V` vocabulary, `L` layers.
+
+#![forbid(unsafe_code)]
+
+mod error;
+pub mod model;
+pub mod site;
+pub mod spec;
+pub mod text;
+
+pub use error::LmError;
+pub use model::{Batch, Model};
+pub use site::{Site, SiteKind};
+pub use spec::{Family, Spec};

@@ -1,0 +1,201 @@
+//! Names of places in a model: `LAYER.KIND`, such as `3.res`, or `embed`, which has no layer.
+//!
+//! A pattern is a comma-separated list of names; `*` stands for every layer or every kind, `all` for everything. What is
+//! not understood is answered with the nearest name that exists.
+
+use crate::LmError;
+use std::fmt;
+use std::str::FromStr;
+
+/// What is read at a place; widths are d_model except for [`SiteKind::Att`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SiteKind {
+    /// Residual stream after the layer.
+    Res,
+    /// The heads' outputs, concatenated head-major, before W_O; width H·A.
+    Att,
+    /// What the MLP adds to the stream (after the post-norm, where there is one).
+    Mlp,
+    /// The MLP's input: normalised, without the norm's gain (which is applied after the tap).
+    MlpIn,
+    /// What attention adds to the stream (after the post-norm, where there is one).
+    Attn,
+    /// Residual stream between attention and MLP.
+    Mid,
+    /// The (scaled) token embedding; has no layer.
+    Embed,
+}
+
+impl SiteKind {
+    /// The kinds of a layer in the order in which the layer computes them.
+    pub const IN_ORDER: [SiteKind; 6] =
+        [SiteKind::Att, SiteKind::Attn, SiteKind::Mid, SiteKind::MlpIn, SiteKind::Mlp, SiteKind::Res];
+
+    fn name(self) -> &'static str {
+        match self {
+            SiteKind::Res => "res",
+            SiteKind::Att => "att",
+            SiteKind::Mlp => "mlp",
+            SiteKind::MlpIn => "mlp-in",
+            SiteKind::Attn => "attn",
+            SiteKind::Mid => "mid",
+            SiteKind::Embed => "embed",
+        }
+    }
+}
+
+impl fmt::Display for SiteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A place in a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Site {
+    /// Layer, from 0; 0 for [`SiteKind::Embed`].
+    pub layer: usize,
+    /// What is read there.
+    pub kind: SiteKind,
+}
+
+impl Site {
+    /// A place in a layer.
+    pub fn new(layer: usize, kind: SiteKind) -> Site {
+        Site { layer, kind }
+    }
+
+    /// Sorts sites by the order in which a run meets them.
+    pub fn rank(self) -> (usize, usize) {
+        match SiteKind::IN_ORDER.iter().position(|&k| k == self.kind) {
+            Some(within) => (self.layer, within + 1),
+            None => (0, 0), // embed
+        }
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            SiteKind::Embed => f.write_str("embed"),
+            kind => write!(f, "{}.{kind}", self.layer),
+        }
+    }
+}
+
+impl FromStr for Site {
+    type Err = LmError;
+
+    /// Parses `3.res` or `embed`; the layer is not checked against any model.
+    fn from_str(s: &str) -> Result<Site, LmError> {
+        let unknown = || LmError::Site {
+            found: s.to_string(),
+            next: "a site is LAYER.KIND, such as `3.res`".to_string(),
+        };
+        if s == "embed" {
+            return Ok(Site::new(0, SiteKind::Embed));
+        }
+        let (layer, kind) = s.split_once('.').ok_or_else(unknown)?;
+        let kind = SiteKind::IN_ORDER.into_iter().find(|k| k.name() == kind).ok_or_else(unknown)?;
+        let layer = layer.parse().map_err(|_| unknown())?;
+        Ok(Site { layer, kind })
+    }
+}
+
+/// The sites of a model of `layers` layers that `patterns` names, each once, in the order in which a run meets them.
+pub(crate) fn parse(patterns: &str, layers: usize) -> Result<Vec<Site>, LmError> {
+    let every = every(layers);
+    let mut sites: Vec<Site> = Vec::new();
+    for pattern in patterns.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let before = sites.len();
+        sites.extend(every.iter().copied().filter(|s| matches(pattern, *s)));
+        if sites.len() == before {
+            return Err(LmError::Site { found: pattern.to_string(), next: nearest(pattern, &every, layers) });
+        }
+    }
+    if sites.is_empty() {
+        return Err(LmError::Site {
+            found: patterns.to_string(),
+            next: "name at least one, such as `0.res`".to_string(),
+        });
+    }
+    sites.sort_by_key(|s| s.rank());
+    sites.dedup();
+    Ok(sites)
+}
+
+/// All sites of a model in the order in which a run meets them.
+fn every(layers: usize) -> Vec<Site> {
+    let embed = Site::new(0, SiteKind::Embed);
+    let of_layer = |l| SiteKind::IN_ORDER.into_iter().map(move |k| Site::new(l, k));
+    std::iter::once(embed).chain((0..layers).flat_map(of_layer)).collect()
+}
+
+fn matches(pattern: &str, site: Site) -> bool {
+    if pattern == "all" || pattern == site.to_string() {
+        return true;
+    }
+    let Some((layer, kind)) = pattern.split_once('.') else { return false };
+    let in_layer = site.kind != SiteKind::Embed;
+    let is = |pattern: &str, value: String| pattern == "*" || pattern == value;
+    in_layer && is(layer, site.layer.to_string()) && is(kind, site.kind.to_string())
+}
+
+/// What the writer of `pattern` probably meant.
+fn nearest(pattern: &str, every: &[Site], layers: usize) -> String {
+    if let Ok(site) = pattern.parse::<Site>() {
+        let last = Site::new(layers - 1, site.kind);
+        return format!("the model has layers 0 to {}; did you mean `{last}`?", layers - 1);
+    }
+    let digits: String = pattern.chars().filter(char::is_ascii_digit).collect();
+    let letters: String = pattern.chars().filter(|c| !c.is_ascii_digit() && *c != '.' && *c != ' ').collect();
+    let names = every.iter().map(Site::to_string).chain(SiteKind::IN_ORDER.iter().map(|k| format!("*.{k}")));
+    let tidy =
+        if digits.is_empty() { pattern.to_string() } else { format!("{digits}.{}", letters.to_lowercase()) };
+    let score = |name: &String| strsim::jaro_winkler(name, &tidy);
+    let best = names.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default();
+    format!("did you mean `{best}`? kinds are res, att, mlp, mlp-in, attn, mid and embed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(patterns: &str, expect: &str) {
+        let found = match parse(patterns, 5) {
+            Ok(sites) => sites.iter().map(Site::to_string).collect::<Vec<_>>().join(" "),
+            Err(e) => e.to_string(),
+        };
+        assert!(found.contains(expect), "{patterns}: {found}");
+    }
+
+    #[test]
+    fn patterns() {
+        check("3.res, 0.mlp,0.mlp", "0.mlp 3.res");
+        check("*.att", "0.att 1.att 2.att 3.att 4.att");
+        check("1.*", "1.att 1.attn 1.mid 1.mlp-in 1.mlp 1.res");
+        check("embed,0.att", "embed 0.att");
+        assert_eq!(parse("all", 5).unwrap().len(), 31);
+        assert!(parse("all", 5).unwrap().is_sorted_by_key(|s| s.rank()));
+    }
+
+    #[test]
+    fn mistakes_are_answered_with_the_nearest_name() {
+        check("3.rez", "did you mean `3.res`");
+        check("3.resid", "did you mean `3.res`");
+        check("res.3", "did you mean `3.res`");
+        check("3.mlp_in", "did you mean `3.mlp-in`");
+        check("*.rs", "did you mean `*.res`");
+        check("5.res", "did you mean `4.res`");
+        check("embedding", "did you mean `embed`");
+        check(" , ", "name at least one");
+    }
+
+    #[test]
+    fn names_round_trip() {
+        for site in every(2) {
+            assert_eq!(site.to_string().parse::<Site>().unwrap(), site);
+        }
+        assert!("x.res".parse::<Site>().is_err());
+    }
+}
