@@ -1,1 +1,13 @@
-//! Lapidary: report (being written).
+//! Values become text: tables for a terminal, Markdown cards for a release.
+//!
+//! Plain structs of strings and numbers go in, a `String` comes out; nothing here knows a model, a dictionary or a file.
+//! Numbers are written the same way everywhere (`number`): three significant digits, an interval beside its value, and a
+//! value that is not finite in plain sight.
+#![forbid(unsafe_code)]
+
+pub mod card;
+pub mod number;
+pub mod scores;
+pub mod table;
+
+pub use scores::{Measure, ScoreRow};
