@@ -1,6 +1,7 @@
 //! Deliberate failure, for tests: every step of publishing passes [`step`], and the n-th one can be made to fail.
 //!
-//! One counter for the process. It costs one relaxed atomic load per step when it is not armed.
+//! One counter for the process: tests that arm it live in a test binary of their own and take turns. It costs one atomic
+//! load per step when it is not armed.
 
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::SeqCst};

@@ -7,6 +7,8 @@
 //!
 //! Knows no model, no dictionary, no plan.
 
+#![forbid(unsafe_code)]
+
 mod error;
 pub mod failpoint;
 pub mod hash;

@@ -75,30 +75,3 @@ pub fn read_string(path: &Path, limit: u64) -> Result<String, FileError> {
         FileError::invalid(path, "UTF-8 text", found, "convert the file to UTF-8")
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failpoint::{Failure, arm};
-
-    /// Every step in turn meets a full disk: the old file stays whole and no temp file is left.
-    #[test]
-    fn a_full_disk_at_any_step_keeps_the_old_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        publish(&path, b"old").unwrap();
-        for step in 0..4 {
-            arm(step, Failure::DiskFull);
-            let error = publish(&path, b"new").unwrap_err().to_string();
-            assert!(error.contains("free some space"), "{error}");
-            assert_eq!(fs::read(&path).unwrap(), b"old", "step {step}");
-            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-        }
-        arm(4, Failure::DiskFull); // the folder's fsync: the rename has happened
-        assert!(publish(&path, b"new").is_err());
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        publish(&path, b"newer").unwrap();
-        assert_eq!(read_string(&path, 5).unwrap(), "newer");
-        assert!(read(&path, 4).unwrap_err().to_string().contains("at most 4 bytes"));
-    }
-}

@@ -3,9 +3,10 @@
 
 use crate::{FileError, publish_with};
 use half::{bf16, f16};
-use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 pub use safetensors::Dtype;
-use std::collections::HashMap;
+use safetensors::tensor::{Metadata, TensorInfo};
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
@@ -27,25 +28,32 @@ impl TensorFile {
     /// Opens and validates; allocates no more than the header.
     pub fn open(path: &Path) -> Result<TensorFile, FileError> {
         let mut file = File::open(path).map_err(FileError::io(path, "read"))?;
-        let length = file.metadata().map_err(FileError::io(path, "read"))?.len();
+        let stat = file.metadata().map_err(FileError::io(path, "read"))?;
         let bad = |found: String| {
-            FileError::invalid(path, "a safetensors file", found, "the file is damaged or cut short: fetch it again")
+            let next = "the file is damaged or cut short: fetch it again";
+            FileError::invalid(path, "a safetensors file", found, next)
         };
+        if !stat.is_file() {
+            return Err(bad("a folder or a device".into()));
+        }
+        let length = stat.len();
         let mut prefix = [0u8; 8];
         file.read_exact(&mut prefix).map_err(|_| bad(format!("{length} bytes, too few for a header")))?;
         let header_length = u64::from_le_bytes(prefix);
         if header_length > MAX_HEADER || header_length > length.saturating_sub(8) {
             return Err(bad(format!("a header of {header_length} bytes in a file of {length}")));
         }
-        let mut buffer = prefix.to_vec();
-        buffer.resize(8 + header_length as usize, 0);
-        file.read_exact(&mut buffer[8..]).map_err(FileError::io(path, "read"))?;
-        let (_, header) = SafeTensors::read_metadata(&buffer).map_err(|e| bad(format!("a bad header ({e})")))?;
-        let expected = 8 + header_length + header.data_len() as u64;
-        if expected != length {
-            return Err(bad(format!("{length} bytes where the header describes {expected}")));
+        let mut text = vec![0; header_length as usize];
+        file.read_exact(&mut text).map_err(FileError::io(path, "read"))?;
+        // Deserializing checks shapes, dtypes and offsets against one another, but not against the file: that is next.
+        let header: Metadata =
+            serde_json::from_slice(&text).map_err(|e| bad(format!("a bad header ({e})")))?;
+        let data_start = 8 + header_length;
+        let (described, there) = (header.data_len() as u64, length - data_start);
+        if described != there {
+            return Err(bad(format!("{there} bytes of data where the header describes {described}")));
         }
-        Ok(TensorFile { path: path.to_path_buf(), file, header, data_start: 8 + header_length })
+        Ok(TensorFile { path: path.to_path_buf(), file, header, data_start })
     }
 
     /// Where the file is.
@@ -78,12 +86,17 @@ impl TensorFile {
     /// A tensor of f32, bf16 or f16 (widened exactly) that must have `shape`.
     pub fn read_f32(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, FileError> {
         let info = self.expect(name, shape)?;
-        let bytes = self.bytes(info, info.data_offsets.0, info.data_offsets.1)?;
-        self.widen(name, info.dtype, &bytes)
+        self.widen(name, info.dtype, info.data_offsets)
     }
 
     /// Rows `first..first + count` of a float tensor `[rows, width]`.
-    pub fn read_rows(&self, name: &str, width: usize, first: usize, count: usize) -> Result<Vec<f32>, FileError> {
+    pub fn read_rows(
+        &self,
+        name: &str,
+        width: usize,
+        first: usize,
+        count: usize,
+    ) -> Result<Vec<f32>, FileError> {
         let rows = self.shape(name).and_then(|s| s.first().copied()).unwrap_or(0);
         let info = self.expect(name, &[rows, width])?;
         if first.checked_add(count).is_none_or(|end| end > rows) {
@@ -94,22 +107,27 @@ impl TensorFile {
         }
         let row_bytes = (info.data_offsets.1 - info.data_offsets.0) / rows.max(1);
         let start = info.data_offsets.0 + first * row_bytes;
-        let bytes = self.bytes(info, start, start + count * row_bytes)?;
-        self.widen(name, info.dtype, &bytes)
+        self.widen(name, info.dtype, (start, start + count * row_bytes))
     }
 
     /// A tensor of little-endian integers or floats of one exact type.
-    pub fn read_pod<T: bytemuck::Pod>(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<Vec<T>, FileError> {
+    pub fn read_pod<T: bytemuck::Pod>(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Result<Vec<T>, FileError> {
+        assert_eq!(dtype.bitsize(), 8 * size_of::<T>(), "read_pod: {dtype:?} and T differ in size");
         let info = self.expect(name, shape)?;
         if info.dtype != dtype {
             return Err(self.invalid(format!("`{name}` as {dtype:?}"), format!("{:?}", info.dtype)));
         }
-        let bytes = self.bytes(info, info.data_offsets.0, info.data_offsets.1)?;
-        Ok(bytemuck::allocation::pod_collect_to_vec(&bytes))
+        self.pods(info.data_offsets)
     }
 
     fn expect(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo, FileError> {
-        let missing = || self.invalid(format!("a tensor `{name}`"), format!("only {}", self.names().join(", ")));
+        let missing =
+            || self.invalid(format!("a tensor `{name}`"), format!("only {}", self.names().join(", ")));
         let info = self.header.info(name).ok_or_else(missing)?;
         if info.shape != shape {
             return Err(self.invalid(format!("`{name}` of shape {shape:?}"), format!("{:?}", info.shape)));
@@ -121,18 +139,21 @@ impl TensorFile {
         FileError::invalid(&self.path, expected, found, "is this the right file?")
     }
 
-    fn bytes(&self, _info: &TensorInfo, start: usize, end: usize) -> Result<Vec<u8>, FileError> {
-        let mut bytes = vec![0u8; end - start];
+    /// The elements at byte offsets `start..end` of the data, read into place.
+    fn pods<T: bytemuck::Pod>(&self, (start, end): (usize, usize)) -> Result<Vec<T>, FileError> {
+        let mut out = vec![T::zeroed(); (end - start) / size_of::<T>()];
         let at = self.data_start + start as u64;
-        self.file.read_exact_at(&mut bytes, at).map_err(FileError::io(&self.path, "read"))?;
-        Ok(bytes)
+        self.file
+            .read_exact_at(bytemuck::cast_slice_mut(&mut out), at)
+            .map_err(FileError::io(&self.path, "read"))?;
+        Ok(out)
     }
 
-    fn widen(&self, name: &str, dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>, FileError> {
+    fn widen(&self, name: &str, dtype: Dtype, span: (usize, usize)) -> Result<Vec<f32>, FileError> {
         match dtype {
-            Dtype::F32 => Ok(bytemuck::allocation::pod_collect_to_vec(bytes)),
-            Dtype::BF16 => Ok(bytes.as_chunks::<2>().0.iter().map(|&b| bf16::from_le_bytes(b).to_f32()).collect()),
-            Dtype::F16 => Ok(bytes.as_chunks::<2>().0.iter().map(|&b| f16::from_le_bytes(b).to_f32()).collect()),
+            Dtype::F32 => self.pods(span),
+            Dtype::BF16 => Ok(self.pods::<bf16>(span)?.into_iter().map(bf16::to_f32).collect()),
+            Dtype::F16 => Ok(self.pods::<f16>(span)?.into_iter().map(f16::to_f32).collect()),
             other => Err(self.invalid(format!("`{name}` as F32, BF16 or F16"), format!("{other:?}"))),
         }
     }
@@ -160,7 +181,11 @@ impl<'a> Tensor<'a> {
 
 /// Publishes tensors with `metadata` as one safetensors file, tensors in the given order (which must put wider dtypes
 /// first, so that every tensor is aligned).
-pub fn write(path: &Path, tensors: &[Tensor<'_>], metadata: &HashMap<String, String>) -> Result<(), FileError> {
+pub fn write(
+    path: &Path,
+    tensors: &[Tensor<'_>],
+    metadata: &HashMap<String, String>,
+) -> Result<(), FileError> {
     let header = header(tensors, metadata);
     publish_with(path, |w| {
         w.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -174,14 +199,17 @@ pub fn write(path: &Path, tensors: &[Tensor<'_>], metadata: &HashMap<String, Str
 pub fn header(tensors: &[Tensor<'_>], metadata: &HashMap<String, String>) -> String {
     let mut entries = Vec::with_capacity(tensors.len() + 1);
     if !metadata.is_empty() {
-        let sorted: std::collections::BTreeMap<_, _> = metadata.iter().collect();
-        entries.push(format!("\"__metadata__\":{}", serde_json::json!(sorted)));
+        let sorted: BTreeMap<_, _> = metadata.iter().collect();
+        entries.push(format!("\"__metadata__\":{}", json!(sorted)));
     }
     let mut offset = 0;
     for t in tensors {
-        let end = offset + t.bytes.len();
-        let info = serde_json::json!({ "dtype": t.dtype, "shape": t.shape, "data_offsets": [offset, end] });
-        entries.push(format!("{}:{info}", serde_json::json!(t.name)));
+        let elements: usize = t.shape.iter().product();
+        assert_eq!(elements * t.dtype.bitsize(), 8 * t.bytes.len(), "`{}` of shape {:?}", t.name, t.shape);
+        let (name, dtype, end) = (json!(t.name), json!(t.dtype), offset + t.bytes.len());
+        let shape = json!(t.shape);
+        entries
+            .push(format!(r#"{name}:{{"dtype":{dtype},"shape":{shape},"data_offsets":[{offset},{end}]}}"#));
         offset = end;
     }
     let mut header = format!("{{{}}}", entries.join(","));
