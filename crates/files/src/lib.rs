@@ -1,6 +1,7 @@
 //! Bytes that outlive the process: published whole or not at all, read without trust.
 //!
 //! - [`publish`]: temp name, write, fsync, rename, fsync the folder. A reader sees the old file or the new one.
+//! - [`Log`]: a file that only grows, cut back on resume.
 //! - [`tensors`]: safetensors files. The header is validated against the file's length before anything is allocated.
 //! - [`hash`]: blake3 of bytes and files, in hex.
 //! - [`failpoint`]: every step of publishing can be made to fail or to kill the process, so that tests can try each.
@@ -12,8 +13,10 @@
 mod error;
 pub mod failpoint;
 pub mod hash;
+mod log;
 mod publish;
 pub mod tensors;
 
 pub use error::FileError;
+pub use log::Log;
 pub use publish::{create_dir, publish, publish_with, read, read_string};

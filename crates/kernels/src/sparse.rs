@@ -29,6 +29,34 @@ impl Csr {
         let span = self.row_start[n]..self.row_start[n + 1];
         (&self.index[span.clone()], &self.value[span])
     }
+
+    /// Rows become columns; within each new row the entries ascend.
+    pub fn transpose(&self) -> Csr {
+        let mut row_start = vec![0usize; self.columns + 1];
+        for &column in &self.index {
+            row_start[column as usize + 1] += 1;
+        }
+        for column in 0..self.columns {
+            row_start[column + 1] += row_start[column];
+        }
+        let mut next = row_start.clone();
+        let mut out = Csr {
+            columns: self.rows(),
+            row_start,
+            index: vec![0; self.index.len()],
+            value: vec![0.0; self.value.len()],
+        };
+        for n in 0..self.rows() {
+            let (columns, values) = self.row(n);
+            for (&column, &value) in columns.iter().zip(values) {
+                let slot = &mut next[column as usize];
+                out.index[*slot] = n as u32;
+                out.value[*slot] = value;
+                *slot += 1;
+            }
+        }
+        out
+    }
 }
 
 /// The numbers of one Adam step with β₁ = 0 on one row.

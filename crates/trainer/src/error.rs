@@ -1,0 +1,46 @@
+//! What can stop a run.
+
+use lapidary_files::FileError;
+use lapidary_store::{SourceError, StoreError};
+
+/// Training could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A checkpoint or log could not be written or read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The source of rows cannot serve this plan.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The source of rows failed.
+    #[error("cannot read rows: {0}")]
+    Source(#[source] SourceError),
+    /// The checkpoint is of another plan, version or instruction set.
+    #[error("{path}: expected a checkpoint of {what} {expected}, found {found}; resume with the run's own plan and machine, or start anew")]
+    OtherRun {
+        /// The checkpoint.
+        path: std::path::PathBuf,
+        /// Which of its marks differs.
+        what: &'static str,
+        /// The mark of this run.
+        expected: String,
+        /// The checkpoint's.
+        found: String,
+    },
+    /// A plan names a site that the rows do not have.
+    #[error("no rows for site {site}: the source has {available}; harvest that site or remove it from the suite")]
+    MissingSite {
+        /// The plan's site.
+        site: String,
+        /// The source's sites.
+        available: String,
+    },
+    /// Asked to stop (Ctrl-C).
+    #[error("stopped at step {step} of {steps}; continue with --resume")]
+    Interrupted {
+        /// Steps done.
+        step: u64,
+        /// Steps planned.
+        steps: u64,
+    },
+}

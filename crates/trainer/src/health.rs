@@ -1,0 +1,78 @@
+//! Is training healthy? One line per dictionary and logged step, from what the step saw anyway.
+
+use crate::{DictionaryPlan, Encoded, Recipe, Training};
+use serde::Serialize;
+
+/// A feature is dead in training when it has not fired for this many rows (NUMERICS §4).
+const DEAD_AFTER_ROWS: u64 = 1_000_000;
+
+/// A line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Health {
+    /// The step, counted from 0; all numbers are from before its update.
+    pub step: u64,
+    /// Which dictionary.
+    pub dictionary: String,
+    /// mse + λ·L0, in units of E‖x‖².
+    pub loss: f64,
+    /// Mean of ‖x̂ − x‖², in units of E‖x‖².
+    pub mse: f64,
+    /// Mean number of active features of a row.
+    pub l0: f64,
+    /// Fraction of variance unexplained, over the batch.
+    pub fvu: f64,
+    /// λ of this step.
+    pub lambda: f64,
+    /// Share of all pre-activations inside the straight-through window. Near 0: λ and θ have no effect on each other.
+    pub window_share: f64,
+    /// Mean of |θ − θ₀|, in units of √E‖x‖².
+    pub theta_travel: f64,
+    /// Features without firing in the last 10⁶ rows.
+    pub dead: usize,
+}
+
+impl Health {
+    pub(crate) fn measure(
+        training: &Training,
+        seen: &Encoded,
+        plan: &DictionaryPlan,
+        recipe: &Recipe,
+        step: u64,
+        lambda: f64,
+    ) -> Health {
+        let theta = training.parameters.theta(recipe.threshold);
+        let travel = theta.iter().map(|&t| f64::from((t - recipe.theta_init).abs())).sum::<f64>();
+        Health {
+            step,
+            dictionary: plan.name.clone(),
+            loss: seen.mse + lambda * seen.l0,
+            mse: seen.mse,
+            l0: seen.l0,
+            fvu: seen.mse / variance(&seen.target, plan.d),
+            lambda,
+            window_share: seen.window_share,
+            theta_travel: travel / theta.len() as f64,
+            dead: dead(training, recipe, step),
+        }
+    }
+}
+
+/// (Σ‖s‖² − ‖Σs‖²/n) / n over the rows of `s` [N, D].
+fn variance(s: &[f32], d: usize) -> f64 {
+    let n = (s.len() / d) as f64;
+    let mut sum = vec![0.0f64; d];
+    let mut squares = 0.0;
+    for row in s.chunks_exact(d) {
+        for (sum, &x) in sum.iter_mut().zip(row) {
+            *sum += f64::from(x);
+            squares += f64::from(x) * f64::from(x);
+        }
+    }
+    (squares - sum.iter().map(|s| s * s).sum::<f64>() / n) / n
+}
+
+/// Features that have not been active in the last 10⁶ rows.
+fn dead(training: &Training, recipe: &Recipe, step: u64) -> usize {
+    let rows_since = |stamp: u32| (step + 1 - u64::from(stamp)) * recipe.batch as u64;
+    training.active_stamp.iter().filter(|&&stamp| rows_since(stamp) >= DEAD_AFTER_ROWS).count()
+}

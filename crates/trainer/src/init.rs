@@ -1,0 +1,63 @@
+//! Parameters before the first step: W_dec He-uniform with rows normalised to 1, W_enc = W_dec (untied from then on),
+//! biases 0, θ = θ₀ (arXiv 2408.05147 §3.2).
+
+use crate::{DictionaryPlan, Parameters, Recipe, Threshold};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// The seed of a dictionary depends on the run's seed, its site and its width, not on λ: a λ sweep starts from one point.
+fn rng(plan: &DictionaryPlan, seed: u64) -> ChaCha8Rng {
+    let text = format!("lapidary init 1\nseed {seed}\nsite {}\nwidth {}", plan.site, plan.width);
+    ChaCha8Rng::from_seed(*blake3::hash(text.as_bytes()).as_bytes())
+}
+
+/// Uniform in (−1, 1), 24 bits.
+fn uniform(rng: &mut ChaCha8Rng) -> f32 {
+    ((rng.next_u32() >> 8) as f32 + 0.5) / (1 << 23) as f32 - 1.0
+}
+
+/// The parameters of `plan` before step 0. He's bound √(6/D) cancels in the normalisation.
+pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> Parameters {
+    let mut rng = rng(plan, seed);
+    let mut p = Parameters::zeros(plan.d, plan.width);
+    for row in p.w_dec.chunks_exact_mut(plan.d) {
+        row.iter_mut().for_each(|w| *w = uniform(&mut rng));
+        let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|w| *w = (f64::from(*w) / norm) as f32);
+    }
+    p.w_enc.copy_from_slice(&p.w_dec);
+    p.threshold.fill(match recipe.threshold {
+        Threshold::Raw => recipe.theta_init,
+        Threshold::Log => f64::from(recipe.theta_init).ln() as f32,
+    });
+    p
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starts_as_the_paper_says() {
+        let plan = |lambda| DictionaryPlan {
+            name: "a".into(),
+            site: "3.res".into(),
+            d: 24,
+            width: 500,
+            lambda,
+            c: 1.0,
+        };
+        let recipe = Recipe::gemma_scope(10);
+        let p = initial_parameters(&plan(0.1), &recipe, 7);
+        assert_eq!(p, initial_parameters(&plan(0.2), &recipe, 7), "λ must not matter");
+        assert_ne!(p, initial_parameters(&plan(0.1), &recipe, 8));
+        assert_eq!(p.w_enc, p.w_dec);
+        for row in p.w_dec.chunks_exact(24) {
+            let norm: f64 = row.iter().map(|&w| f64::from(w).powi(2)).sum();
+            assert!((norm - 1.0).abs() < 1e-6);
+        }
+        let mean = p.w_dec.iter().map(|&w| f64::from(w)).sum::<f64>() / p.w_dec.len() as f64;
+        assert!(mean.abs() < 4.0 * (1.0 / 24.0f64 / 12_000.0).sqrt(), "mean {mean}");
+        assert!(p.theta(Threshold::Log).iter().all(|t| (t / 0.001 - 1.0).abs() < 1e-6));
+    }
+}

@@ -1,0 +1,79 @@
+//! Adam with β₁ = 0, lazily (NUMERICS §3): a row without gradient does not move, and its second moment decays by β₂^Δ
+//! when the row is next touched, Δ steps later. That is Adam itself, because a zero gradient moves nothing when β₁ = 0.
+//!
+//!   v ← β₂^Δ·v + (1 − β₂)·g²
+//!   p ← p − lr·g / (√(v/(1 − β₂^t)) + ε)        t = global step counted from 1
+
+use crate::Recipe;
+use crate::schedule::learning_rate;
+use lapidary_kernels::AdamStep;
+
+/// The numbers of one step, shared by all rows of a dictionary.
+pub(crate) struct Adam {
+    step: u64,
+    base: AdamStep,
+    /// β₂^Δ for Δ = 0, 1, …: by repeated multiplication in f64, so that every machine has the same table.
+    powers: Vec<f64>,
+}
+
+impl Adam {
+    pub(crate) fn new(recipe: &Recipe, step: u64) -> Adam {
+        let powers: Vec<f64> =
+            std::iter::successors(Some(1.0), |p| Some(p * recipe.beta2)).take(step as usize + 2).collect();
+        let correction = 1.0 - powers[step as usize + 1];
+        let base = AdamStep {
+            lr: learning_rate(recipe, step) as f32,
+            decay: recipe.beta2 as f32,
+            one_minus_beta2: (1.0 - recipe.beta2) as f32,
+            inv_sqrt_correction: (1.0 / correction.sqrt()) as f32,
+            epsilon: recipe.adam_epsilon,
+        };
+        Adam { step, base, powers }
+    }
+
+    /// For what is touched in every step.
+    pub(crate) fn every_step(&self) -> AdamStep {
+        self.base
+    }
+
+    /// For a row with this stamp, which is brought up to date. (A stamp of 0 means never: v is 0 then.)
+    pub(crate) fn touch(&self, stamp: &mut u32) -> AdamStep {
+        let now = self.step as u32 + 1;
+        let delta = now - *stamp;
+        *stamp = now;
+        AdamStep { decay: self.powers[delta as usize] as f32, ..self.base }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lapidary_kernels::Device;
+
+    /// The lazy second moment is the dense one within (Δ + 4)·2⁻²³ relative (NUMERICS §3), and so is the move.
+    #[test]
+    fn lazy_is_dense() {
+        let recipe = Recipe { beta2: 0.99, ..Recipe::gemma_scope(400) };
+        let gradient = |s: u64| if s % 97 == 3 || s % 41 == 0 { ((s * 37 % 11) as f32 - 5.3) * 0.01 } else { 0.0 };
+        let (mut lazy, mut lazy_v, mut stamp) = ([1.0f32], [0.0f32], 0u32);
+        let (mut dense, mut dense_v) = (1.0f64, 0.0f64);
+        for s in 0..400 {
+            let g = gradient(s);
+            let before = stamp;
+            let adam = Adam::new(&recipe, s);
+            if g != 0.0 {
+                Device::detect().adam(&mut lazy, &[g], &mut lazy_v, adam.touch(&mut stamp));
+            }
+            let g = f64::from(g);
+            dense_v = recipe.beta2 * dense_v + (1.0 - recipe.beta2) * g * g;
+            let correction = 1.0 - recipe.beta2.powi(s as i32 + 1);
+            dense -= learning_rate(&recipe, s) * g / ((dense_v / correction).sqrt() + 1e-8);
+            if g != 0.0 {
+                let bound = f64::from(stamp - before + 4) * 2f64.powi(-23) * dense_v;
+                assert!((f64::from(lazy_v[0]) - dense_v).abs() <= bound, "step {s}");
+                assert!((f64::from(lazy[0]) - dense).abs() < 1e-6, "step {s}");
+            }
+        }
+        assert!(dense != 1.0);
+    }
+}

@@ -1,0 +1,137 @@
+//! The loop over batches: every dictionary of the plan takes one step on each batch, in order; lines go to the log, state
+//! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (NUMERICS §5).
+
+use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
+use crate::{Encoded, Health, Plan, Stopped, TrainError, Training, initial_parameters, step, train_step};
+use lapidary_files::{FileError, Log};
+use lapidary_kernels::Device;
+use lapidary_store::{Batches, RowSource};
+use std::path::{Path, PathBuf};
+
+/// A run on disk and where it computes.
+pub struct Run<'a> {
+    /// What to train.
+    pub plan: &'a Plan,
+    /// Hash of the plan, with all that caused the rows.
+    pub plan_hash: &'a str,
+    /// Version and instruction set: a resumed run must have the same.
+    pub built_by: &'a str,
+    /// The run's folder: `metrics.jsonl` and `checkpoints/` are written here.
+    pub folder: &'a Path,
+    /// Where to compute.
+    pub device: Device,
+}
+
+/// What happens while a run goes on.
+pub enum Event<'a> {
+    /// A damaged checkpoint was passed over.
+    Skipped(&'a FileError),
+    /// The run begins or resumes after this many steps.
+    Began(u64),
+    /// This many steps are done; lines of the log, if this step was logged.
+    Step(u64, &'a [Health]),
+    /// A dictionary was given up; the others go on.
+    Stopped(&'a str, &'a Stopped),
+    /// A checkpoint was published.
+    Checkpoint(&'a Path),
+}
+
+/// Trains all dictionaries of the plan to its last step and returns them.
+///
+/// With `resume`, goes on from the newest whole checkpoint, if there is one. `interrupted` is asked after every step.
+pub fn train<S: RowSource>(
+    run: &Run<'_>,
+    batches: &mut Batches<S>,
+    resumed: bool,
+    interrupted: &dyn Fn() -> bool,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<Vec<Training>, TrainError> {
+    let sites = sites(run.plan, batches.source())?;
+    let begin = begin(run, resumed, observe)?;
+    let mut log = Log::open(&run.folder.join("metrics.jsonl"), begin.log_bytes)?;
+    let mut state = begin.state;
+    observe(Event::Began(begin.step));
+    batches.seek(begin.step);
+    let recipe = &run.plan.recipe;
+    for s in begin.step..recipe.steps {
+        let batch = batches.next().map_err(TrainError::Source)?;
+        let logged = s % run.plan.log_every == 0 || s + 1 == recipe.steps;
+        let lines = one_step(run, &sites, batch, &mut state, s, logged, observe);
+        for line in &lines {
+            let json = serde_json::to_string(line).expect("health is plain data");
+            log.append(&format!("{json}\n"))?;
+        }
+        let done = s + 1;
+        if done % run.plan.checkpoint_every == 0 || done == recipe.steps {
+            let path = checkpoint(run, &state, &mut log, done)?;
+            observe(Event::Checkpoint(&path));
+        }
+        observe(Event::Step(done, &lines));
+        if interrupted() && done < recipe.steps {
+            return Err(TrainError::Interrupted { step: done, steps: recipe.steps });
+        }
+    }
+    Ok(state)
+}
+
+struct Begin {
+    step: u64,
+    log_bytes: u64,
+    state: Vec<Training>,
+}
+
+fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Result<Begin, TrainError> {
+    let identity = Identity { plan_hash: run.plan_hash, built_by: run.built_by };
+    let found = if resumed { resume(run.folder, run.plan, identity)? } else { None };
+    if let Some(Resumed { marks, state, skipped }) = found {
+        skipped.iter().for_each(|e| observe(Event::Skipped(e)));
+        return Ok(Begin { step: marks.step, log_bytes: marks.log_bytes, state });
+    }
+    let plan = run.plan;
+    let fresh = |d| Training::new(initial_parameters(d, &plan.recipe, plan.seed));
+    Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })
+}
+
+/// Index of each dictionary's site among the source's.
+fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<usize>, TrainError> {
+    let available = source.sites();
+    let find = |d: &crate::DictionaryPlan| {
+        let found = available.iter().position(|s| s.site == d.site && s.width == d.d);
+        found.ok_or_else(|| TrainError::MissingSite {
+            site: format!("{} of width {}", d.site, d.d),
+            available: available.iter().map(|s| format!("{} [{}]", s.site, s.width)).collect::<Vec<_>>().join(", "),
+        })
+    };
+    plan.dictionaries.iter().map(find).collect()
+}
+
+fn one_step(
+    run: &Run<'_>,
+    sites: &[usize],
+    batch: &[Vec<f32>],
+    state: &mut [Training],
+    s: u64,
+    logged: bool,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Vec<Health> {
+    let mut lines = Vec::new();
+    for ((training, plan), &site) in state.iter_mut().zip(&run.plan.dictionaries).zip(sites) {
+        if training.stopped.is_some() {
+            continue;
+        }
+        let recipe = &run.plan.recipe;
+        let seen: Encoded = train_step(training, &batch[site], plan, recipe, s, run.device);
+        if let Some(stopped) = &training.stopped {
+            observe(Event::Stopped(&plan.name, stopped));
+        } else if logged {
+            lines.push(step::health(training, &seen, plan, recipe, s));
+        }
+    }
+    lines
+}
+
+fn checkpoint(run: &Run<'_>, state: &[Training], log: &mut Log, done: u64) -> Result<PathBuf, TrainError> {
+    let log_bytes = log.sync()?;
+    let identity = Identity { plan_hash: run.plan_hash, built_by: run.built_by };
+    Ok(save_checkpoint(run.folder, run.plan, state, identity, done, log_bytes)?)
+}
