@@ -76,4 +76,39 @@ pub enum LmError {
         /// Its range.
         expected: &'static str,
     },
+    /// `tokenizer.json` cannot be used.
+    #[error("{path}: {problem}; {next}")]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found.
+        problem: String,
+        /// What to do next.
+        next: &'static str,
+    },
+    /// A window length that the model does not have, or that holds no piece.
+    #[error("context {asked} is not possible: the model has {model} positions; give {least} to {model}")]
+    Context {
+        /// What was asked for.
+        asked: usize,
+        /// BOS and the shortest piece.
+        least: usize,
+        /// Positions of the model.
+        model: usize,
+    },
+    /// No window in the chosen split of the text.
+    #[error(
+        "{paths}: expected text with tokens, found {read} documents, {documents} of them in the {split} split, \
+         and no piece of 2 tokens; give more text or another split"
+    )]
+    NoText {
+        /// Files and folders that were read.
+        paths: String,
+        /// The split.
+        split: crate::text::Split,
+        /// Documents that were read.
+        read: u32,
+        /// Those in the split.
+        documents: usize,
+    },
 }

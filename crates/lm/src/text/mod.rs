@@ -1,1 +1,13 @@
-//! Documents, windows, tokenizer, split.
+//! Text → documents → pieces of tokens → windows (NUMERICS §1).
+//!
+//! `read.rs` finds documents, `split.rs` says which are held out and what their hash is, `tokenizer.rs` wraps the
+//! `tokenizers` crate, `corpus.rs` cuts windows. Attention never crosses documents: a window has tokens of one only.
+
+mod corpus;
+mod read;
+mod split;
+mod tokenizer;
+
+pub use corpus::{Corpus, DEFAULT_CONTEXT, Window, resolve_context};
+pub use split::{SPLIT_RULE, Split, document_hash, is_held_out};
+pub use tokenizer::Tokenizer;

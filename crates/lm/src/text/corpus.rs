@@ -1,0 +1,276 @@
+//! Windows: what the model reads (NUMERICS §1).
+//!
+//! A document's ids are cut into pieces of T − 1, pieces under 2 ids are dropped. A window is BOS + piece. A model without
+//! BOS reads the bare piece, and position 0 counts as special. Special positions (BOS, EOS, padding by id) give no rows.
+
+use super::split::document_hash;
+use super::{Split, Tokenizer, read};
+use crate::{LmError, Spec};
+use std::path::PathBuf;
+
+/// T when nobody says otherwise, if the model has that many positions.
+pub const DEFAULT_CONTEXT: usize = 1024;
+
+/// Shortest piece that is kept, in ids.
+const MIN_PIECE: usize = 2;
+
+/// A sequence that the model reads alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Index of its document among all read documents, whatever their split.
+    pub doc: u32,
+    /// Index of its first piece token in the document's tokens.
+    pub pos: u32,
+    /// BOS + piece, or the bare piece of a model without BOS.
+    pub tokens: Vec<u32>,
+}
+
+impl Window {
+    /// Positions that give rows, ascending: all but special ones, and but position 0 of a model without BOS.
+    pub fn row_positions(&self, spec: &Spec) -> impl Iterator<Item = usize> {
+        let keep =
+            move |&(p, &token): &(usize, &u32)| !spec.is_special(token) && (p > 0 || spec.bos.is_some());
+        self.tokens.iter().enumerate().filter(keep).map(|(p, _)| p)
+    }
+
+    /// Index in the document's tokens of the token at `position`, which must not be the BOS.
+    pub fn document_position(&self, position: usize, spec: &Spec) -> u32 {
+        self.pos + (position - usize::from(spec.bos.is_some())) as u32
+    }
+}
+
+/// The windows of a split, documents in reading order.
+#[derive(Clone, Debug, Default)]
+pub struct Corpus {
+    /// All windows, each of one document.
+    pub windows: Vec<Window>,
+    /// Documents of the split.
+    pub documents: usize,
+    /// Tokens in windows, BOS not counted.
+    pub tokens: u64,
+    /// The documents' hash: blake3 (hex) of the 32-byte blake3 digests of the split's stripped documents in reading order.
+    pub hash: String,
+    /// Hidden files and sub-folders that were not read.
+    pub skipped: Vec<PathBuf>,
+}
+
+impl Corpus {
+    /// Reads text files (documents separated by `<|endoftext|>`) and folders (one document per file) into windows of at
+    /// most `context` tokens (see [`resolve_context`]).
+    ///
+    /// # Errors
+    /// A missing or unreadable file, text that is not UTF-8, a context that the model does not have, a token that it does
+    /// not have, or no window at all in the split.
+    pub fn read(
+        paths: &[PathBuf],
+        tokenizer: &Tokenizer,
+        spec: &Spec,
+        context: usize,
+        split: Split,
+    ) -> Result<Corpus, LmError> {
+        let context = resolve_context(spec, Some(context))?;
+        let (mut corpus, mut read, mut hasher) = (Corpus::default(), 0u32, blake3::Hasher::new());
+        corpus.skipped = read::for_each_group(paths, |documents| {
+            let (mut indices, mut chosen) = (Vec::new(), Vec::new());
+            for (index, document) in (read..).zip(documents) {
+                let hash = document_hash(document);
+                if split.contains(&hash) {
+                    hasher.update(hash.as_bytes());
+                    indices.push(index);
+                    chosen.push(document.as_str());
+                }
+            }
+            for (doc, ids) in indices.into_iter().zip(tokenizer.encode_all(&chosen)?) {
+                corpus.push(doc, &ids, spec, context)?;
+            }
+            read += documents.len() as u32;
+            Ok::<(), LmError>(())
+        })?;
+        if corpus.windows.is_empty() {
+            return Err(no_text(paths, split, read, corpus.documents));
+        }
+        corpus.hash = hasher.finalize().to_hex().to_string();
+        Ok(corpus)
+    }
+
+    /// Cuts one document of the split into windows.
+    fn push(&mut self, doc: u32, ids: &[u32], spec: &Spec, context: usize) -> Result<(), LmError> {
+        if let Some(&token) = ids.iter().find(|&&id| id as usize >= spec.vocab) {
+            return Err(LmError::Token { token, vocab: spec.vocab });
+        }
+        self.documents += 1;
+        for (i, piece) in ids.chunks(context - 1).enumerate().filter(|(_, p)| p.len() >= MIN_PIECE) {
+            let tokens = spec.bos.into_iter().chain(piece.iter().copied()).collect();
+            self.windows.push(Window { doc, pos: (i * (context - 1)) as u32, tokens });
+            self.tokens += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Rows of each window `[W]`.
+    pub fn window_rows(&self, spec: &Spec) -> Vec<u32> {
+        self.windows.iter().map(|w| w.row_positions(spec).count() as u32).collect()
+    }
+}
+
+/// T: what was asked for, or min(the model's context, [`DEFAULT_CONTEXT`]).
+///
+/// # Errors
+/// More than the model has, or too little for a BOS and a piece.
+pub fn resolve_context(spec: &Spec, asked: Option<usize>) -> Result<usize, LmError> {
+    let context = asked.unwrap_or(spec.context.min(DEFAULT_CONTEXT));
+    let range = MIN_PIECE + 1..=spec.context;
+    if range.contains(&context) {
+        return Ok(context);
+    }
+    Err(LmError::Context { asked: context, least: MIN_PIECE + 1, model: spec.context })
+}
+
+fn no_text(paths: &[PathBuf], split: Split, read: u32, documents: usize) -> LmError {
+    let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
+    LmError::NoText { paths: names.join(", "), split, read, documents }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Activation, Family, RopeScaling};
+    use crate::text::tokenizer::tests::letters;
+    use std::path::Path;
+
+    /// A model of which only the context, the vocabulary and the special tokens matter here.
+    fn spec(bos: Option<u32>) -> Spec {
+        Spec {
+            family: Family::Llama,
+            n_layers: 1,
+            d_model: 8,
+            vocab: 64,
+            context: 16,
+            heads: 1,
+            kv_heads: 1,
+            d_head: 8,
+            d_mlp: 8,
+            norm_eps: 1e-5,
+            norm_offset: 0.0,
+            embed_scale: None,
+            post_norms: false,
+            activation: Activation::Silu,
+            attn_scale: 1.0,
+            attn_cap: None,
+            final_cap: None,
+            windows: vec![None],
+            rope_theta: 1e4,
+            rope_scaling: RopeScaling::None,
+            tied_head: true,
+            attn_bias: false,
+            mlp_bias: false,
+            bos,
+            eos: vec![2],
+            pad: Some(5), // the letter b
+        }
+    }
+
+    fn read(text: &str, spec: &Spec, context: usize, split: Split) -> Result<Corpus, LmError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text.txt");
+        std::fs::write(&path, text).unwrap();
+        Corpus::read(&[path], &letters(dir.path()), spec, context, split)
+    }
+
+    #[test]
+    fn documents_become_bos_and_pieces() {
+        let corpus = read(
+            " acdefg \n<|endoftext|>a<|endoftext|> ca<|endoftext|>cdefghi",
+            &spec(Some(1)),
+            4,
+            Split::All,
+        );
+        let corpus = corpus.unwrap();
+        let window = |doc, pos, tokens: &[u32]| Window { doc, pos, tokens: tokens.to_vec() };
+        // T − 1 = 3 ids per piece; "a" alone and the last "i" are too short
+        let expected = [
+            window(0, 0, &[1, 4, 6, 7]),
+            window(0, 3, &[1, 8, 9, 10]),
+            window(2, 0, &[1, 6, 4]),
+            window(3, 0, &[1, 6, 7, 8]),
+            window(3, 3, &[1, 9, 10, 11]),
+        ];
+        assert_eq!(corpus.windows, expected);
+        assert_eq!((corpus.documents, corpus.tokens), (4, 14));
+        let digests: Vec<u8> = ["acdefg", "a", "ca", "cdefghi"]
+            .iter()
+            .flat_map(|d| *blake3::hash(d.as_bytes()).as_bytes())
+            .collect();
+        assert_eq!(corpus.hash, blake3::hash(&digests).to_hex().to_string());
+        assert_eq!(corpus.windows[1].document_position(2, &spec(Some(1))), 4);
+    }
+
+    #[test]
+    fn special_positions_give_no_rows() {
+        let rows = |w: &Window, spec: &Spec| w.row_positions(spec).collect::<Vec<_>>();
+        let (with, without) = (spec(Some(1)), spec(None));
+        let corpus = read("acbda", &with, 16, Split::All).unwrap();
+        assert_eq!(corpus.windows[0].tokens, [1, 4, 6, 5, 7, 4]); // b is this model's padding
+        assert_eq!(rows(&corpus.windows[0], &with), [1, 2, 4, 5]);
+        assert_eq!(corpus.window_rows(&with), [4]);
+        let corpus = read("acbda", &without, 4, Split::All).unwrap();
+        assert_eq!(corpus.windows[0].tokens, [4, 6, 5]); // T − 1 ids without a BOS too
+        assert_eq!(rows(&corpus.windows[0], &without), [1]);
+        assert_eq!(corpus.windows[1].document_position(1, &without), 4);
+    }
+
+    #[test]
+    fn splits_are_disjoint_and_keep_document_numbers() {
+        let text: Vec<String> =
+            (0..64u32).map(|i| format!("document {}", "a".repeat(i as usize + 1))).collect();
+        let text = text.join("<|endoftext|>");
+        let read = |split| read(&text, &spec(Some(1)), 16, split).unwrap();
+        let (train, held, all) = (read(Split::Train), read(Split::HeldOut), read(Split::All));
+        assert_eq!(train.documents + held.documents, 64);
+        assert!(held.documents > 0);
+        let mut both = [train.windows.clone(), held.windows.clone()].concat();
+        both.sort_by_key(|w| (w.doc, w.pos));
+        assert_eq!(both, all.windows);
+        assert!(train.hash != held.hash && train.hash != all.hash);
+    }
+
+    #[test]
+    fn bad_requests_are_explained() {
+        let spec = spec(Some(1));
+        let error = |text: &str, context, split| read(text, &spec, context, split).unwrap_err().to_string();
+        let empty = error(" \n<|endoftext|> ", 8, Split::All);
+        assert!(empty.contains("text.txt") && empty.contains("found 0 documents"), "{empty}");
+        let short = error("a", 8, Split::All);
+        assert!(short.contains("found 1 document"), "{short}");
+        let absent = if Split::Train.contains(&document_hash("aa")) { Split::HeldOut } else { Split::Train };
+        let other = error("aa", 8, absent);
+        assert!(other.contains("0 of them in the"), "{other}");
+        let long = error("aaaa", 17, Split::All);
+        assert!(long.contains("17") && long.contains("16"), "{long}");
+        assert!(error("aaaa", 2, Split::All).contains("3"));
+        let small = Spec { vocab: 6, ..spec.clone() };
+        let outside = read("az", &small, 8, Split::All).unwrap_err().to_string();
+        assert!(outside.contains("token id 29"), "{outside}");
+        assert_eq!(resolve_context(&spec, None).unwrap(), 16);
+        assert_eq!(resolve_context(&Spec { context: 4096, ..spec.clone() }, None).unwrap(), 1024);
+    }
+
+    /// The real corpus: every document of the file, pieces that tile them, about one in eight held out.
+    #[test]
+    #[allow(clippy::print_stderr)]
+    fn stories260k_has_its_documents() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/stories260k");
+        if !dir.exists() {
+            eprintln!("SKIPPED: {} is not there", dir.display());
+            return;
+        }
+        let spec = Spec { vocab: 512, context: 512, pad: None, ..spec(Some(1)) };
+        let tokenizer = Tokenizer::load(&dir).unwrap();
+        let read = |split| Corpus::read(&[dir.join("samples.txt")], &tokenizer, &spec, 256, split).unwrap();
+        let (all, held) = (read(Split::All), read(Split::HeldOut));
+        assert_eq!(all.documents, 3071); // as the data's README says
+        assert!((330..440).contains(&held.documents), "{}", held.documents); // mean 384, σ 18
+        assert!((900_000..940_000).contains(&all.tokens), "{}", all.tokens); // "about 0.92 M tokens"
+        assert!(all.windows.iter().all(|w| w.tokens[0] == 1 && (3..=256).contains(&w.tokens.len())));
+    }
+}

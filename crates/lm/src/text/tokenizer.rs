@@ -1,0 +1,187 @@
+//! A thin wrapper over the `tokenizers` crate: text to ids without special tokens, and back.
+//!
+//! `tokenizer.json` may ask for truncation, padding and a BOS of its own: all are switched off here, since windows add the
+//! BOS and cut pieces (NUMERICS §1). A marker such as `<s>` that stands in a text is text, not a special token.
+
+use crate::LmError;
+use lapidary_files::read_string;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokenizers::ModelWrapper;
+
+/// Largest `tokenizer.json` that is read; Gemma's has 17–34 MB.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// A model's tokenizer.
+#[derive(Clone, Debug)]
+pub struct Tokenizer {
+    /// Where it came from, for messages.
+    path: PathBuf,
+    inner: tokenizers::Tokenizer,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json` from a model's folder.
+    ///
+    /// # Errors
+    /// No such file, not a tokenizer, or one that cuts words at random (BPE dropout).
+    pub fn load(dir: &Path) -> Result<Tokenizer, LmError> {
+        let path = dir.join("tokenizer.json");
+        let json = read_string(&path, MAX_BYTES)?;
+        let broken = |problem: String| LmError::Tokenizer {
+            path: path.clone(),
+            problem,
+            next: "copy tokenizer.json from the model's own repository",
+        };
+        let mut inner: tokenizers::Tokenizer =
+            json.parse().map_err(|e| broken(format!("not a tokenizer ({e})")))?;
+        if let ModelWrapper::BPE(bpe) = inner.get_model()
+            && bpe.dropout.is_some_and(|p| p > 0.0)
+        {
+            return Err(broken("expected `dropout` null, found a tokenizer that draws at random".into()));
+        }
+        inner.with_truncation(None).map_err(|e| broken(e.to_string()))?;
+        inner.with_padding(None);
+        inner.set_encode_special_tokens(true);
+        Ok(Tokenizer { path, inner })
+    }
+
+    /// The ids of a text, without special tokens.
+    ///
+    /// # Errors
+    /// The tokenizer has no id for some of the text and no token for the unknown.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, LmError> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed("encode", &e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of ids; special tokens are left out.
+    ///
+    /// # Errors
+    /// The tokenizer's decoder fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, LmError> {
+        self.inner.decode(ids, true).map_err(|e| self.failed("decode", &e))
+    }
+
+    /// [`Tokenizer::encode`] of many documents on all threads, results in their order. Every worker has a clone: one
+    /// shared tokenizer would queue at its cache.
+    pub(super) fn encode_all(&self, documents: &[&str]) -> Result<Vec<Vec<u32>>, LmError> {
+        let next = AtomicUsize::new(0);
+        let work = |_| {
+            let (own, mut done) = (self.clone(), Vec::new());
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let Some(document) = documents.get(i) else { return done };
+                done.push((i, own.encode(document)));
+            }
+        };
+        let workers = rayon::current_num_threads().min(documents.len());
+        let mut all: Vec<_> = (0..workers).into_par_iter().flat_map_iter(work).collect();
+        all.sort_by_key(|&(i, _)| i);
+        all.into_iter().map(|(_, ids)| ids).collect()
+    }
+
+    fn failed(&self, verb: &str, error: &tokenizers::Error) -> LmError {
+        LmError::Tokenizer {
+            path: self.path.clone(),
+            problem: format!("cannot {verb}: {error}"),
+            next: "is this the model's own tokenizer?",
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A tokenizer of single characters (a = 4, b = 5, …), with `<s>` (1), `</s>` (2) and one ordinary marker `<turn>` (3); it asks
+    /// for a BOS, truncation and padding of its own.
+    pub(in crate::text) fn letters(dir: &Path) -> Tokenizer {
+        let characters = "abcdefghijklmnopqrstuvwxyz <>/.";
+        let mut vocab = serde_json::json!({ "<unk>": 0, "<s>": 1, "</s>": 2, "<turn>": 3 });
+        for (i, c) in characters.chars().enumerate() {
+            vocab[c.to_string()] = (4 + i).into();
+        }
+        let added = |id: u32, content: &str, special: bool| {
+            serde_json::json!({ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+                                "normalized": false, "special": special })
+        };
+        let bos = serde_json::json!({ "SpecialToken": { "id": "<s>", "type_id": 0 } });
+        let sequence = serde_json::json!({ "Sequence": { "id": "A", "type_id": 0 } });
+        let json = serde_json::json!({
+            "version": "1.0",
+            "truncation": { "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0 },
+            "padding": { "strategy": { "Fixed": 8 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 2,
+                         "pad_type_id": 0, "pad_token": "</s>" },
+            "added_tokens": [added(1, "<s>", true), added(2, "</s>", true), added(3, "<turn>", false)],
+            "normalizer": null, "pre_tokenizer": null,
+            "post_processor": { "type": "TemplateProcessing", "single": [bos, sequence], "pair": [sequence],
+                                "special_tokens": { "<s>": { "id": "<s>", "ids": [1], "tokens": ["<s>"] } } },
+            "decoder": null,
+            "model": { "type": "BPE", "dropout": null, "unk_token": "<unk>", "continuing_subword_prefix": null,
+                       "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
+                       "vocab": vocab, "merges": [] }
+        });
+        std::fs::write(dir.join("tokenizer.json"), json.to_string()).unwrap();
+        Tokenizer::load(dir).unwrap()
+    }
+
+    #[test]
+    fn a_literal_marker_is_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokenizer = letters(dir.path());
+        let (a, b, s, open, close, slash) = (4, 5, 22, 31, 32, 33);
+        let ids = tokenizer.encode("a<s>b</s>").unwrap();
+        assert_eq!(ids, [a, open, s, close, b, open, slash, s, close]);
+        assert_eq!(tokenizer.encode("a<turn>b").unwrap(), [4, 3, 5]); // an ordinary marker stays one token
+        assert_eq!(tokenizer.encode("abcdefgh").unwrap().len(), 8); // neither cut to 3 nor padded, no BOS
+        assert_eq!(tokenizer.encode("").unwrap(), [0u32; 0]);
+    }
+
+    #[test]
+    fn many_documents_keep_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokenizer = letters(dir.path());
+        let documents: Vec<String> = (0..100usize).map(|i| "ab".repeat(i % 7)).collect();
+        let documents: Vec<&str> = documents.iter().map(String::as_str).collect();
+        let expected: Vec<_> = documents.iter().map(|d| tokenizer.encode(d).unwrap()).collect();
+        for threads in [1, 2, 3, 7] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert_eq!(pool.install(|| tokenizer.encode_all(&documents)).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn broken_tokenizers_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json"), "{error}");
+        letters(dir.path());
+        let path = dir.path().join("tokenizer.json");
+        let json = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, json.replace("\"dropout\":null", "\"dropout\":0.1")).unwrap();
+        let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("`dropout` null"), "{error}");
+        std::fs::write(&path, "{}").unwrap();
+        let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("not a tokenizer"), "{error}");
+    }
+
+    /// On a real tokenizer, and there and back.
+    #[test]
+    #[allow(clippy::print_stderr)]
+    fn stories260k_reads_markers_as_text() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/stories260k");
+        if !dir.exists() {
+            eprintln!("SKIPPED: {} is not there", dir.display());
+            return;
+        }
+        let tokenizer = Tokenizer::load(&dir).unwrap();
+        let ids = tokenizer.encode("a <s> b </s> <unk>").unwrap();
+        assert!(ids.iter().all(|&id| id > 2), "{ids:?}");
+        assert_eq!(tokenizer.decode(&ids).unwrap(), "a <s> b </s> <unk>");
+        let text = "Once upon a time, there was a little girl named Lily.";
+        assert_eq!(tokenizer.decode(&[&[1], &tokenizer.encode(text).unwrap()[..]].concat()).unwrap(), text);
+    }
+}
