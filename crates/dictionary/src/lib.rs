@@ -2,7 +2,20 @@
 #![forbid(unsafe_code)]
 
 mod dictionary;
+mod error;
 mod fold;
+pub mod gemma_scope;
+pub mod hooks;
+mod layout;
+mod load;
+mod meta;
+mod npy;
+pub mod sae_lens;
 
 pub use dictionary::{Dictionary, naive};
+pub use error::DictionaryError;
 pub use fold::{Units, fold, unscale_embedding};
+pub use gemma_scope::{read_npz, write_npz};
+pub use load::load;
+pub use meta::{FORMAT_VERSION, Meta, ModelRef, Probe, Training};
+pub use sae_lens::{load_sae_lens, save_sae_lens};

@@ -1,0 +1,210 @@
+//! The folder that SAELens (version 6) loads as it is: `cfg.json` and `sae_weights.safetensors`, plus our `card.md` and
+//! `lapidary.json`, which is written last.
+//!
+//! Read here: JumpReLU SAEs and transcoders, of version 6 or older. What would change the arithmetic and is not ours
+//! (another architecture, a normalisation of the input, an unknown tensor) is refused by name; an input bias is folded away.
+//! SAELens and Gemma Scope apply a ReLU before the jump, so for θ < 0 they drop the negative values that we keep.
+
+use crate::error::invalid;
+use crate::layout::{self, NAMES, Shape, transposed};
+use crate::meta::{self, FORMAT_VERSION, Meta};
+use crate::{Dictionary, DictionaryError, hooks};
+use lapidary_files::tensors::{self, Tensor, TensorFile};
+use lapidary_files::{self as files};
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::path::Path;
+
+const CFG: &str = "cfg.json";
+const WEIGHTS: &str = "sae_weights.safetensors";
+const SHEET: &str = "lapidary.json";
+const CARD: &str = "card.md";
+/// Longest `cfg.json` that is read, bytes.
+const MAX_CFG: u64 = 1 << 20;
+/// The SAELens version whose format is written. Without it SAELens takes a folder for one of version 5.
+const SAE_LENS_VERSION: &str = "6.54.12";
+
+/// Writes a release folder (created if missing). `card` is the text of `card.md`. Each file appears whole or not at all;
+/// `lapidary.json` comes last and holds the hash of the weights.
+pub fn save_sae_lens(
+    dir: &Path,
+    dictionary: &Dictionary,
+    meta: &Meta,
+    card: &str,
+) -> Result<(), DictionaryError> {
+    layout::check_parameters(dir, dictionary)?;
+    meta::to_json(&dir.join(SHEET), meta, String::new())?; // say no before the first byte is written
+    meta.probe.check_shape(dir, dictionary)?;
+    let cfg = cfg_json(dictionary, meta)?;
+    files::create_dir(dir)?;
+    files::publish(&dir.join(CFG), format!("{cfg:#}\n").as_bytes())?;
+    write_weights(&dir.join(WEIGHTS), dictionary, meta)?;
+    files::publish(&dir.join(CARD), card.as_bytes())?;
+    let hash = files::hash::file(&dir.join(WEIGHTS))?;
+    let path = dir.join(SHEET);
+    files::publish(&path, meta::to_json(&path, meta, hash)?.as_bytes())?;
+    Ok(())
+}
+
+fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, DictionaryError> {
+    let hook = |site: &String| hooks::hook(site, false).ok_or_else(|| DictionaryError::Site(site.clone()));
+    let (reads, writes) = (hook(&meta.site)?, hook(&meta.site_out)?);
+    let transcoder = meta.site != meta.site_out || dictionary.d_in != dictionary.d_out;
+    let mut cfg = json!({
+        "architecture": if transcoder { "jumprelu_transcoder" } else { "jumprelu" },
+        "d_in": dictionary.d_in,
+        "d_sae": dictionary.width(),
+        "dtype": "float32",
+        "device": "cpu",
+        "apply_b_dec_to_input": false,
+        "normalize_activations": "none",
+        "reshape_activations": if reads.heads { "hook_z" } else { "none" },
+        "metadata": {
+            "sae_lens_version": SAE_LENS_VERSION,
+            "sae_lens_training_version": null,
+            "model_name": meta.model.name,
+            "hook_name": reads.hook_name,
+            "hook_head_index": null,
+            "hf_hook_name": meta.hf_hook_name,
+            "context_size": meta.context,
+            "prepend_bos": meta.prepend_bos,
+            "exclude_special_tokens": meta.special_tokens,
+            "l0": meta.l0,
+            "lapidary_format_version": FORMAT_VERSION,
+            "plan_hash": meta.training.as_ref().map(|t| &t.plan_hash),
+        },
+    });
+    if transcoder {
+        cfg["d_out"] = json!(dictionary.d_out);
+        cfg["metadata"]["hook_name_out"] = json!(writes.hook_name);
+    }
+    Ok(cfg)
+}
+
+fn write_weights(path: &Path, dictionary: &Dictionary, meta: &Meta) -> Result<(), DictionaryError> {
+    let w_enc = transposed(&dictionary.w_enc, dictionary.width(), dictionary.d_in);
+    let Dictionary { w_dec, b_enc, b_dec, threshold, .. } = dictionary;
+    let shapes = Shape::of(dictionary).arrays();
+    let arrays = [&w_enc, w_dec, b_enc, b_dec, threshold];
+    let tensors: Vec<Tensor> = NAMES
+        .iter()
+        .zip(&shapes)
+        .zip(arrays)
+        .map(|((name, shape), values)| Tensor::f32(name, shape, values))
+        .collect();
+    let mut metadata = HashMap::from([("format_version".to_string(), FORMAT_VERSION.to_string())]);
+    if let Some(training) = &meta.training {
+        metadata.insert("plan_hash".into(), training.plan_hash.clone());
+    }
+    Ok(tensors::write(path, &tensors, &metadata)?)
+}
+
+/// Is `dir` such a folder?
+pub(crate) fn is_folder(dir: &Path) -> bool {
+    dir.join(CFG).is_file()
+}
+
+/// Reads a folder written by us (then the weights must be those that `lapidary.json` describes) or by SAELens.
+pub fn load_sae_lens(dir: &Path) -> Result<(Dictionary, Option<Meta>), DictionaryError> {
+    let cfg = read_cfg(dir)?;
+    let weights = dir.join(WEIGHTS);
+    let file = TensorFile::open(&weights)?;
+    cfg.shape.check(&dir.join(CFG))?;
+    if let Some(other) = file.names().into_iter().find(|name| !NAMES.contains(&name.as_str())) {
+        return Err(invalid(
+            &weights,
+            format!("only {}", NAMES.join(", ")),
+            format!("`{other}`"),
+            "convert it with SAELens",
+        ));
+    }
+    let meta = read_sheet(dir, &weights)?;
+    let mut arrays = NAMES.iter().zip(cfg.shape.arrays()).map(|(name, shape)| file.read_f32(name, &shape));
+    let arrays = [(); 5].map(|()| arrays.next().expect("five arrays"));
+    let [w_enc, w_dec, b_enc, b_dec, threshold] = arrays;
+    let arrays = [w_enc?, w_dec?, b_enc?, b_dec?, threshold?];
+    let dictionary = layout::into_dictionary(&weights, cfg.shape, arrays, cfg.pre_bias)?;
+    if let Some(meta) = &meta {
+        meta.probe.check_shape(&dir.join(SHEET), &dictionary)?;
+    }
+    Ok((dictionary, meta))
+}
+
+fn read_sheet(dir: &Path, weights: &Path) -> Result<Option<Meta>, DictionaryError> {
+    let path = dir.join(SHEET);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let (meta, hash) = meta::read(&path)?;
+    let found = files::hash::file(weights)?;
+    if found != hash {
+        let next = "the folder was changed or only half written: release or fetch it again";
+        return Err(invalid(weights, format!("the weights with blake3 {hash}"), found, next));
+    }
+    Ok(Some(meta))
+}
+
+/// What `cfg.json` says that matters here.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Cfg {
+    pub(crate) shape: Shape,
+    /// Does the encoder take b_dec off its input?
+    pub(crate) pre_bias: bool,
+}
+
+fn read_json(path: &Path) -> Result<Value, DictionaryError> {
+    let text = files::read_string(path, MAX_CFG)?;
+    serde_json::from_str(&text)
+        .map_err(|e| invalid(path, "JSON", e.to_string(), "the file is damaged: fetch it again"))
+}
+
+/// The site and model that a SAELens folder names, where they have a name here.
+pub fn provenance(dir: &Path) -> Result<(Option<String>, Option<String>), DictionaryError> {
+    let cfg = read_json(&dir.join(CFG))?;
+    let get = |key: &str| cfg["metadata"].get(key).or(cfg.get(key)).and_then(Value::as_str);
+    Ok((get("hook_name").and_then(hooks::site_of), get("model_name").map(str::to_string)))
+}
+
+fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {
+    let path = dir.join(CFG);
+    let cfg = read_json(&path)?;
+    let unsupported = |key, expected, next| {
+        let found = cfg.get(key).map_or("nothing".into(), |v| v.to_string().chars().take(80).collect());
+        DictionaryError::Unsupported { path: path.clone(), key, expected, found, next }
+    };
+    let transcoder = match cfg["architecture"].as_str() {
+        Some("jumprelu") => false,
+        Some("jumprelu_transcoder") => true,
+        _ => {
+            let known = "`jumprelu` or `jumprelu_transcoder`";
+            return Err(unsupported("architecture", known, "this version reads JumpReLU dictionaries only"));
+        }
+    };
+    // A key, the values of it that leave the arithmetic alone, and what to do about others.
+    let fold = "fold the normalisation with SAELens first";
+    for (key, neutral, expected, next) in [
+        ("normalize_activations", [Value::Null, json!("none"), json!(false)], "`none`", fold),
+        ("finetuning_scaling_factor", [Value::Null, json!(false), json!(false)], "`false`", fold),
+        ("activation_fn", [Value::Null, json!("relu"), json!("relu")], "`relu`", "fetch another dictionary"),
+        ("hook_head_index", [Value::Null, Value::Null, Value::Null], "null", "single heads are not read"),
+    ] {
+        if !neutral.contains(&cfg[key]) {
+            return Err(unsupported(key, expected, next));
+        }
+    }
+    let pre_bias = match &cfg["apply_b_dec_to_input"] {
+        Value::Bool(b) => *b,
+        Value::Null => !transcoder, // SAELens' default
+        _ => return Err(unsupported("apply_b_dec_to_input", "true or false", "correct the file")),
+    };
+    if pre_bias && transcoder {
+        return Err(unsupported("apply_b_dec_to_input", "false in a transcoder", "correct the file"));
+    }
+    let side = |key: &'static str| {
+        let side = cfg[key].as_u64().and_then(|n| usize::try_from(n).ok());
+        side.ok_or_else(|| unsupported(key, "a size", "the file is damaged: fetch it again"))
+    };
+    let (d_in, features) = (side("d_in")?, side("d_sae")?);
+    let d_out = if transcoder { side("d_out")? } else { d_in };
+    Ok(Cfg { shape: Shape { d_in, features, d_out }, pre_bias })
+}
