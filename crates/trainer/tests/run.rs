@@ -1,0 +1,163 @@
+//! The loop: same bytes for any number of threads, after any interruption, beside a neighbour that goes NaN.
+
+use lapidary_kernels::Device;
+use lapidary_store::{Batches, Order, RowSource, SiteRows, SourceError};
+use lapidary_trainer::{DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, latest_checkpoint, train};
+use std::cell::Cell;
+use std::path::Path;
+
+/// Windows of a few rows at two sites, computed from the window's number; site "bad" turns NaN from a window on.
+struct Planted {
+    sites: Vec<SiteRows>,
+    window_rows: Vec<u32>,
+    nan_window: Option<u32>,
+}
+
+const WIDTHS: [usize; 2] = [20, 24];
+
+fn planted(nan_window: Option<u32>) -> Planted {
+    let sites = ["0.res", "0.mlp"].iter().zip(WIDTHS).map(|(s, width)| SiteRows { site: s.to_string(), width });
+    Planted { sites: sites.collect(), window_rows: (0..400).map(|w| 3 + w % 5).collect(), nan_window }
+}
+
+impl RowSource for Planted {
+    fn sites(&self) -> &[SiteRows] {
+        &self.sites
+    }
+    fn window_rows(&self) -> &[u32] {
+        &self.window_rows
+    }
+    fn read(&mut self, windows: &[u32], out: &mut [Vec<f32>]) -> Result<(), SourceError> {
+        for (site, out) in out.iter_mut().enumerate() {
+            out.clear();
+            for &w in windows {
+                for r in 0..self.window_rows[w as usize] {
+                    let value = |i: usize| ((w * 31 + r * 7) as f32 * 0.37 + i as f32 * 1.7 + site as f32).sin();
+                    out.extend((0..WIDTHS[site]).map(value));
+                    if site == 1 && self.nan_window == Some(w) {
+                        *out.last_mut().unwrap() = f32::NAN;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn plan(steps: u64) -> Plan {
+    let dictionary = |name: &str, site: usize, lambda| DictionaryPlan {
+        name: name.into(),
+        site: planted(None).sites[site].site.clone(),
+        d: WIDTHS[site],
+        width: 130,
+        lambda,
+        c: 3.0,
+    };
+    let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
+    let dictionaries = vec![dictionary("a", 0, 0.001), dictionary("b", 1, 0.001), dictionary("c", 0, 0.01)];
+    Plan { recipe, dictionaries, seed: 9, checkpoint_every: 7, log_every: 3 }
+}
+
+fn run(folder: &Path, plan: &Plan, source: Planted, resume: bool, stop_after: Option<u64>) -> Result<Vec<Training>, TrainError> {
+    let order = Order { seed: plan.seed, pool_rows: 300 };
+    let mut batches = Batches::new(source, order, plan.recipe.batch)?;
+    let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device: Device::detect() };
+    let done = Cell::new(0);
+    let interrupted = || stop_after.is_some_and(|s| done.get() >= s);
+    train(&run, &mut batches, resume, &interrupted, &mut |event| {
+        if let Event::Step(step, _) = event {
+            done.set(step);
+        }
+    })
+}
+
+fn bytes(folder: &Path) -> (Vec<u8>, Vec<u8>) {
+    let checkpoint = std::fs::read(latest_checkpoint(folder).unwrap()).unwrap();
+    (checkpoint, std::fs::read(folder.join("metrics.jsonl")).unwrap())
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let plan = plan(12);
+    let outcomes: Vec<_> = [1, 2, 3, 7]
+        .iter()
+        .map(|&threads| {
+            let folder = tempfile::tempdir().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let workers = pool.install(|| {
+                run(folder.path(), &plan, planted(None), false, None).unwrap();
+                rayon::current_num_threads()
+            });
+            assert_eq!(workers, threads);
+            bytes(folder.path())
+        })
+        .collect();
+    assert!(outcomes.iter().all(|o| *o == outcomes[0]));
+}
+
+#[test]
+fn interrupted_anywhere_and_resumed_is_never_interrupted() {
+    let plan = plan(23);
+    let whole = tempfile::tempdir().unwrap();
+    run(whole.path(), &plan, planted(None), false, None).unwrap();
+    for stops in [vec![1], vec![7], vec![8, 9], vec![13, 14, 22]] {
+        let folder = tempfile::tempdir().unwrap();
+        for (i, stop) in stops.iter().enumerate() {
+            let error = run(folder.path(), &plan, planted(None), i > 0, Some(*stop)).unwrap_err();
+            assert!(matches!(error, TrainError::Interrupted { steps: 23, .. }), "{error}");
+        }
+        run(folder.path(), &plan, planted(None), true, None).unwrap();
+        assert!(bytes(folder.path()) == bytes(whole.path()), "after stops at {stops:?}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over() {
+    let plan = plan(23);
+    let whole = tempfile::tempdir().unwrap();
+    run(whole.path(), &plan, planted(None), false, None).unwrap();
+    let damage: [fn(&mut Vec<u8>); 3] = [
+        |b| b.truncate(b.len() / 2),
+        |b| b.truncate(5),
+        |b| {
+            let last = b.len() - 9;
+            b[last] ^= 1;
+        },
+    ];
+    for damage in damage {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &plan, planted(None), false, Some(16)).unwrap_err();
+        let newest = latest_checkpoint(folder.path()).unwrap();
+        let mut content = std::fs::read(&newest).unwrap();
+        damage(&mut content);
+        std::fs::write(&newest, content).unwrap();
+        run(folder.path(), &plan, planted(None), true, None).unwrap();
+        assert!(bytes(folder.path()) == bytes(whole.path()));
+    }
+}
+
+#[test]
+fn another_plan_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path(), &plan(23), planted(None), false, Some(8)).unwrap_err();
+    let order = Order { seed: 9, pool_rows: 300 };
+    let mut batches = Batches::new(planted(None), order, 200).unwrap();
+    let other = plan(23);
+    let run = Run { plan: &other, plan_hash: "other", built_by: "test", folder: folder.path(), device: Device::detect() };
+    let error = train(&run, &mut batches, true, &|| false, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("expected a checkpoint of plan other, found hash"), "{error}");
+}
+
+#[test]
+fn nan_stops_one_dictionary_and_the_others_go_on() {
+    let plan = plan(23);
+    let (clean, dirty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clean = run(clean.path(), &plan, planted(None), false, None).unwrap();
+    let found = run(dirty.path(), &plan, planted(Some(40)), false, None).unwrap();
+    let stopped = found[1].stopped.as_ref().expect("b meets NaN");
+    assert!(stopped.reason.contains("NaN"), "{stopped:?}");
+    assert!(found[1].parameters.w_enc.iter().all(|w| w.is_finite()), "kept as they were before that step");
+    assert_eq!(found[0], clean[0]);
+    assert_eq!(found[2], clean[2]);
+    assert_eq!(clean[1].stopped, None);
+}
