@@ -15,13 +15,19 @@
 
 #![forbid(unsafe_code)]
 
+mod attention;
+mod config;
+mod decoder;
 mod error;
+mod family;
 pub mod model;
+mod rope;
 pub mod site;
 pub mod spec;
 pub mod text;
+pub mod weights;
 
 pub use error::LmError;
-pub use model::{Batch, Model};
+pub use model::{Batch, Cache, Model};
 pub use site::{Site, SiteKind};
 pub use spec::{Family, Spec};

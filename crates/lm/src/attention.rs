@@ -1,0 +1,125 @@
+//! Causal attention of grouped heads over a store of keys and values; the same code for prefill and for decoding.
+//!
+//! For the row at position i, head h, group g = h / (H/G), over the visible keys j = first..=i:
+//! s_j = cap(scale · q·k_j), p = softmax(s), z = Σ_j p_j v_j. `first` is 0, or i − window + 1 in a sliding layer.
+//! Both products begin at the first visible key, so no bit depends on what else is in the batch or in the store.
+//! (<https://arxiv.org/abs/1706.03762>; grouped heads: <https://arxiv.org/abs/2305.13245>.)
+
+use crate::Spec;
+use lapidary_kernels::Device;
+use lapidary_kernels::naive::LANES;
+use rayon::prelude::*;
+
+/// Rows of one sequence that one task attends from.
+const TASK_ROWS: usize = 32;
+
+/// Keys and values of one sequence in one layer. Keys are padded with zeros to whole registers; values are transposed, so
+/// that a weighted sum over keys is a dot product.
+pub(crate) struct KeyValues {
+    /// Positions that are filled.
+    pub(crate) len: usize,
+    capacity: usize,  // C
+    keys: Vec<f32>,   // [G, C, P], P = A rounded up to whole registers
+    values: Vec<f32>, // [G, A, C]
+}
+
+fn padded(spec: &Spec) -> usize {
+    spec.d_head.next_multiple_of(LANES)
+}
+
+impl KeyValues {
+    pub(crate) fn new(spec: &Spec, capacity: usize) -> KeyValues {
+        let keys = vec![0.0; spec.kv_heads * capacity * padded(spec)];
+        let values = vec![0.0; spec.kv_heads * spec.d_head * capacity];
+        KeyValues { len: 0, capacity, keys, values }
+    }
+
+    /// Appends rows of (rotated) keys and of values, both [n, G·A].
+    fn append(&mut self, spec: &Spec, keys: &[f32], values: &[f32]) {
+        let (a, p) = (spec.d_head, padded(spec));
+        let rows = keys.chunks_exact(spec.kv_heads * a).zip(values.chunks_exact(spec.kv_heads * a));
+        for (k, v) in rows {
+            for g in 0..spec.kv_heads {
+                let at = (g * self.capacity + self.len) * p;
+                self.keys[at..at + a].copy_from_slice(&k[g * a..][..a]);
+                for d in 0..a {
+                    self.values[(g * a + d) * self.capacity + self.len] = v[g * a + d];
+                }
+            }
+            self.len += 1;
+        }
+    }
+}
+
+/// What attention needs besides numbers.
+pub(crate) struct Attention<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) device: Device,
+    pub(crate) window: Option<usize>,
+    /// Sequence b is rows `starts[b]..starts[b + 1]`.
+    pub(crate) starts: &'a [usize],
+}
+
+impl Attention<'_> {
+    /// Appends the batch's keys and values [N, G·A] to the stores of its sequences, then attends: q [N, H·A] → z [N, H·A].
+    pub(crate) fn run(&self, q: &[f32], k: &[f32], v: &[f32], stores: &mut [KeyValues], z: &mut [f32]) {
+        let kv = self.spec.kv_heads * self.spec.d_head;
+        stores.par_iter_mut().enumerate().for_each(|(b, store)| {
+            let rows = self.starts[b] * kv..self.starts[b + 1] * kv;
+            store.append(self.spec, &k[rows.clone()], &v[rows]);
+        });
+        let scores = || vec![0.0; stores.iter().map(|s| s.len).max().unwrap_or(0)];
+        let query = || vec![0.0; padded(self.spec)];
+        self.tasks(stores, q, z).into_par_iter().for_each_init(
+            || (query(), scores()),
+            |(query, scores), task| self.attend(task, query, scores),
+        );
+    }
+
+    /// The batch in pieces of at most `TASK_ROWS` rows of one sequence.
+    fn tasks<'t>(&self, stores: &'t [KeyValues], q: &'t [f32], mut z: &'t mut [f32]) -> Vec<Task<'t>> {
+        let width = self.spec.heads * self.spec.d_head;
+        let mut tasks = Vec::new();
+        for (b, store) in stores.iter().enumerate() {
+            let (start, end) = (self.starts[b], self.starts[b + 1]);
+            for row in (start..end).step_by(TASK_ROWS) {
+                let rows = TASK_ROWS.min(end - row);
+                let (out, rest) = z.split_at_mut(rows * width);
+                z = rest;
+                let position = store.len - (end - row);
+                tasks.push(Task { store, position, q: &q[row * width..][..rows * width], z: out });
+            }
+        }
+        tasks
+    }
+
+    fn attend(&self, task: Task<'_>, query: &mut [f32], scores: &mut [f32]) {
+        let (spec, device, a, p) = (self.spec, self.device, self.spec.d_head, query.len());
+        let (store, width, group) = (task.store, spec.heads * spec.d_head, spec.heads / spec.kv_heads);
+        for (n, (q, z)) in task.q.chunks_exact(width).zip(task.z.chunks_exact_mut(width)).enumerate() {
+            let i = task.position + n;
+            let first = self.window.map_or(0, |w| (i + 1).saturating_sub(w));
+            let scores = &mut scores[..=i - first];
+            for h in 0..spec.heads {
+                let g = h / group;
+                query[..a].copy_from_slice(&q[h * a..][..a]);
+                device.dot_rows(query, &store.keys[(g * store.capacity + first) * p..], p, scores);
+                scores.iter_mut().for_each(|s| *s *= spec.attn_scale);
+                if let Some(cap) = spec.attn_cap {
+                    device.softcap(scores, cap);
+                }
+                device.softmax(scores);
+                let values = &store.values[g * a * store.capacity + first..];
+                device.dot_rows(scores, values, store.capacity, &mut z[h * a..][..a]);
+            }
+        }
+    }
+}
+
+/// Consecutive rows of one sequence.
+struct Task<'a> {
+    store: &'a KeyValues,
+    position: usize,  // of the first row
+    q: &'a [f32],     // [n, H·A]
+    z: &'a mut [f32], // [n, H·A]
+}

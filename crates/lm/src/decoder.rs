@@ -1,0 +1,218 @@
+//! The layers, once for all families: x ← x + post(attention(norm x)), x ← x + post(mlp(norm x)), with a tap at every
+//! place that [`SiteKind`] names.
+//!
+//! Work is cut into tiles of rows for the products and into rows of one sequence for attention; no value depends on
+//! either cut, nor on the number of threads.
+
+use crate::attention::{Attention, KeyValues};
+use crate::model::Model;
+use crate::rope::Rotations;
+use crate::spec::Activation;
+use crate::weights::{LayerWeights, Linear};
+use crate::{Site, SiteKind};
+use lapidary_kernels::Device;
+use rayon::prelude::*;
+use std::ops::ControlFlow;
+
+/// Rows that one task multiplies (the kernels' own panel).
+const TILE_ROWS: usize = 48;
+
+/// The caller's sites and closure.
+pub(crate) struct Taps<'a> {
+    sites: Vec<Site>, // each once, in order of execution
+    met: usize,
+    tap: &'a mut dyn FnMut(Site, &mut [f32]),
+    stops: bool,
+}
+
+impl<'a> Taps<'a> {
+    /// `stops`: the run ends after the last of `sites`.
+    pub(crate) fn new(sites: &[Site], tap: &'a mut dyn FnMut(Site, &mut [f32]), stops: bool) -> Taps<'a> {
+        let mut sites = sites.to_vec();
+        sites.sort_by_key(|s| s.rank());
+        sites.dedup();
+        Taps { sites, met: 0, tap, stops }
+    }
+
+    /// Forgets the sites before `layer`, which a run that starts there never meets.
+    pub(crate) fn start_at(&mut self, layer: usize) {
+        self.met = self.sites.partition_point(|s| s.kind == SiteKind::Embed || s.layer < layer);
+    }
+
+    /// The run is at `site`: breaks if nothing more is wanted.
+    pub(crate) fn visit(&mut self, layer: usize, kind: SiteKind, rows: &mut [f32]) -> ControlFlow<()> {
+        let site = Site::new(layer, kind);
+        if self.sites.get(self.met) == Some(&site) {
+            (self.tap)(site, rows);
+            self.met += 1;
+        }
+        match self.stops && self.met == self.sites.len() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Where the rows of a batch stand, and the keys and values before them.
+pub(crate) struct Run<'a> {
+    /// Sequence b is rows `starts[b]..starts[b + 1]`.
+    pub(crate) starts: &'a [usize],
+    /// Position of each row in its sequence [N].
+    pub(crate) positions: Vec<usize>,
+    pub(crate) rotations: Rotations,
+}
+
+impl<'a> Run<'a> {
+    /// A batch whose sequences begin at position `past`.
+    pub(crate) fn new(model: &Model, starts: &'a [usize], past: usize) -> Run<'a> {
+        let positions: Vec<usize> = starts.windows(2).flat_map(|s| past..past + s[1] - s[0]).collect();
+        let end = positions.iter().max().map_or(past, |p| p + 1);
+        Run { starts, positions, rotations: Rotations::new(&model.spec, past..end) }
+    }
+}
+
+/// Buffers that all layers share.
+pub(crate) struct Buffers {
+    q: Vec<f32>,     // [N, H·A]
+    k: Vec<f32>,     // [N, G·A]
+    v: Vec<f32>,     // [N, G·A]
+    z: Vec<f32>,     // [N, H·A]
+    delta: Vec<f32>, // [N, D], what is added to the stream
+    normed: Vec<f32>, // [N, D]
+}
+
+impl Buffers {
+    pub(crate) fn new(model: &Model, n: usize) -> Buffers {
+        let s = &model.spec;
+        let zeros = |width: usize| vec![0.0; n * width];
+        let (q, kv, d) = (s.heads * s.d_head, s.kv_heads * s.d_head, s.d_model);
+        Buffers { q: zeros(q), k: zeros(kv), v: zeros(kv), z: zeros(q), delta: zeros(d), normed: zeros(d) }
+    }
+}
+
+impl Model {
+    /// One layer: x [N, D] goes from the stream that enters to the stream that leaves. `stores` [B] hold the earlier keys
+    /// and values of each sequence in this layer.
+    pub(crate) fn layer(
+        &self,
+        l: usize,
+        run: &Run<'_>,
+        x: &mut [f32],
+        stores: &mut [KeyValues],
+        buffers: &mut Buffers,
+        taps: &mut Taps<'_>,
+    ) -> ControlFlow<()> {
+        let Buffers { q, k, v, z, delta, normed } = buffers;
+        let w = &self.weights.layers[l];
+        self.project(w, run, x, q, k, v);
+        let window = self.spec.windows[l];
+        let attention = Attention { spec: &self.spec, device: self.device, window, starts: run.starts };
+        attention.run(q, k, v, stores, z);
+        taps.visit(l, SiteKind::Att, z)?;
+        self.output(&w.o, w.attn_post_norm.as_deref(), z, delta);
+        taps.visit(l, SiteKind::Attn, delta)?;
+        add(x, delta);
+        taps.visit(l, SiteKind::Mid, x)?;
+        self.norm(x, None, normed);
+        taps.visit(l, SiteKind::MlpIn, normed)?;
+        self.mlp(w, normed, delta);
+        taps.visit(l, SiteKind::Mlp, delta)?;
+        add(x, delta);
+        taps.visit(l, SiteKind::Res, x)
+    }
+
+    /// x [N, D] → norm → rotated q [N, H·A], rotated k and v [N, G·A].
+    fn project(&self, w: &LayerWeights, run: &Run<'_>, x: &[f32], q: &mut [f32], k: &mut [f32], v: &mut [f32]) {
+        let (d, device, t) = (self.spec.d_model, self.device, tile_rows(run.positions.len()));
+        let (wide, narrow) = (self.spec.heads * self.spec.d_head, self.spec.kv_heads * self.spec.d_head);
+        let inputs = x.par_chunks(t * d).zip(run.positions.par_chunks(t));
+        let outputs = q.par_chunks_mut(t * wide).zip(k.par_chunks_mut(t * narrow)).zip(v.par_chunks_mut(t * narrow));
+        inputs.zip(outputs).for_each_init(Vec::new, |normed: &mut Vec<f32>, ((x, positions), ((q, k), v))| {
+            normed.resize(x.len(), 0.0);
+            norm_tile(device, x, Some(&w.attn_norm), d, self.spec.norm_eps, normed);
+            linear(device, &w.q, normed, d, q);
+            linear(device, &w.k, normed, d, k);
+            linear(device, &w.v, normed, d, v);
+            for (n, &position) in positions.iter().enumerate() {
+                run.rotations.apply(&mut q[n * wide..][..wide], position);
+                run.rotations.apply(&mut k[n * narrow..][..narrow], position);
+            }
+        });
+    }
+
+    /// A product and, in families with post-norms, the norm after it: x [N, in] → out [N, D].
+    fn output(&self, w: &Linear, post: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+        let (d, width) = (self.spec.d_model, w.weight.len() / self.spec.d_model);
+        let t = tile_rows(out.len() / d);
+        x.par_chunks(t * width).zip(out.par_chunks_mut(t * d)).for_each(|(x, out)| {
+            linear(self.device, w, x, width, out);
+            self.post_norm_tile(post, out);
+        });
+    }
+
+    /// normed [N, D], still without gain → what the MLP adds to the stream [N, D].
+    fn mlp(&self, w: &LayerWeights, normed: &[f32], out: &mut [f32]) {
+        let (d, m, device) = (self.spec.d_model, self.spec.d_mlp, self.device);
+        let t = tile_rows(out.len() / d);
+        let tiles = normed.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
+        tiles.for_each_init(Default::default, |(x, gate, up): &mut (Vec<f32>, Vec<f32>, Vec<f32>), (normed, out)| {
+            x.resize(normed.len(), 0.0);
+            x.copy_from_slice(normed);
+            x.chunks_exact_mut(d).for_each(|row| scale(row, &w.mlp_norm));
+            gate.resize(x.len() / d * m, 0.0);
+            up.resize(x.len() / d * m, 0.0);
+            linear(device, &w.gate, x, d, gate);
+            linear(device, &w.up, x, d, up);
+            match self.spec.activation {
+                Activation::Silu => device.silu_mul(gate, up),
+                Activation::GeluTanh => device.gelu_tanh_mul(gate, up),
+            }
+            linear(device, &w.down, gate, m, out);
+            self.post_norm_tile(w.mlp_post_norm.as_deref(), out);
+        });
+    }
+
+    /// x [N, D] → its RMSNorm [N, D], times `gain` if there is one.
+    pub(crate) fn norm(&self, x: &[f32], gain: Option<&[f32]>, out: &mut [f32]) {
+        let d = self.spec.d_model;
+        let t = tile_rows(x.len() / d);
+        let tiles = x.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
+        tiles.for_each(|(x, out)| norm_tile(self.device, x, gain, d, self.spec.norm_eps, out));
+    }
+
+    fn post_norm_tile(&self, gain: Option<&[f32]>, rows: &mut [f32]) {
+        let Some(gain) = gain else { return };
+        let mut normed = vec![0.0; gain.len()];
+        for row in rows.chunks_exact_mut(gain.len()) {
+            self.device.rms_norm(row, self.spec.norm_eps, &mut normed);
+            row.copy_from_slice(&normed);
+            scale(row, gain);
+        }
+    }
+}
+
+/// Few rows are cut finer, so that every thread has some.
+fn tile_rows(n: usize) -> usize {
+    n.div_ceil(rayon::current_num_threads()).clamp(1, TILE_ROWS)
+}
+
+fn linear(device: Device, w: &Linear, x: &[f32], d: usize, out: &mut [f32]) {
+    device.linear(x, &w.weight, w.bias.as_deref(), d, out);
+}
+
+fn norm_tile(device: Device, x: &[f32], gain: Option<&[f32]>, d: usize, eps: f32, out: &mut [f32]) {
+    for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
+        device.rms_norm(x, eps, out);
+        if let Some(gain) = gain {
+            scale(out, gain);
+        }
+    }
+}
+
+fn scale(row: &mut [f32], gain: &[f32]) {
+    row.iter_mut().zip(gain).for_each(|(x, g)| *x *= g);
+}
+
+fn add(x: &mut [f32], delta: &[f32]) {
+    x.iter_mut().zip(delta).for_each(|(x, d)| *x += d);
+}
