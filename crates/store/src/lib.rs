@@ -11,12 +11,18 @@
 
 mod batches;
 mod error;
+mod manifest;
 mod norms;
 mod order;
+mod reader;
 mod source;
+mod writer;
 
 pub use batches::Batches;
 pub use error::StoreError;
+pub use manifest::{FORMAT_VERSION, Manifest, Named, Norm, Shard, Stamp, StoreInfo, TextInfo};
 pub use norms::norms;
 pub use order::{EpochPlan, Order};
+pub use reader::StoreReader;
 pub use source::{RowDtype, RowSource, SiteRows, SourceError};
+pub use writer::{DEFAULT_SHARD_BYTES, Labels, StoreWriter};
