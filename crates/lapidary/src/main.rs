@@ -4,7 +4,14 @@
 //! stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 bad usage.
 
 mod commands;
+mod estimate;
+mod evaluation_file;
 mod global;
+mod opened;
+mod plan;
+mod progress;
+mod run_folder;
+mod suite;
 
 use clap::{Parser, Subcommand};
 use global::GlobalFlags;

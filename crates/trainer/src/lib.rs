@@ -30,6 +30,6 @@ pub use forward::Encoded;
 pub use health::Health;
 pub use init::initial_parameters;
 pub use parameters::{Parameters, Stopped, Training};
-pub use plan::{DictionaryPlan, Plan, Preset, Recipe, Threshold};
+pub use plan::{DictionaryPlan, Plan, Preset, Recipe, SHORT_EXPLAINED, Threshold};
 pub use run::{Event, Run, train};
 pub use step::train_step;

@@ -89,6 +89,9 @@ impl Recipe {
     }
 }
 
+/// Why the preset `short` differs from the paper, for people who read a plan.
+pub const SHORT_EXPLAINED: &str = "being tuned";
+
 /// One dictionary of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

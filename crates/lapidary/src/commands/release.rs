@@ -1,10 +1,116 @@
-//! `lapidary release` (being written).
+//! `lapidary release`: a finished, evaluated run becomes a folder that people can load.
 
+use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
+use crate::plan::RunPlan;
+use crate::run_folder::read_dictionaries;
+use anyhow::{Context, bail};
+use lapidary_dictionary::{Meta, hooks, save_sae_lens};
+use lapidary_evaluation::Scores;
+use lapidary_lm::{Spec, load_spec};
+use lapidary_report::card::{Card, Suite};
+use lapidary_report::number::{count, significant};
+use lapidary_trainer::DictionaryPlan;
+use std::path::PathBuf;
 
+/// Write a finished run as a folder that people can load
+///
+/// One folder per dictionary that SAELens loads as it is (cfg.json, sae_weights.safetensors), with lapidary.json (units,
+/// site, hashes, a probe with expected outputs) and card.md; a README.md with the table of scores; the plan and the scores.
 #[derive(clap::Args)]
-pub struct ReleaseArgs {}
+pub struct ReleaseArgs {
+    /// Run folder, evaluated
+    run: PathBuf,
+    /// Release folder; must be empty or missing, unless --overwrite is given
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
 
-pub fn run(_args: ReleaseArgs, _global: &Global) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
+    let plan = RunPlan::read(&args.run)?;
+    let scores = EvaluationFile::read(&args.run, &plan.hash())?;
+    let dictionaries = read_dictionaries(&args.run, &plan)?;
+    let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
+    global.output_dir(&args.out)?;
+    let mut rows = Vec::new();
+    for (d, dictionary, meta) in dictionaries {
+        dictionary_check(&args, &d, &meta, &plan)?;
+        let scored = scores.scores.iter().find(|s| s.name == d.name);
+        let scored = scored.with_context(|| format!("{}: not in evaluation.json; evaluate again", d.name))?;
+        let meta = Meta { l0: Some(scored.l0.value), ..meta };
+        let card = card(&plan, &d, &meta, scored, &scores, spec.as_ref()).markdown();
+        save_sae_lens(&args.out.join(&d.name), &dictionary, &meta, &card)?;
+        rows.push(row(scored, Some(d.lambda)));
+    }
+    let suite = Suite {
+        name: args.out.file_name().map_or("release".into(), |n| n.to_string_lossy().into_owned()),
+        model: plan.model.name.clone(),
+        training: training(&plan),
+        rows,
+        scored_on: scores.scored_on(),
+        limits: limits(&plan),
+    };
+    for name in ["plan.json", "evaluation.json"] {
+        let bytes = lapidary_files::read(&args.run.join(name), 1 << 30)?;
+        lapidary_files::publish(&args.out.join(name), &bytes)?;
+    }
+    lapidary_files::publish(&args.out.join("README.md"), suite.markdown().as_bytes())?;
+    if global.json {
+        println!("{}", serde_json::json!({ "release": args.out, "dictionaries": suite.rows.len() }));
+    } else {
+        println!("{} dictionaries in {}; start with {}", suite.rows.len(), args.out.display(), args.out.join("README.md").display());
+    }
+    Ok(())
+}
+
+fn dictionary_check(args: &ReleaseArgs, d: &DictionaryPlan, meta: &Meta, plan: &RunPlan) -> anyhow::Result<()> {
+    let found = meta.training.as_ref().map(|t| t.plan_hash.as_str());
+    if found != Some(plan.hash().as_str()) {
+        bail!("{}: {} is of another plan; resume the run to write it again", args.run.display(), d.name);
+    }
+    Ok(())
+}
+
+fn card(plan: &RunPlan, d: &DictionaryPlan, meta: &Meta, scored: &Scores, file: &EvaluationFile, spec: Option<&Spec>) -> Card {
+    let hook = hooks::hook(&d.site, false);
+    let heads = spec.filter(|_| hook.as_ref().is_some_and(|h| h.heads)).map(|s| (s.n_heads, s.head_dim));
+    let mut training = training(plan);
+    training.insert(0, ("λ".into(), significant(d.lambda, 3)));
+    training.push(("C, root mean square norm of the site".into(), significant(d.c, 6)));
+    Card {
+        name: d.name.clone(),
+        model: meta.model.name.clone(),
+        site: d.site.clone(),
+        hook: hook.map(|h| h.hook_name).unwrap_or_default(),
+        d_in: d.d,
+        width: d.width,
+        heads,
+        training,
+        scores: lines(scored),
+        scored_on: file.scored_on(),
+        limits: limits(plan),
+    }
+}
+
+fn training(plan: &RunPlan) -> Vec<(String, String)> {
+    let recipe = &plan.training.recipe;
+    let rows = recipe.steps * recipe.batch as u64;
+    let pair = |k: &str, v: String| (k.to_string(), v);
+    vec![
+        pair("preset", format!("{:?}", recipe.preset)),
+        pair("rows", format!("{} ({} steps of {})", count(rows), count(recipe.steps), recipe.batch)),
+        pair("text", format!("{} documents, {:.16}", count(plan.text.documents as u64), plan.text.hash)),
+        pair("context", plan.text.context.to_string()),
+        pair("model weights", format!("{:.16}", plan.model.hash)),
+        pair("seed", plan.training.seed.to_string()),
+        pair("plan", plan.hash()),
+    ]
+}
+
+fn limits(plan: &RunPlan) -> Vec<String> {
+    vec![
+        format!("Trained and scored on one text only ({} documents); other text was not tested.", count(plan.text.documents as u64)),
+        "Features are not labelled, and none was checked for meaning.".into(),
+        "BOS, EOS and padding positions were never seen: leave them out.".into(),
+    ]
 }

@@ -1,10 +1,218 @@
-//! `lapidary train` (being written).
+//! `lapidary train`: a suite file becomes a run folder. Rows come from one fused pass of the model, or from a store.
 
 use crate::global::Global;
+use crate::opened::Opened;
+use crate::plan::{Places, RunPlan};
+use crate::progress::Progress;
+use crate::suite::Suite;
+use crate::{estimate, run_folder};
+use anyhow::{Context, bail};
+use lapidary_harvest::FusedRows;
+use lapidary_lm::text::{Corpus, Split, resolve_context};
+use lapidary_store::{Batches, Order, RowSource, StoreReader, norms};
+use lapidary_trainer::{Event, Run, Training, train};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Instant;
 
+/// Train the dictionaries of a suite file
+///
+/// Writes into the run folder: `plan.json` (every number, derived from the suite), `metrics.jsonl` (training health),
+/// `checkpoints/`, and at the end `dictionaries/`, one folder each. Rows come from one pass of the language model that
+/// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time; the same
+/// command with --resume continues and ends with the same bytes.
 #[derive(clap::Args)]
-pub struct TrainArgs {}
+pub struct TrainArgs {
+    /// Suite file (TOML): model, text, sites, widths, lambdas, tokens, preset, seed
+    suite: PathBuf,
+    /// Run folder; must be empty or missing, unless --resume or --overwrite is given
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Continue the run in --out from its last checkpoint
+    #[arg(long)]
+    resume: bool,
+}
 
-pub fn run(_args: TrainArgs, _global: &Global) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
+    let suite = Suite::read(&args.suite)?;
+    let opened = Opened::load(&suite.model, global)?;
+    let spec = &opened.model.spec;
+    let context = resolve_context(spec, suite.context)?;
+    let sites = spec.parse_sites(&suite.sites)?;
+    let text: Vec<PathBuf> = suite.text.iter().map(|t| global.find(t)).collect::<Result<_, _>>()?;
+    let corpus = Corpus::read(&text, &opened.tokenizer, spec, context, Split::Train)?;
+    let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
+    let places = Places { model: absolute(&opened.folder)?, text: all_absolute(&text)?, store: store.clone() };
+    let job = Job { args: &args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global };
+    match store {
+        Some(folder) => {
+            let source = StoreReader::open(&folder)?;
+            job.check_store(&source, &folder)?;
+            let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            job.run(source)
+        }
+        None => job.run(FusedRows::new(&opened.model, &corpus, &sites, suite.rows.dtype)?),
+    }
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| path.display().to_string())
+}
+
+fn all_absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    paths.iter().map(|p| absolute(p)).collect()
+}
+
+/// A suite with everything that it names, opened.
+struct Job<'a> {
+    args: &'a TrainArgs,
+    suite: &'a Suite,
+    opened: &'a Opened,
+    corpus: &'a Corpus,
+    context: usize,
+    places: Places,
+    global: &'a Global,
+}
+
+impl Job<'_> {
+    fn run<S: RowSource>(&self, source: S) -> anyhow::Result<()> {
+        let recipe = crate::plan::recipe(self.suite)?;
+        let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
+        let sites = source.sites().to_vec();
+        let mut batches = Batches::new(source, order, recipe.batch)?;
+        let estimated = vec![1.0; sites.len()];
+        let draft = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &estimated)?;
+        let estimate = estimate::of(&draft, &self.opened.model, self.global.device, self.places.store.is_none());
+        if self.global.dry_run {
+            println!("{}", estimate::describe(&draft, &estimate));
+            return Ok(());
+        }
+        let folder = &self.args.out;
+        let norms = self.norms(&mut batches, folder)?;
+        let plan = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &norms)?;
+        self.prepare(folder, &plan)?;
+        if !self.global.quiet {
+            eprintln!("{}", estimate::describe(&plan, &estimate));
+        }
+        let began = Instant::now();
+        let trained = self.train(&plan, &mut batches, folder)?;
+        run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
+        let seconds = began.elapsed().as_secs_f64();
+        run_folder::print_trained(folder, &plan, &trained, seconds, self.global)
+    }
+
+    /// C of each site: from the plan when resuming, else measured.
+    fn norms<S: RowSource>(&self, batches: &mut Batches<S>, folder: &Path) -> anyhow::Result<Vec<f64>> {
+        if self.args.resume && folder.join("plan.json").is_file() {
+            let plan = RunPlan::read(folder)?;
+            let of = |site: &str| plan.training.dictionaries.iter().find(|d| d.site == site).map(|d| d.c);
+            let known: Option<Vec<f64>> = batches.source().sites().iter().map(|s| of(&s.site)).collect();
+            if let Some(known) = known {
+                return Ok(known);
+            }
+        }
+        if !self.args.resume {
+            self.global.output_dir(folder)?;
+        }
+        if !self.global.quiet {
+            eprintln!("measuring the norm of each site over {} rows", self.suite.rows.norm_rows);
+        }
+        norms(batches, self.suite.rows.norm_rows).map_err(anyhow::Error::from_boxed)
+    }
+
+    /// Saves the plan; a resumed run must have the plan that it began with.
+    fn prepare(&self, folder: &Path, plan: &RunPlan) -> anyhow::Result<()> {
+        lapidary_files::create_dir(folder)?;
+        if self.args.resume && folder.join("plan.json").is_file() {
+            let found = RunPlan::read(folder)?.hash();
+            if found != plan.hash() {
+                bail!(
+                    "{}: expected a run of this suite (plan {}), found plan {found}; resume with the suite, text and \
+                     model it began with, or choose another --out",
+                    folder.display(),
+                    plan.hash()
+                );
+            }
+            return self.places.save(folder);
+        }
+        let suite = lapidary_files::read_string(&self.args.suite, 1 << 20)?;
+        lapidary_files::publish(&folder.join("suite.toml"), suite.as_bytes())?;
+        self.places.save(folder)?;
+        plan.save(folder)
+    }
+
+    fn train<S: RowSource>(&self, plan: &RunPlan, batches: &mut Batches<S>, folder: &Path) -> anyhow::Result<Vec<Training>> {
+        let stop = stop_on_interrupt()?;
+        let hash = plan.hash();
+        let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), self.global.device);
+        let run = Run { plan: &plan.training, plan_hash: &hash, built_by: &built_by, folder, device: self.global.device };
+        let recipe = &plan.training.recipe;
+        let mut bar = Progress::new(self.global, "training", recipe.steps * recipe.batch as u64, "rows");
+        let mut timing = Timing::open(folder, self.args.resume)?;
+        let mut observe = |event: Event<'_>| match event {
+            Event::Skipped(error) => bar.say(&format!("passing over a damaged checkpoint: {error}")),
+            Event::Began(0) => {}
+            Event::Began(step) => bar.say(&format!("resuming after step {step}")),
+            Event::Stopped(name, stopped) => {
+                bar.say(&format!("{name} stopped at step {}: {}; the others go on", stopped.step, stopped.reason));
+            }
+            Event::Checkpoint(_) => {}
+            Event::Step(done, lines) => {
+                bar.set(done * recipe.batch as u64);
+                if let Some(first) = lines.first() {
+                    let mean = |f: fn(&lapidary_trainer::Health) -> f64| lines.iter().map(f).sum::<f64>() / lines.len() as f64;
+                    bar.message(format!("mean L0 {:.1}, FVU {:.3}", mean(|h| h.l0), mean(|h| h.fvu)));
+                    timing.line(first.step, done * recipe.batch as u64);
+                }
+            }
+        };
+        let trained = train(&run, batches, self.args.resume, &|| stop.load(SeqCst), &mut observe)?;
+        bar.finish();
+        Ok(trained)
+    }
+
+    /// A store must hold the rows that the fused run would see.
+    fn check_store(&self, store: &StoreReader, folder: &Path) -> anyhow::Result<()> {
+        let manifest = store.manifest();
+        let expected = [
+            ("model", self.opened.hash.clone(), manifest.model.hash.clone()),
+            ("documents", self.corpus.hash.clone(), manifest.text.hash.clone()),
+            ("context", self.context.to_string(), manifest.text.context.to_string()),
+            ("dtype", format!("{:?}", self.suite.rows.dtype), format!("{:?}", manifest.dtype)),
+        ];
+        for (what, expected, found) in expected {
+            if expected != found {
+                bail!("{}: expected rows of {what} {expected}, found {found}; harvest again for this suite", folder.display());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Set by Ctrl-C: the run then ends after the current step, resumable.
+fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    ctrlc::set_handler(|| STOP.store(true, SeqCst)).context("cannot listen for Ctrl-C")?;
+    Ok(&STOP)
+}
+
+/// `timing.jsonl`: the only file with wall times.
+struct Timing {
+    file: std::fs::File,
+    began: Instant,
+}
+
+impl Timing {
+    fn open(folder: &Path, resume: bool) -> anyhow::Result<Timing> {
+        let path = folder.join("timing.jsonl");
+        let file = std::fs::OpenOptions::new().create(true).append(resume).truncate(!resume).write(true).open(&path);
+        Ok(Timing { file: file.with_context(|| path.display().to_string())?, began: Instant::now() })
+    }
+
+    /// Best effort: a lost line of timing costs nothing.
+    fn line(&mut self, step: u64, rows: u64) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        let _ = writeln!(self.file, "{{\"step\":{step},\"rows\":{rows},\"seconds\":{seconds:.3}}}");
+    }
 }

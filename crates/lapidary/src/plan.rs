@@ -1,0 +1,201 @@
+//! The resolved plan: every number of a run, derived from the suite file, printed and saved before the first step.
+//!
+//! It names causes by content, never by place: model and documents by hash, no paths. A fused run and a run from a store of
+//! the same rows therefore have one plan, one hash and the same bytes. Places are in [`Places`], beside it.
+
+use crate::opened::Opened;
+use crate::suite::Suite;
+use anyhow::{Context, bail};
+use lapidary_files as files;
+use lapidary_lm::Site;
+use lapidary_lm::text::{Corpus, SPLIT_RULE};
+use lapidary_store::{RowDtype, SiteRows};
+use lapidary_trainer::{DictionaryPlan, Plan, Preset, Recipe};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Version of `plan.json`.
+const FORMAT: u32 = 1;
+/// Longest plan that is read, bytes.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// `plan.json`
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunPlan {
+    /// Version of the file's layout.
+    pub format: u32,
+    /// The model by name and content.
+    pub model: ModelIdentity,
+    /// The text by content.
+    pub text: TextIdentity,
+    /// How rows are made and ordered.
+    pub rows: RowPlan,
+    /// What is trained.
+    pub training: Plan,
+}
+
+/// A model by name and content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    pub name: String,
+    pub hash: String,
+}
+
+/// A text by content.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TextIdentity {
+    /// Tokens per window, BOS included.
+    pub context: usize,
+    /// Which documents are held out.
+    pub split: String,
+    /// blake3 over the training documents.
+    pub hash: String,
+    pub documents: usize,
+}
+
+/// How rows are made and ordered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowPlan {
+    pub dtype: RowDtype,
+    pub pool_rows: usize,
+    pub norm_rows: u64,
+    pub rows_per_epoch: u64,
+}
+
+/// `places.json`: where this machine had the causes of a run, so that later verbs find them. Not part of the plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Places {
+    pub model: PathBuf,
+    pub text: Vec<PathBuf>,
+    pub store: Option<PathBuf>,
+}
+
+impl RunPlan {
+    /// Derives every number. `norms` are the sites' C, in the order of `sites`.
+    pub fn resolve(
+        suite: &Suite,
+        opened: &Opened,
+        corpus: &Corpus,
+        context: usize,
+        sites: &[SiteRows],
+        norms: &[f64],
+    ) -> anyhow::Result<RunPlan> {
+        let recipe = recipe(suite)?;
+        let mut dictionaries = Vec::new();
+        for ((site, &c), &width) in sites.iter().zip(norms).flat_map(|s| suite.widths.iter().map(move |w| (s, w))) {
+            for &lambda in &suite.lambdas {
+                let name = format!("{}-width{width}-lambda{lambda}", site.site);
+                dictionaries.push(DictionaryPlan { name, site: site.site.clone(), d: site.width, width, lambda, c });
+            }
+        }
+        let every = |parts: u64| (recipe.steps / parts).max(1);
+        Ok(RunPlan {
+            format: FORMAT,
+            model: ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() },
+            text: TextIdentity {
+                context,
+                split: SPLIT_RULE.into(),
+                hash: corpus.hash.clone(),
+                documents: corpus.documents,
+            },
+            rows: RowPlan {
+                dtype: suite.rows.dtype,
+                pool_rows: suite.rows.pool_rows,
+                norm_rows: suite.rows.norm_rows,
+                rows_per_epoch: corpus.window_rows(&opened.model.spec).iter().map(|&n| u64::from(n)).sum(),
+            },
+            training: Plan {
+                seed: suite.seed,
+                checkpoint_every: every(20),
+                log_every: every(200),
+                dictionaries,
+                recipe,
+            },
+        })
+    }
+
+    /// blake3 of the plan as it is saved.
+    pub fn hash(&self) -> String {
+        files::hash::bytes(self.json().as_bytes())
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a plan is plain data")
+    }
+
+    /// Publishes `plan.json`.
+    pub fn save(&self, run: &Path) -> anyhow::Result<()> {
+        Ok(files::publish(&run.join("plan.json"), self.json().as_bytes())?)
+    }
+
+    /// Reads `plan.json` of a run folder.
+    pub fn read(run: &Path) -> anyhow::Result<RunPlan> {
+        let path = run.join("plan.json");
+        if !path.is_file() {
+            bail!("{}: expected a run folder with plan.json in it, found none; name the --out of `lapidary train`", run.display());
+        }
+        let value: serde_json::Value = read_json(&path)?;
+        if value["format"] != FORMAT {
+            bail!("{}: expected format {FORMAT}, found {}; use the version that wrote it", path.display(), value["format"]);
+        }
+        serde_json::from_value(value).with_context(|| path.display().to_string())
+    }
+
+    /// Every distinct site of the plan.
+    pub fn sites(&self) -> anyhow::Result<Vec<Site>> {
+        let mut sites = Vec::new();
+        for d in &self.training.dictionaries {
+            let site: Site = d.site.parse()?;
+            if !sites.contains(&site) {
+                sites.push(site);
+            }
+        }
+        Ok(sites)
+    }
+}
+
+impl Places {
+    pub fn save(&self, run: &Path) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(self).expect("places are plain data");
+        Ok(files::publish(&run.join("places.json"), json.as_bytes())?)
+    }
+
+    pub fn read(run: &Path) -> anyhow::Result<Places> {
+        read_json(&run.join("places.json"))
+    }
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = files::read_string(path, MAX_BYTES)?;
+    serde_json::from_str(&text).with_context(|| path.display().to_string())
+}
+
+/// The preset's numbers for this many steps, with the suite's overrides.
+pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
+    let of = |steps| match suite.preset {
+        Preset::GemmaScope => Recipe::gemma_scope(steps),
+        Preset::Short => Recipe::short(steps),
+    };
+    let set = &suite.recipe;
+    let batch = set.batch.unwrap_or(of(1).batch);
+    if batch == 0 || suite.tokens < batch as u64 {
+        bail!("tokens: expected at least one batch of {batch} rows, found {}; raise `tokens`", suite.tokens);
+    }
+    let preset = of(suite.tokens / batch as u64);
+    let recipe = Recipe {
+        batch,
+        lr: set.lr.unwrap_or(preset.lr),
+        lr_warmup: set.lr_warmup.unwrap_or(preset.lr_warmup),
+        lr_decay: set.lr_decay.unwrap_or(preset.lr_decay),
+        lambda_warmup: set.lambda_warmup.unwrap_or(preset.lambda_warmup),
+        bandwidth: set.bandwidth.unwrap_or(preset.bandwidth),
+        theta_init: set.theta_init.unwrap_or(preset.theta_init),
+        ..preset
+    };
+    let positive = recipe.lr > 0.0 && recipe.bandwidth > 0.0 && recipe.theta_init > 0.0;
+    if !positive || recipe.steps >= u64::from(u32::MAX) {
+        bail!("[recipe]: expected lr, bandwidth and theta_init above 0 and fewer than 2^32 steps, found {recipe:?}");
+    }
+    Ok(recipe)
+}

@@ -1,0 +1,114 @@
+//! A run's finished dictionaries: `dictionaries/NAME/`, each a folder that SAELens loads, with a probe of real rows.
+
+use crate::global::Global;
+use crate::opened::Opened;
+use crate::plan::RunPlan;
+use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
+use lapidary_lm::Family;
+use lapidary_report::number::{count, duration, significant};
+use lapidary_report::table::{Align, text};
+use lapidary_store::{Batches, RowSource};
+use lapidary_trainer::{DictionaryPlan, Training};
+use std::path::{Path, PathBuf};
+
+/// Rows of a dictionary's probe.
+const PROBE_ROWS: usize = 4;
+
+/// Folder of one dictionary of a run.
+pub fn dictionary_folder(run: &Path, name: &str) -> PathBuf {
+    run.join("dictionaries").join(name)
+}
+
+/// Folds every dictionary that was not stopped into raw units and writes it, with the run's first rows as its probe.
+pub fn write_dictionaries<S: RowSource>(
+    run: &Path,
+    plan: &RunPlan,
+    opened: &Opened,
+    trained: &[Training],
+    batches: &mut Batches<S>,
+) -> anyhow::Result<()> {
+    batches.seek(0);
+    let sites = batches.source().sites().to_vec();
+    let first = batches.next().map_err(anyhow::Error::from_boxed)?;
+    for (d, training) in plan.training.dictionaries.iter().zip(trained) {
+        if training.stopped.is_some() {
+            continue;
+        }
+        let site = sites.iter().position(|s| s.site == d.site).expect("the trainer found it");
+        let rows = PROBE_ROWS.min(plan.training.recipe.batch);
+        let x = &first[site][..rows * d.d];
+        let dictionary = training.dictionary(d, &plan.training.recipe);
+        let meta = meta(plan, d, opened, &dictionary, x);
+        let card = format!("# {}\n\nNot evaluated yet: run `lapidary evaluate`, then `lapidary release`.\n", d.name);
+        save_sae_lens(&dictionary_folder(run, &d.name), &dictionary, &meta, &card)?;
+    }
+    Ok(())
+}
+
+fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictionary, x: &[f32]) -> Meta {
+    let spec = &opened.model.spec;
+    let recipe = &plan.training.recipe;
+    let mut special: Vec<u32> = spec.bos.into_iter().chain(spec.eos.iter().copied()).chain(spec.pad).collect();
+    special.sort_unstable();
+    special.dedup();
+    Meta {
+        site: d.site.clone(),
+        site_out: d.site.clone(),
+        hf_hook_name: hooks::hook(&d.site, spec.family == Family::Gemma2).and_then(|h| h.hf_hook_name),
+        model: ModelRef { name: plan.model.name.clone(), hash: Some(plan.model.hash.clone()) },
+        context: Some(plan.text.context),
+        prepend_bos: spec.bos.is_some(),
+        special_tokens: special,
+        l0: None,
+        training: Some(lapidary_dictionary::Training {
+            plan_hash: plan.hash(),
+            preset: serde_json::to_value(recipe.preset).ok().and_then(|v| v.as_str().map(Into::into)).unwrap_or_default(),
+            text_hash: plan.text.hash.clone(),
+            split: plan.text.split.clone(),
+            c: d.c,
+            lambda: d.lambda,
+            rows: recipe.steps * recipe.batch as u64,
+        }),
+        probe: Probe::record(dictionary, opened.model.device, x),
+    }
+}
+
+/// The finished dictionaries of a run, in the plan's order; stopped ones are left out.
+pub fn read_dictionaries(run: &Path, plan: &RunPlan) -> anyhow::Result<Vec<(DictionaryPlan, Dictionary, Meta)>> {
+    let mut out = Vec::new();
+    for d in &plan.training.dictionaries {
+        let folder = dictionary_folder(run, &d.name);
+        if !folder.is_dir() {
+            continue;
+        }
+        let (dictionary, meta) = load(&folder)?;
+        let meta = meta.ok_or_else(|| anyhow::anyhow!("{}: expected lapidary.json, found none; the run was cut short: resume it", folder.display()))?;
+        out.push((d.clone(), dictionary, meta));
+    }
+    if out.is_empty() {
+        anyhow::bail!("{}: expected finished dictionaries, found none; continue the run with `lapidary train … --resume`", run.display());
+    }
+    Ok(out)
+}
+
+/// The end of `train`: what was made, and what comes next.
+pub fn print_trained(run: &Path, plan: &RunPlan, trained: &[Training], seconds: f64, global: &Global) -> anyhow::Result<()> {
+    let recipe = &plan.training.recipe;
+    let rows = recipe.steps * recipe.batch as u64;
+    if global.json {
+        let stopped: Vec<_> = plan.training.dictionaries.iter().zip(trained).filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
+        println!("{}", serde_json::json!({ "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds, "stopped": stopped }));
+        return Ok(());
+    }
+    let mut table = Vec::new();
+    for (d, t) in plan.training.dictionaries.iter().zip(trained) {
+        let state = t.stopped.as_ref().map_or("done".into(), |s| format!("stopped at step {}: {}", s.step, s.reason));
+        let fired = t.active_stamp.iter().filter(|&&s| s > 0).count() as u64;
+        table.push(vec![d.name.clone(), d.width.to_string(), significant(d.lambda, 3), count(fired), state]);
+    }
+    let columns = [("dictionary", Align::Left), ("width", Align::Right), ("λ", Align::Right), ("ever fired", Align::Right), ("state", Align::Left)];
+    println!("{}", text(&columns, &table));
+    println!("{} rows in {}, {} dictionaries in {}", count(rows), duration(seconds), trained.len(), run.display());
+    println!("next: lapidary evaluate {}", run.display());
+    Ok(())
+}

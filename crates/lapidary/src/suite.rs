@@ -1,0 +1,150 @@
+//! A suite file: few dials, as a person writes them. Everything else is derived in `plan.rs`.
+
+use anyhow::{Context, bail};
+use lapidary_store::RowDtype;
+use lapidary_trainer::Preset;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Longest suite file that is read, bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The file as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// Folder of the model, as a path or a name inside `--data`.
+    pub model: PathBuf,
+    /// Text files or folders, likewise.
+    pub text: Vec<PathBuf>,
+    /// Tokens per window, BOS included [default: the model's context, at most 1,024].
+    pub context: Option<usize>,
+    /// Sites, `*.res,*.att,*.mlp` [default].
+    #[serde(default = "default_sites")]
+    pub sites: String,
+    /// Features per dictionary.
+    pub widths: Vec<usize>,
+    /// Weights of the L0 term; every site and width is trained with each.
+    #[serde(default)]
+    pub lambdas: Vec<f64>,
+    /// Named, so that it can be refused with a reason.
+    #[serde(default)]
+    target_l0: Option<toml::Value>,
+    /// Training rows, of all epochs together.
+    pub tokens: u64,
+    /// `short` or `gemma-scope`.
+    pub preset: Preset,
+    /// Of initialisation and row order.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where rows come from and how.
+    #[serde(default)]
+    pub rows: Rows,
+    /// Numbers of the recipe to set by hand.
+    #[serde(default)]
+    pub recipe: Overrides,
+}
+
+fn default_sites() -> String {
+    "*.res,*.att,*.mlp".into()
+}
+
+/// `[rows]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rows {
+    /// A store to read; without it the model runs beside the training.
+    pub store: Option<PathBuf>,
+    /// What rows are rounded to.
+    pub dtype: RowDtype,
+    /// Rows that are shuffled together.
+    pub pool_rows: usize,
+    /// Rows from which C is measured.
+    pub norm_rows: u64,
+}
+
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { store: None, dtype: RowDtype::F32, pool_rows: 65_536, norm_rows: 100_000 }
+    }
+}
+
+/// `[recipe]`: any of these replaces the preset's number.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overrides {
+    pub batch: Option<usize>,
+    pub lr: Option<f64>,
+    pub lr_warmup: Option<u64>,
+    pub lr_decay: Option<u64>,
+    pub lambda_warmup: Option<u64>,
+    pub bandwidth: Option<f32>,
+    pub theta_init: Option<f32>,
+}
+
+impl Suite {
+    /// Reads and checks a suite file.
+    pub fn read(path: &Path) -> anyhow::Result<Suite> {
+        let text = lapidary_files::read_string(path, MAX_BYTES)?;
+        Suite::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Suite> {
+        let suite: Suite = toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", e.to_string().trim_end()))?;
+        match (suite.lambdas.is_empty(), &suite.target_l0) {
+            (false, Some(_)) => bail!("expected `lambdas` or `target_l0`, found both; keep `lambdas`"),
+            (true, Some(_)) => bail!("`target_l0` is not supported yet; name `lambdas`, for example [0.003]"),
+            (true, None) => bail!("expected `lambdas`, for example [0.003], found none"),
+            (false, None) => suite.check(),
+        }
+    }
+
+    fn check(self) -> anyhow::Result<Suite> {
+        if let Some(lambda) = self.lambdas.iter().find(|l| !(l.is_finite() && **l >= 0.0)) {
+            bail!("lambdas: expected numbers of at least 0, found {lambda}");
+        }
+        if self.widths.is_empty() || self.widths.contains(&0) {
+            bail!("widths: expected numbers of features, each at least 1, found {:?}", self.widths);
+        }
+        if self.text.is_empty() {
+            bail!("text: expected at least one file or folder, found none");
+        }
+        if self.rows.pool_rows == 0 || self.rows.norm_rows == 0 {
+            bail!("[rows]: expected pool_rows and norm_rows of at least 1");
+        }
+        for (name, list) in [("lambdas", repeated(&self.lambdas)), ("widths", repeated(&self.widths))] {
+            if let Some(twice) = list {
+                bail!("{name}: {twice} is named twice");
+            }
+        }
+        Ok(self)
+    }
+}
+
+fn repeated<T: PartialEq + std::fmt::Display>(list: &[T]) -> Option<String> {
+    let twice = list.iter().enumerate().find(|(i, x)| list[..*i].contains(x));
+    twice.map(|(_, x)| x.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "model = 'm'\ntext = ['t']\nwidths = [64]\ntokens = 1000\npreset = 'short'\n";
+
+    fn error(extra: &str) -> String {
+        format!("{:#}", Suite::parse(&format!("{GOOD}{extra}")).unwrap_err())
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        assert!(Suite::parse(&format!("{GOOD}lambdas = [0.1]")).is_ok());
+        assert!(error("").contains("expected `lambdas`"));
+        assert!(error("lambdas = [0.1]\ntarget_l0 = 50").contains("found both"));
+        assert!(error("target_l0 = 50").contains("not supported yet"));
+        assert!(error("lambdas = [-1.0]").contains("at least 0, found -1"));
+        assert!(error("lambdas = [0.1, 0.1]").contains("0.1 is named twice"));
+        assert!(error("lambdas = [0.1]\nlamdbas = 3").contains("lamdbas"));
+        assert!(error("lambdas = [0.1]\n[recipe]\nlearning_rate = 1").contains("learning_rate"));
+    }
+}
