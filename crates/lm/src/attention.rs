@@ -70,10 +70,9 @@ impl Attention<'_> {
         });
         let scores = || vec![0.0; stores.iter().map(|s| s.len).max().unwrap_or(0)];
         let query = || vec![0.0; padded(self.spec)];
-        self.tasks(stores, q, z).into_par_iter().for_each_init(
-            || (query(), scores()),
-            |(query, scores), task| self.attend(task, query, scores),
-        );
+        self.tasks(stores, q, z)
+            .into_par_iter()
+            .for_each_init(|| (query(), scores()), |(query, scores), task| self.attend(task, query, scores));
     }
 
     /// The batch in pieces of at most `TASK_ROWS` rows of one sequence.

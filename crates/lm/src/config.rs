@@ -143,9 +143,11 @@ impl Config {
             Some(Value::Null) => Ok(None),
             Some(value) => match parse(&value) {
                 Some(parsed) => Ok(Some(parsed)),
-                None => {
-                    Err(self.error(key, format!("expected {expected}, found {}", short(&value)), "correct the file"))
-                }
+                None => Err(self.error(
+                    key,
+                    format!("expected {expected}, found {}", short(&value)),
+                    "correct the file",
+                )),
             },
         }
     }
@@ -266,7 +268,9 @@ impl Config {
 
     fn must_be_whole(&self, key: &str, value: Option<f64>) -> Result<(), LmError> {
         match value.filter(|&v| v != 1.0) {
-            Some(v) => Err(self.error(key, format!("expected 1, found {v}"), "partial rotation is not implemented")),
+            Some(v) => {
+                Err(self.error(key, format!("expected 1, found {v}"), "partial rotation is not implemented"))
+            }
             None => Ok(()),
         }
     }
@@ -287,7 +291,10 @@ impl Config {
         match self.keys.iter().find(|(key, value)| !harmless(key) && !empty(value)) {
             None => Ok(()),
             Some((key, value)) => {
-                let problem = format!("an unknown key (value {}) that may change what the model computes", short(value));
+                let problem = format!(
+                    "an unknown key (value {}) that may change what the model computes",
+                    short(value)
+                );
                 Err(self.error(key, problem, "remove it if it does not, else this model is not supported"))
             }
         }

@@ -73,11 +73,11 @@ impl<'a> Run<'a> {
 
 /// Buffers that all layers share.
 pub(crate) struct Buffers {
-    q: Vec<f32>,     // [N, H·A]
-    k: Vec<f32>,     // [N, G·A]
-    v: Vec<f32>,     // [N, G·A]
-    z: Vec<f32>,     // [N, H·A]
-    delta: Vec<f32>, // [N, D], what is added to the stream
+    q: Vec<f32>,      // [N, H·A]
+    k: Vec<f32>,      // [N, G·A]
+    v: Vec<f32>,      // [N, G·A]
+    z: Vec<f32>,      // [N, H·A]
+    delta: Vec<f32>,  // [N, D], what is added to the stream
     normed: Vec<f32>, // [N, D]
 }
 
@@ -122,22 +122,34 @@ impl Model {
     }
 
     /// x [N, D] → norm → rotated q [N, H·A], rotated k and v [N, G·A].
-    fn project(&self, w: &LayerWeights, run: &Run<'_>, x: &[f32], q: &mut [f32], k: &mut [f32], v: &mut [f32]) {
+    fn project(
+        &self,
+        w: &LayerWeights,
+        run: &Run<'_>,
+        x: &[f32],
+        q: &mut [f32],
+        k: &mut [f32],
+        v: &mut [f32],
+    ) {
         let (d, device, t) = (self.spec.d_model, self.device, tile_rows(run.positions.len()));
         let (wide, narrow) = (self.spec.heads * self.spec.d_head, self.spec.kv_heads * self.spec.d_head);
         let inputs = x.par_chunks(t * d).zip(run.positions.par_chunks(t));
-        let outputs = q.par_chunks_mut(t * wide).zip(k.par_chunks_mut(t * narrow)).zip(v.par_chunks_mut(t * narrow));
-        inputs.zip(outputs).for_each_init(Vec::new, |normed: &mut Vec<f32>, ((x, positions), ((q, k), v))| {
-            normed.resize(x.len(), 0.0);
-            norm_tile(device, x, Some(&w.attn_norm), d, self.spec.norm_eps, normed);
-            linear(device, &w.q, normed, d, q);
-            linear(device, &w.k, normed, d, k);
-            linear(device, &w.v, normed, d, v);
-            for (n, &position) in positions.iter().enumerate() {
-                run.rotations.apply(&mut q[n * wide..][..wide], position);
-                run.rotations.apply(&mut k[n * narrow..][..narrow], position);
-            }
-        });
+        let outputs =
+            q.par_chunks_mut(t * wide).zip(k.par_chunks_mut(t * narrow)).zip(v.par_chunks_mut(t * narrow));
+        inputs.zip(outputs).for_each_init(
+            Vec::new,
+            |normed: &mut Vec<f32>, ((x, positions), ((q, k), v))| {
+                normed.resize(x.len(), 0.0);
+                norm_tile(device, x, Some(&w.attn_norm), d, self.spec.norm_eps, normed);
+                linear(device, &w.q, normed, d, q);
+                linear(device, &w.k, normed, d, k);
+                linear(device, &w.v, normed, d, v);
+                for (n, &position) in positions.iter().enumerate() {
+                    run.rotations.apply(&mut q[n * wide..][..wide], position);
+                    run.rotations.apply(&mut k[n * narrow..][..narrow], position);
+                }
+            },
+        );
     }
 
     /// A product and, in families with post-norms, the norm after it: x [N, in] → out [N, D].
@@ -155,21 +167,24 @@ impl Model {
         let (d, m, device) = (self.spec.d_model, self.spec.d_mlp, self.device);
         let t = tile_rows(out.len() / d);
         let tiles = normed.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
-        tiles.for_each_init(Default::default, |(x, gate, up): &mut (Vec<f32>, Vec<f32>, Vec<f32>), (normed, out)| {
-            x.resize(normed.len(), 0.0);
-            x.copy_from_slice(normed);
-            x.chunks_exact_mut(d).for_each(|row| scale(row, &w.mlp_norm));
-            gate.resize(x.len() / d * m, 0.0);
-            up.resize(x.len() / d * m, 0.0);
-            linear(device, &w.gate, x, d, gate);
-            linear(device, &w.up, x, d, up);
-            match self.spec.activation {
-                Activation::Silu => device.silu_mul(gate, up),
-                Activation::GeluTanh => device.gelu_tanh_mul(gate, up),
-            }
-            linear(device, &w.down, gate, m, out);
-            self.post_norm_tile(w.mlp_post_norm.as_deref(), out);
-        });
+        tiles.for_each_init(
+            Default::default,
+            |(x, gate, up): &mut (Vec<f32>, Vec<f32>, Vec<f32>), (normed, out)| {
+                x.resize(normed.len(), 0.0);
+                x.copy_from_slice(normed);
+                x.chunks_exact_mut(d).for_each(|row| scale(row, &w.mlp_norm));
+                gate.resize(x.len() / d * m, 0.0);
+                up.resize(x.len() / d * m, 0.0);
+                linear(device, &w.gate, x, d, gate);
+                linear(device, &w.up, x, d, up);
+                match self.spec.activation {
+                    Activation::Silu => device.silu_mul(gate, up),
+                    Activation::GeluTanh => device.gelu_tanh_mul(gate, up),
+                }
+                linear(device, &w.down, gate, m, out);
+                self.post_norm_tile(w.mlp_post_norm.as_deref(), out);
+            },
+        );
     }
 
     /// x [N, D] → its RMSNorm [N, D], times `gain` if there is one.

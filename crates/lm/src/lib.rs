@@ -20,6 +20,7 @@ mod config;
 mod decoder;
 mod error;
 mod family;
+pub mod generate;
 pub mod model;
 mod rope;
 pub mod site;
@@ -28,6 +29,7 @@ pub mod text;
 pub mod weights;
 
 pub use error::LmError;
+pub use generate::Sampling;
 pub use model::{Batch, Cache, Model};
 pub use site::{Site, SiteKind};
 pub use spec::{Family, Spec};

@@ -229,9 +229,12 @@ fn next_for(dir: &Path) -> String {
         return "it is a file: name the folder that holds it".to_string();
     }
     if parts.len() == 2 && parts.iter().all(|p| !p.is_empty() && *p != "." && *p != "..") {
-        return format!("if it is a Hugging Face id, fetch it with `hf download {text} --local-dir DIR` and name DIR");
+        return format!(
+            "if it is a Hugging Face id, fetch it with `hf download {text} --local-dir DIR` and name DIR"
+        );
     }
-    "name the folder of a Hugging Face model, with config.json, model.safetensors and tokenizer.json".to_string()
+    "name the folder of a Hugging Face model, with config.json, model.safetensors and tokenizer.json"
+        .to_string()
 }
 
 /// −log softmax(logits)[target]. The largest exponential is exactly 1, so its softmax is 1 / Σ exp(logit − max): the sum

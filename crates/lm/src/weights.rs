@@ -68,7 +68,8 @@ impl Weights {
         let gain = |g: &Option<Vec<f32>>| g.as_ref().map_or(0, Vec::len);
         let layer = |l: &LayerWeights| {
             let matrices = [&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down];
-            let gains = l.attn_norm.len() + l.mlp_norm.len() + gain(&l.attn_post_norm) + gain(&l.mlp_post_norm);
+            let gains =
+                l.attn_norm.len() + l.mlp_norm.len() + gain(&l.attn_post_norm) + gain(&l.mlp_post_norm);
             matrices.into_iter().map(linear).sum::<usize>() + gains
         };
         self.embed.len() + self.norm.len() + gain(&self.head) + self.layers.iter().map(layer).sum::<usize>()
@@ -79,7 +80,8 @@ impl Weights {
         let mut checkpoint = Checkpoint::open(dir)?;
         let names = family::names(spec.family);
         let embed = checkpoint.read(names.embed, &[spec.vocab, spec.d_model])?;
-        let layers = (0..spec.n_layers).map(|l| layer(&mut checkpoint, spec, names, l)).collect::<Result<_, _>>()?;
+        let layers =
+            (0..spec.n_layers).map(|l| layer(&mut checkpoint, spec, names, l)).collect::<Result<_, _>>()?;
         let norm = gain(&mut checkpoint, spec, names.norm)?;
         let head = match spec.tied_head {
             true => None,
@@ -141,7 +143,12 @@ impl Checkpoint {
             for name in file.names() {
                 if unread.insert(name.clone(), i).is_some() {
                     let found = format!("`{name}` in an earlier file too");
-                    return Err(invalid(file.path(), "each tensor once".into(), found, "fetch the files again"));
+                    return Err(invalid(
+                        file.path(),
+                        "each tensor once".into(),
+                        found,
+                        "fetch the files again",
+                    ));
                 }
             }
         }
@@ -165,11 +172,13 @@ impl Checkpoint {
     /// Nothing may be left that would have changed the maths. (Old checkpoints carry RoPE's frequencies, and a tied head
     /// may be stored twice.)
     fn finish(&self, spec: &Spec) -> Result<(), LmError> {
-        let harmless = |n: &str| n.ends_with("rotary_emb.inv_freq") || (spec.tied_head && n == "lm_head.weight");
+        let harmless =
+            |n: &str| n.ends_with("rotary_emb.inv_freq") || (spec.tied_head && n == "lm_head.weight");
         match self.unread.iter().find(|(name, _)| !harmless(name)) {
             None => Ok(()),
             Some((name, &i)) => {
-                let expected = format!("only tensors that a {} model of {} layers reads", spec.family, spec.n_layers);
+                let expected =
+                    format!("only tensors that a {} model of {} layers reads", spec.family, spec.n_layers);
                 let next = "config.json does not describe this checkpoint, or the model is not supported";
                 Err(invalid(self.files[i].path(), expected, format!("`{name}`"), next))
             }
@@ -186,12 +195,18 @@ fn shards(dir: &Path) -> Result<Vec<PathBuf>, LmError> {
             false => "neither",
         };
         let expected = "model.safetensors or model.safetensors.index.json in it";
-        return Err(invalid(dir, expected.into(), found.into(), "save the model with `safe_serialization=True`"));
+        return Err(invalid(
+            dir,
+            expected.into(),
+            found.into(),
+            "save the model with `safe_serialization=True`",
+        ));
     }
     let text = lapidary_files::read_string(&path, 100 << 20)?;
     let bad = |found: String| invalid(&path, "an index of shards".into(), found, "fetch the file again");
     let index: Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
-    let map = index.get("weight_map").and_then(Value::as_object).ok_or_else(|| bad("no `weight_map`".into()))?;
+    let map =
+        index.get("weight_map").and_then(Value::as_object).ok_or_else(|| bad("no `weight_map`".into()))?;
     let names: Option<BTreeSet<&str>> = map.values().map(Value::as_str).collect();
     let names = names.ok_or_else(|| bad("a shard without a name".into()))?;
     match names.iter().find(|n| Path::new(n).file_name() != Some(n.as_ref())) {

@@ -23,7 +23,8 @@ pub(super) fn spec(mut c: Config) -> Result<Spec, LmError> {
         Some(width) => width,
         None if d_model % heads == 0 => d_model / heads,
         None => {
-            let problem = format!("missing, and num_attention_heads = {heads} does not divide hidden_size = {d_model}");
+            let problem =
+                format!("missing, and num_attention_heads = {heads} does not divide hidden_size = {d_model}");
             return Err(c.error("head_dim", problem, "correct the file"));
         }
     };

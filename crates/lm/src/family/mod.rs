@@ -3,9 +3,9 @@
 mod gemma2;
 mod llama;
 
+use crate::LmError;
 use crate::config::Config;
 use crate::spec::{Family, Spec};
-use crate::LmError;
 
 /// Tensor names of a family; those of a layer come after `layers.L.`, all after an optional `model.`.
 pub(crate) struct Names {
@@ -46,7 +46,11 @@ pub(crate) fn spec(config: Config) -> Result<Spec, LmError> {
 fn check(config: &Config, spec: &Spec) -> Result<(), LmError> {
     let fix = "correct the file";
     if spec.n_layers > 10_000 {
-        return Err(config.error("num_hidden_layers", format!("{} layers are not plausible", spec.n_layers), fix));
+        return Err(config.error(
+            "num_hidden_layers",
+            format!("{} layers are not plausible", spec.n_layers),
+            fix,
+        ));
     }
     if spec.heads % spec.kv_heads != 0 {
         let problem = format!("{} does not divide num_attention_heads = {}", spec.kv_heads, spec.heads);
@@ -56,7 +60,11 @@ fn check(config: &Config, spec: &Spec) -> Result<(), LmError> {
         return Err(config.error("head_dim", format!("expected an even number, found {}", spec.d_head), fix));
     }
     match spec.bos.filter(|&id| id as usize >= spec.vocab) {
-        Some(id) => Err(config.error("bos_token_id", format!("{id} is outside the vocabulary of {}", spec.vocab), fix)),
+        Some(id) => Err(config.error(
+            "bos_token_id",
+            format!("{id} is outside the vocabulary of {}", spec.vocab),
+            fix,
+        )),
         None => Ok(()),
     }
 }

@@ -1,0 +1,80 @@
+//! The decoder against Hugging Face transformers on tiny random checkpoints, in which every special case of a family
+//! bites (see `fixtures/lm/make.py`, which made them and checked that).
+
+use lapidary_files::tensors::{Dtype, TensorFile};
+use lapidary_kernels::{Device, Isa};
+use lapidary_lm::{Batch, Model, Site};
+use std::path::PathBuf;
+
+/// Of the reference's RMS.
+const TOLERANCE: f64 = 1e-4;
+const FIXTURES: [&str; 4] = ["gemma2-new", "gemma2-old", "llama-new", "llama-old"];
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/lm").join(name)
+}
+
+fn tensor(file: &TensorFile, name: &str) -> Vec<f32> {
+    let shape = file.shape(name).unwrap_or_else(|| panic!("no {name}")).to_vec();
+    file.read_f32(name, &shape).unwrap()
+}
+
+fn tokens(file: &TensorFile) -> Vec<u32> {
+    let shape = file.shape("tokens").unwrap().to_vec();
+    file.read_pod::<i64>("tokens", Dtype::I64, &shape).unwrap().iter().map(|&t| t as u32).collect()
+}
+
+fn assert_close(what: &str, found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let rms = (expected.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / expected.len() as f64).sqrt();
+    let differences = found.iter().zip(expected).map(|(&a, &b)| f64::from(a) - f64::from(b));
+    let worst = differences.fold(0.0, |w: f64, d| if d.abs() <= w { w } else { d.abs() });
+    assert!(worst <= TOLERANCE * rms, "{what}: {worst:e} off at RMS {rms:e}");
+}
+
+/// Runs one fixture on one device: logits and every site, then every replaced site.
+fn check(name: &str, device: Device) {
+    let model = Model::load(&folder(name), device).unwrap();
+    let golden = TensorFile::open(&folder(name).join("golden.safetensors")).unwrap();
+    let tokens = tokens(&golden);
+    let batch = Batch::new([tokens.as_slice()]);
+    let sites = model.spec.parse_sites("all").unwrap();
+    let mut met = Vec::new();
+    let residual = model.forward(&batch, &sites, &mut |site, rows| {
+        assert_close(&format!("{name} {site}"), rows, &tensor(&golden, &site.to_string()));
+        met.push(site);
+    });
+    assert_eq!(met, sites, "every site, in order");
+    assert_close(&format!("{name} logits"), &model.unembed(&residual), &tensor(&golden, "logits"));
+    let replaced: Vec<String> = golden.names().into_iter().filter(|n| n.starts_with("replaced.")).collect();
+    assert_eq!(replaced.len(), 7, "one site of each kind");
+    for key in replaced {
+        let site: Site = key["replaced.".len()..].parse().unwrap();
+        let change = |_: Site, rows: &mut [f32]| rows.iter_mut().for_each(|x| *x = 0.5 * *x + 0.25);
+        let residual = model.forward(&batch, &[site], &mut { change });
+        assert_close(&format!("{name} {key}"), &model.unembed(&residual), &tensor(&golden, &key));
+    }
+}
+
+#[test]
+fn logits_and_every_site_follow_transformers() {
+    for name in FIXTURES {
+        Isa::available().into_iter().for_each(|isa| check(name, Device::Cpu(isa)));
+    }
+}
+
+#[test]
+fn parameters_are_counted_as_the_files_hold_them() {
+    for (name, files) in [
+        ("llama-new", vec!["model.safetensors"]),
+        ("gemma2-old", vec!["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]),
+    ] {
+        let mut stored = 0;
+        for file in files {
+            let file = TensorFile::open(&folder(name).join(file)).unwrap();
+            stored +=
+                file.names().iter().map(|n| file.shape(n).unwrap().iter().product::<usize>()).sum::<usize>();
+        }
+        assert_eq!(Model::load(&folder(name), Device::detect()).unwrap().weights.count(), stored);
+    }
+}
