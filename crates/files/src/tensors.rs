@@ -8,7 +8,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -188,26 +188,52 @@ pub fn write(
 ) -> Result<(), FileError> {
     let header = header(tensors, metadata);
     publish_with(path, |w| {
-        w.write_all(&(header.len() as u64).to_le_bytes())?;
-        w.write_all(header.as_bytes())?;
+        write_header(w, &header)?;
         tensors.iter().try_for_each(|t| w.write_all(t.bytes))
     })
+}
+
+/// Publishes tensors too large to be held: `data` writes their bytes one after another, which must be as many as `places`
+/// (name, dtype, shape) say.
+pub fn write_with(
+    path: &Path,
+    places: &[(&str, Dtype, &[usize])],
+    metadata: &HashMap<String, String>,
+    data: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
+) -> Result<(), FileError> {
+    let header = header_of(places, metadata);
+    publish_with(path, |w| {
+        write_header(w, &header)?;
+        data(w)
+    })
+}
+
+fn write_header(w: &mut dyn Write, header: &str) -> std::io::Result<()> {
+    w.write_all(&(header.len() as u64).to_le_bytes())?;
+    w.write_all(header.as_bytes())
 }
 
 /// The JSON header, padded with spaces to a multiple of 8 bytes; keys in a fixed order, so that equal tensors give
 /// equal bytes.
 pub fn header(tensors: &[Tensor<'_>], metadata: &HashMap<String, String>) -> String {
-    let mut entries = Vec::with_capacity(tensors.len() + 1);
+    for t in tensors {
+        let elements: usize = t.shape.iter().product();
+        assert_eq!(elements * t.dtype.bitsize(), 8 * t.bytes.len(), "`{}` of shape {:?}", t.name, t.shape);
+    }
+    let places: Vec<_> = tensors.iter().map(|t| (t.name, t.dtype, t.shape)).collect();
+    header_of(&places, metadata)
+}
+
+fn header_of(places: &[(&str, Dtype, &[usize])], metadata: &HashMap<String, String>) -> String {
+    let mut entries = Vec::with_capacity(places.len() + 1);
     if !metadata.is_empty() {
         let sorted: BTreeMap<_, _> = metadata.iter().collect();
         entries.push(format!("\"__metadata__\":{}", json!(sorted)));
     }
     let mut offset = 0;
-    for t in tensors {
-        let elements: usize = t.shape.iter().product();
-        assert_eq!(elements * t.dtype.bitsize(), 8 * t.bytes.len(), "`{}` of shape {:?}", t.name, t.shape);
-        let (name, dtype, end) = (json!(t.name), json!(t.dtype), offset + t.bytes.len());
-        let shape = json!(t.shape);
+    for (name, dtype, shape) in places {
+        let end = offset + shape.iter().product::<usize>() * dtype.bitsize() / 8;
+        let (name, dtype, shape) = (json!(name), json!(dtype), json!(shape));
         entries
             .push(format!(r#"{name}:{{"dtype":{dtype},"shape":{shape},"data_offsets":[{offset},{end}]}}"#));
         offset = end;
