@@ -30,8 +30,16 @@ const AGAIN: &str = "run `lapidary harvest` again with --overwrite";
 pub struct Manifest {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
-    /// Where the rows come from.
-    pub info: StoreInfo,
+    /// blake3 of the plan that caused this store.
+    pub plan_hash: String,
+    /// The model's name and the hash of its files.
+    pub model: Named,
+    /// What the model read.
+    pub text: TextInfo,
+    /// Precision of the rows.
+    pub dtype: RowDtype,
+    /// The sites.
+    pub sites: Vec<SiteRows>,
     /// C per site (not squared), over the rows that `norm` says.
     pub c: BTreeMap<String, f64>,
     /// Which rows gave C.
@@ -46,9 +54,8 @@ pub struct Manifest {
     pub shards: Vec<Shard>,
 }
 
-/// Where rows come from: written once, before the first row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The part of a manifest that is known before the first row.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreInfo {
     /// blake3 of the plan that caused this store.
     pub plan_hash: String,
@@ -166,7 +173,7 @@ impl Manifest {
     fn check(&self) -> Result<(), (String, String)> {
         let fail = |expected: &str, found: String| Err((expected.to_string(), found));
         let mut names: HashSet<&str> = LABELS.into();
-        for site in &self.info.sites {
+        for site in &self.sites {
             if site.width == 0 || site.width > 1 << 24 || !names.insert(&site.site) {
                 return fail(
                     "distinct sites of a possible width",
@@ -192,8 +199,8 @@ impl Manifest {
     fn check_sums(&self) -> Result<(), (String, String)> {
         let sum = |of: fn(&Shard) -> u64| self.shards.iter().try_fold(0u64, |a, s| a.checked_add(of(s)));
         let (rows, windows) = (sum(|s| s.rows), sum(|s| s.windows));
-        if self.info.sites.is_empty() || self.rows == 0 {
-            let found = format!("{} sites, {} rows", self.info.sites.len(), self.rows);
+        if self.sites.is_empty() || self.rows == 0 {
+            let found = format!("{} sites, {} rows", self.sites.len(), self.rows);
             return Err(("at least one site and one row".into(), found));
         }
         if rows != Some(self.rows) || windows != Some(self.windows) || self.windows > u64::from(u32::MAX) {
@@ -227,15 +234,15 @@ fn no_manifest(dir: &Path) -> FileError {
 
 impl Shard {
     /// Opens the shard's file and checks its size, tensors, shapes and dtypes; reads no row.
-    pub(crate) fn open(&self, dir: &Path, info: &StoreInfo) -> Result<TensorFile, FileError> {
+    pub(crate) fn open(&self, dir: &Path, manifest: &Manifest) -> Result<TensorFile, FileError> {
         let path = dir.join(&self.file);
         check_length(&path, self.bytes)?;
         let file = TensorFile::open(&path)?;
-        let dtype = match info.dtype {
+        let dtype = match manifest.dtype {
             RowDtype::F32 => Dtype::F32,
             RowDtype::Bf16 => Dtype::BF16,
         };
-        for site in &info.sites {
+        for site in &manifest.sites {
             expect(&file, &site.site, dtype, &[self.rows, site.width as u64])?;
         }
         LABELS.iter().try_for_each(|name| expect(&file, name, Dtype::U32, &[self.rows]))?;

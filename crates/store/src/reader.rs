@@ -39,7 +39,7 @@ impl StoreReader {
     pub fn open(dir: &Path) -> Result<StoreReader, FileError> {
         let manifest = Manifest::read(dir)?;
         for shard in &manifest.shards {
-            shard.open(dir, &manifest.info)?;
+            shard.open(dir, &manifest)?;
         }
         let window_rows = read_windows(dir, &manifest)?;
         let mut next = window_rows.iter();
@@ -66,7 +66,7 @@ impl StoreReader {
                 first += u64::from(rows);
             }
         }
-        let (sites, verified) = (manifest.info.sites.clone(), vec![true; manifest.shards.len()]);
+        let (sites, verified) = (manifest.sites.clone(), vec![true; manifest.shards.len()]);
         StoreReader { dir: dir.into(), manifest, sites, window_rows, places, verified }
     }
 
@@ -75,7 +75,7 @@ impl StoreReader {
     /// # Errors
     /// A site that the store does not have.
     pub fn select(mut self, sites: &[String]) -> Result<StoreReader, FileError> {
-        let all = &self.manifest.info.sites;
+        let all = &self.manifest.sites;
         let find = |name: &String| {
             all.iter().find(|s| s.site == *name).cloned().ok_or_else(|| {
                 let have = all.iter().map(|s| s.site.as_str()).collect::<Vec<_>>().join(", ");
@@ -109,7 +109,7 @@ impl StoreReader {
             check_hash(&self.dir.join(&shard.file), &shard.blake3)?;
             self.verified[index] = true;
         }
-        shard.open(&self.dir, &self.manifest.info)
+        shard.open(&self.dir, &self.manifest)
     }
 
     /// Requests for `windows`, sorted by place on disk, and their rows together.

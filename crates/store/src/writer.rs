@@ -104,9 +104,14 @@ impl StoreWriter {
     pub fn finish(mut self, norm: Norm) -> Result<Manifest, SourceError> {
         self.flush()?;
         let windows_file = self.write_windows()?;
+        let info = self.info;
         let mut manifest = Manifest {
             format_version: FORMAT_VERSION,
-            info: self.info,
+            plan_hash: info.plan_hash,
+            model: info.model,
+            text: info.text,
+            dtype: info.dtype,
+            sites: info.sites,
             c: Default::default(),
             norm,
             rows: self.shards.iter().map(|s| s.rows).sum(),
@@ -116,7 +121,7 @@ impl StoreWriter {
         };
         let reader = StoreReader::trust(&self.dir, manifest.clone(), self.window_rows);
         let c = norms(&mut Batches::new(reader, norm.order(), NORM_BATCH)?, norm.rows)?;
-        manifest.c = manifest.info.sites.iter().map(|s| s.site.clone()).zip(c).collect();
+        manifest.c = manifest.sites.iter().map(|s| s.site.clone()).zip(c).collect();
         let json = serde_json::to_string_pretty(&manifest)? + "\n";
         publish(&self.dir.join(MANIFEST), json.as_bytes())?;
         Ok(manifest)

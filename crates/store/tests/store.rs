@@ -222,12 +222,12 @@ fn hostile_manifests_are_refused() {
     };
     check(&edit(overlap), &["windows.safetensors", "shard-00000"]);
     check(&edit(|m| m["windows"] = (1u64 << 40).into()), &["windows together"]);
-    check(&edit(|m| m["info"]["dtype"] = "bf16".into()), &["`0.res` as BF16", "found F32"]);
-    check(&edit(|m| m["info"]["dtype"] = "f8".into()), &["unknown variant `f8`"]);
-    check(&edit(|m| m["info"]["sites"][1]["width"] = 4.into()), &["`1.mlp`", "4]", "3]"]);
-    check(&edit(|m| m["info"]["sites"][1]["width"] = u32::MAX.into()), &["possible width"]);
-    check(&edit(|m| m["info"]["sites"][1]["site"] = "0.res".into()), &["distinct sites"]);
-    check(&edit(|m| m["info"]["sites"] = serde_json::json!([])), &["at least one site"]);
+    check(&edit(|m| m["dtype"] = "bf16".into()), &["`0.res` as BF16", "found F32"]);
+    check(&edit(|m| m["dtype"] = "f8".into()), &["unknown variant `f8`"]);
+    check(&edit(|m| m["sites"][1]["width"] = 4.into()), &["`1.mlp`", "4]", "3]"]);
+    check(&edit(|m| m["sites"][1]["width"] = u32::MAX.into()), &["possible width"]);
+    check(&edit(|m| m["sites"][1]["site"] = "0.res".into()), &["distinct sites"]);
+    check(&edit(|m| m["sites"] = serde_json::json!([])), &["at least one site"]);
     check(&edit(|m| m["c"]["embed"] = 0.into()), &["positive `c`", "embed"]);
     check(&edit(|m| m["shards"][1]["file"] = "../x".into()), &["plain file names", "../x"]);
     check(&edit(|m| m["shards"][1]["file"] = "/etc/passwd".into()), &["plain file names"]);
