@@ -1,1 +1,22 @@
-//! Lapidary: evaluation (being written).
+//! Named numbers with intervals: how well do dictionaries stand in for a model's activations, on held-out text?
+//!
+//! One file per family of metrics, its formula, unit and n on top (NUMERICS §4): [`sparsity`], [`reconstruction`],
+//! [`cross_entropy`]. [`evaluate`] runs the passes that feed them all; [`Scores`] is what comes out, plain data that
+//! serialises with every n and every interval, and with values that are not finite in plain sight.
+//!
+//! Nothing is trained here and nothing is judged: there is no "good".
+//! Dimension key: `N` positions, `n` rows (non-special positions), `D` width of a site, `F` features.
+#![forbid(unsafe_code)]
+
+pub mod cross_entropy;
+mod error;
+mod evaluate;
+mod number;
+pub mod reconstruction;
+mod scores;
+pub mod sparsity;
+mod sums;
+
+pub use error::EvaluationError;
+pub use evaluate::{Options, Subject, evaluate};
+pub use scores::{Interval, Score, Scores};

@@ -1,0 +1,59 @@
+//! What can be wrong with a request to evaluate; each says what was expected, what was found and what to do.
+
+use lapidary_lm::{LmError, Site};
+
+/// Why nothing was evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluationError {
+    /// No dictionary was given.
+    #[error("expected at least one dictionary to evaluate, found none: name a run or a dictionary folder")]
+    NoSubjects,
+    /// The windows have no position that counts.
+    #[error(
+        "expected held-out text with ordinary tokens, found {windows} windows without a single one: give more text (one \
+         document in eight is held out)"
+    )]
+    NoRows {
+        /// How many windows there were.
+        windows: usize,
+    },
+    /// The model has no such place.
+    #[error(
+        "{name}: expected a site of a model with {layers} layers, found {site}: was it trained on another model?"
+    )]
+    Site {
+        /// The subject.
+        name: String,
+        /// Its site.
+        site: Site,
+        /// L of the model.
+        layers: usize,
+    },
+    /// Dictionary and site differ in width.
+    #[error(
+        "{name}: expected a dictionary that reads and writes {width} numbers, the width of {site}, found one that reads \
+         {d_in} and writes {d_out}: was it trained on another model or site?"
+    )]
+    Width {
+        /// The subject.
+        name: String,
+        /// Its site.
+        site: Site,
+        /// The site's width in this model.
+        width: usize,
+        /// What the dictionary reads.
+        d_in: usize,
+        /// What it writes.
+        d_out: usize,
+    },
+    /// The model cannot read a window.
+    #[error("document {document}, token {position}: {source}")]
+    Window {
+        /// The window's document.
+        document: u32,
+        /// Position of its first token in the document.
+        position: u32,
+        /// What the model says.
+        source: LmError,
+    },
+}

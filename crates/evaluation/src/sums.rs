@@ -1,0 +1,103 @@
+//! What one document adds to every sum, and the metrics as functions of total sums: the form that the bootstrap resamples.
+//!
+//! All sums are f64 and are made in the order of the text, value by value, so they depend neither on the batch nor on the
+//! number of threads.
+
+use crate::{cross_entropy, reconstruction, sparsity};
+
+/// Sums over one document, or over many.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Sums {
+    /// Rows.
+    pub(crate) rows: f64,
+    /// Active features.
+    pub(crate) active: f64,
+    /// ‖x − x̂‖².
+    pub(crate) error: f64,
+    /// ‖x − μ‖², μ over all documents.
+    pub(crate) variance: f64,
+    /// Targets.
+    pub(crate) targets: f64,
+    /// −ln p of the targets, nats.
+    pub(crate) base: f64,
+    /// The same with x̂ spliced in.
+    pub(crate) spliced: f64,
+    /// The same with μ spliced in.
+    pub(crate) ablated: f64,
+}
+
+/// Number of sums, K.
+pub(crate) const SUMS: usize = 8;
+
+/// The metrics in the order of [`Sums::metrics`].
+pub(crate) struct Metrics<T> {
+    pub(crate) l0: T,
+    pub(crate) fvu: T,
+    pub(crate) ce: T,
+    pub(crate) ce_spliced: T,
+    pub(crate) ce_ablated: T,
+    pub(crate) delta_loss: T,
+    pub(crate) loss_recovered: T,
+}
+
+impl Sums {
+    pub(crate) fn to_array(self) -> [f64; SUMS] {
+        let Sums { rows, active, error, variance, targets, base, spliced, ablated } = self;
+        [rows, active, error, variance, targets, base, spliced, ablated]
+    }
+
+    pub(crate) fn from_slice(sums: &[f64]) -> Sums {
+        let &[rows, active, error, variance, targets, base, spliced, ablated] = sums else {
+            panic!("sums [{SUMS}], found {}", sums.len())
+        };
+        Sums { rows, active, error, variance, targets, base, spliced, ablated }
+    }
+
+    pub(crate) fn metrics(self) -> Metrics<f64> {
+        let ce = |sum| cross_entropy::mean_loss(sum, self.targets);
+        let (base, spliced, ablated) = (ce(self.base), ce(self.spliced), ce(self.ablated));
+        Metrics {
+            l0: sparsity::l0(self.active, self.rows),
+            fvu: reconstruction::fvu(self.error, self.variance),
+            ce: base,
+            ce_spliced: spliced,
+            ce_ablated: ablated,
+            delta_loss: spliced - base,
+            loss_recovered: cross_entropy::loss_recovered(base, spliced, ablated),
+        }
+    }
+}
+
+impl<T> Metrics<T> {
+    pub(crate) fn to_array(self) -> [T; 7] {
+        let Metrics { l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered } = self;
+        [l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered]
+    }
+
+    pub(crate) fn from_array(values: [T; 7]) -> Metrics<T> {
+        let [l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered] = values;
+        Metrics { l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Four rows, 10 actives, error 2 of 8; two targets of 1, 1.5 and 3 nats.
+    #[test]
+    fn metrics_by_hand() {
+        let sums = Sums {
+            rows: 4.0,
+            active: 10.0,
+            error: 2.0,
+            variance: 8.0,
+            targets: 2.0,
+            base: 2.0,
+            spliced: 3.0,
+            ablated: 6.0,
+        };
+        assert_eq!(Sums::from_slice(&sums.to_array()), sums);
+        assert_eq!(sums.metrics().to_array(), [2.5, 0.25, 1.0, 1.5, 3.0, 0.5, 0.75]);
+    }
+}

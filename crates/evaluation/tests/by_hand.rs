@@ -1,0 +1,243 @@
+//! Dictionaries whose scores are known without computing, on a tiny random Llama; what must not change a bit; what must be
+//! refused.
+
+use lapidary_dictionary::Dictionary;
+use lapidary_evaluation::{EvaluationError, Interval, Options, Scores, Subject, evaluate};
+use lapidary_kernels::Device;
+use lapidary_lm::text::Window;
+use lapidary_lm::{Model, Site};
+use std::path::Path;
+
+const BOS: u32 = 1;
+const OPTIONS: Options = Options { seed: 1, resamples: 200, batch_tokens: 64, max_windows: None };
+
+fn model() -> Model {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/evaluation/model");
+    Model::load(&dir, Device::detect()).expect("the fixture model")
+}
+
+/// Twelve windows of six documents, 3 to 29 tokens after BOS.
+fn windows() -> Vec<Window> {
+    let window = |w: u32| {
+        let piece = (0..3 + w * 13 % 27).map(|i| 3 + (i * i * 5 + i * w + w * 11) % 37);
+        Window { doc: w / 2, pos: 0, tokens: [BOS].into_iter().chain(piece).collect() }
+    };
+    (0..12).map(window).collect()
+}
+
+fn sites(model: &Model) -> Vec<Site> {
+    model.spec.parse_sites("embed,0.att,1.*,2.res").expect("sites of three layers")
+}
+
+/// x̂ = x with D of 2·D features active: the positive and the negative part of each coordinate.
+fn perfect(d: usize) -> Dictionary {
+    let mut w = vec![0.0; 2 * d * d];
+    for i in 0..d {
+        w[i * d + i] = 1.0;
+        w[(d + i) * d + i] = -1.0;
+    }
+    let zeros = vec![0.0; 2 * d];
+    Dictionary {
+        w_enc: w.clone(),
+        b_enc: zeros.clone(),
+        threshold: zeros,
+        w_dec: w,
+        b_dec: vec![0.0; d],
+        d_in: d,
+        d_out: d,
+    }
+}
+
+/// x̂ = `vector` whatever x is; two features that never fire.
+fn constant(vector: Vec<f32>) -> Dictionary {
+    let d = vector.len();
+    Dictionary {
+        w_enc: vec![1.0; 2 * d],
+        b_enc: vec![0.0; 2],
+        threshold: vec![f32::INFINITY; 2],
+        w_dec: vec![1.0; 2 * d],
+        b_dec: vector,
+        d_in: d,
+        d_out: d,
+    }
+}
+
+fn score(
+    model: &Model,
+    windows: &[Window],
+    subjects: &[(Site, &Dictionary)],
+    options: Options,
+) -> Vec<Scores> {
+    let subject = |&(site, dictionary): &(Site, _)| Subject { name: "subject", site, dictionary };
+    let subjects: Vec<Subject> = subjects.iter().map(subject).collect();
+    evaluate(model, windows, &subjects, options, &mut |_, _| ()).expect("valid subjects")
+}
+
+#[test]
+fn a_perfect_dictionary() {
+    let (model, windows) = (model(), windows());
+    for site in sites(&model) {
+        let d = model.spec.width(site);
+        let scores = &score(&model, &windows, &[(site, &perfect(d))], OPTIONS)[0];
+        assert_eq!(
+            (scores.fvu.value, scores.delta_loss.value, scores.loss_recovered.value),
+            (0.0, 0.0, 1.0),
+            "{site}"
+        );
+        assert_eq!(scores.ce_spliced, scores.ce);
+        assert_eq!(
+            (scores.l0.value, scores.l0_percentiles.p1, scores.l0_percentiles.p99),
+            (d as f64, d as u64, d as u64)
+        );
+        assert_eq!(scores.l0.interval, Interval::Known { low: d as f64, high: d as f64 });
+        let firing = &scores.firing;
+        assert_eq!(firing.counts.iter().sum::<u64>(), scores.rows * d as u64);
+        assert_eq!(firing.alive + firing.never_fired, 2 * d as u64);
+        assert_eq!(firing.histogram.features.iter().sum::<u64>(), firing.alive);
+    }
+}
+
+/// The mean row is what FVU = 1 and loss recovered = 0 mean. The mean is taken here from the model's own rows.
+#[test]
+fn a_dictionary_that_says_the_mean() {
+    let (model, windows) = (model(), windows());
+    for site in sites(&model) {
+        let mean = mean_row(&model, &windows, site);
+        let scores = &score(&model, &windows, &[(site, &constant(mean))], OPTIONS)[0];
+        assert!((scores.fvu.value - 1.0).abs() < 1e-6, "{site}: FVU {}", scores.fvu.value);
+        assert!(scores.loss_recovered.value.abs() < 1e-6, "{site}: {}", scores.loss_recovered.value);
+        assert_eq!((scores.l0.value, scores.firing.alive, scores.firing.never_fired), (0.0, 0, 2));
+    }
+}
+
+fn mean_row(model: &Model, windows: &[Window], site: Site) -> Vec<f32> {
+    let (width, mut rows, mut sum) = (model.spec.width(site), 0.0, vec![0.0f64; model.spec.width(site)]);
+    for window in windows {
+        let batch = lapidary_lm::Batch::new([window.tokens.as_slice()]);
+        model.tap(&batch, &[site], &mut |_, x| {
+            for row in x[width..].chunks_exact(width) {
+                rows += 1.0;
+                sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+            }
+        });
+    }
+    sum.iter().map(|sum| (sum / rows) as f32).collect()
+}
+
+/// Zero instead of x misses Σ‖x‖², which is more than the variance by exactly n‖μ‖².
+#[test]
+fn a_dictionary_that_says_zero_is_worse_than_the_mean() {
+    let (model, windows) = (model(), windows());
+    let site: Site = "1.mlp".parse().expect("a site");
+    let mean = mean_row(&model, &windows, site);
+    let scores = score(
+        &model,
+        &windows,
+        &[(site, &constant(vec![0.0; 16])), (site, &constant(mean.clone()))],
+        OPTIONS,
+    );
+    let offset: f64 = mean.iter().map(|m| f64::from(*m).powi(2)).sum();
+    // FVU = 1 + n‖μ‖²/Σ‖x − μ‖²; the variance per row follows from two dictionaries that are off by known vectors.
+    let shifted: Vec<f32> = mean.iter().map(|m| m + 1.0).collect();
+    let by_one = score(&model, &windows, &[(site, &constant(shifted))], OPTIONS)[0].fvu.value - 1.0; // D / variance
+    let expect = 1.0 + offset * by_one / 16.0;
+    assert!((scores[0].fvu.value - expect).abs() < 1e-5, "{} and {expect}", scores[0].fvu.value);
+}
+
+#[test]
+fn batches_threads_and_company_change_no_bit() {
+    let (model, windows) = (model(), windows());
+    let sites = sites(&model);
+    let dictionaries: Vec<Dictionary> = sites.iter().map(|&site| half(model.spec.width(site))).collect();
+    let subjects: Vec<_> = sites.iter().copied().zip(&dictionaries).collect();
+    let expect = score(&model, &windows, &subjects, OPTIONS);
+    assert!(expect.iter().all(|scores| scores.fvu.value > 0.01 && scores.fvu.value.is_finite()));
+    for batch_tokens in [0, 1, 33, 10_000] {
+        assert_eq!(
+            score(&model, &windows, &subjects, Options { batch_tokens, ..OPTIONS }),
+            expect,
+            "{batch_tokens}"
+        );
+    }
+    for threads in [1, 2, 3, 7] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        assert_eq!(pool.install(|| score(&model, &windows, &subjects, OPTIONS)), expect, "{threads} threads");
+    }
+    // Alone, in reverse, and twice at one site: nobody's scores depend on who else is evaluated.
+    for (i, subject) in subjects.iter().enumerate() {
+        assert_eq!(
+            score(&model, &windows, &[*subject, *subject], OPTIONS),
+            [expect[i].clone(), expect[i].clone()]
+        );
+    }
+    let reversed: Vec<_> = subjects.iter().rev().copied().collect();
+    let scores = score(&model, &windows, &reversed, OPTIONS);
+    assert_eq!(scores, expect.into_iter().rev().collect::<Vec<_>>());
+}
+
+/// Only the positive parts: something is missed.
+fn half(d: usize) -> Dictionary {
+    let mut dictionary = perfect(d);
+    dictionary.threshold[d..].fill(f32::INFINITY);
+    dictionary
+}
+
+#[test]
+fn progress_ends_at_its_total() {
+    let (model, windows) = (model(), windows());
+    let site: Site = "1.res".parse().expect("a site");
+    let (dictionary, mut seen) = (perfect(16), Vec::new());
+    let subjects = [Subject { name: "a", site, dictionary: &dictionary }];
+    let options = Options { max_windows: Some(5), ..OPTIONS };
+    let scores = evaluate(&model, &windows, &subjects, options, &mut |done, total| seen.push((done, total)));
+    let tokens: usize = windows[..5].iter().map(|w| w.tokens.len()).sum();
+    assert_eq!(scores.expect("valid")[0].rows, tokens as u64 - 5);
+    assert!(seen.is_sorted());
+    assert_eq!(seen.last(), Some(&(4 * tokens as u64, 4 * tokens as u64)));
+}
+
+#[test]
+fn one_document_has_no_interval_and_says_so() {
+    let (model, windows) = (model(), &windows()[..2]);
+    let site: Site = "1.res".parse().expect("a site");
+    let scores = &score(&model, windows, &[(site, &half(16))], OPTIONS)[0];
+    assert_eq!(scores.documents, 1);
+    let Interval::Missing { reason } = &scores.fvu.interval else { panic!("{:?}", scores.fvu) };
+    assert!(reason.contains("fewer than two documents"));
+}
+
+#[test]
+fn a_dictionary_with_nan_has_scores_that_show_it() {
+    let model = model();
+    let site: Site = "1.res".parse().expect("a site");
+    let scores = &score(&model, &windows(), &[(site, &constant(vec![f32::NAN; 16]))], OPTIONS)[0];
+    assert!(scores.fvu.value.is_nan() && scores.delta_loss.value.is_nan() && scores.ce.value.is_finite());
+    let json = serde_json::to_value(scores).expect("plain data");
+    assert_eq!(json["fvu"]["value"], "NaN");
+    assert_eq!(json["fvu"]["interval"]["reason"], "not finite in at least one resample");
+}
+
+#[test]
+fn bad_requests_are_refused() {
+    let (model, good) = (model(), perfect(16));
+    let refuse = |windows: &[Window], site: &str, dictionary: &Dictionary| {
+        let subjects = [Subject { name: "x", site: site.parse().expect("a site"), dictionary }];
+        evaluate(&model, windows, &subjects, OPTIONS, &mut |_, _| ())
+            .expect_err("must be refused")
+            .to_string()
+    };
+    let none = evaluate(&model, &windows(), &[], OPTIONS, &mut |_, _| ());
+    assert!(matches!(none, Err(EvaluationError::NoSubjects)));
+    let message = refuse(&windows(), "3.res", &good);
+    assert!(message.starts_with("x: expected a site of a model with 3 layers, found 3.res"), "{message}");
+    let message = refuse(&windows(), "1.att", &good);
+    assert!(
+        message.contains("reads and writes 24 numbers") && message.contains("one that reads 16"),
+        "{message}"
+    );
+    let special = Window { doc: 0, pos: 0, tokens: vec![BOS, 2, 2] };
+    assert!(refuse(&[special], "1.res", &good).contains("found 1 windows without a single one"));
+    assert!(refuse(&[], "1.res", &good).contains("found 0 windows"));
+    let long = Window { doc: 4, pos: 9, tokens: vec![BOS; 33] };
+    assert!(refuse(&[long], "1.res", &good).starts_with("document 4, token 9: "));
+}
