@@ -14,15 +14,17 @@ pub fn exp(x: f32) -> f32 {
     const ROUND: f32 = 12_582_912.0; // 1.5·2²³: adding it rounds to the nearest integer
     let clamped = if x > 89.0 { 89.0 } else { x };
     let clamped = if clamped < -88.0 { -88.0 } else { clamped };
-    let n = clamped.mul_add(std::f32::consts::LOG2_E, ROUND) - ROUND;
+    let shifted = clamped.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let n = shifted - ROUND;
     let r = (-n).mul_add(LN2_LO, (-n).mul_add(LN2_HI, clamped));
     let mut p = 1.0 / 5040.0;
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         p = r.mul_add(p, c);
     }
     // 2ⁿ in two halves, so that n = 128 still gives a finite factor before the last product overflows to infinity.
-    let half = |n: i32| f32::from_bits(((n + 127) << 23) as u32);
-    let n = n as i32;
+    // n as an integer stands in the low bits of `shifted`; a checked conversion would not vectorise.
+    let half = |n: i32| f32::from_bits((n.wrapping_add(127) << 23) as u32);
+    let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     let scaled = p * half(n >> 1) * half(n - (n >> 1));
     let scaled = if x < -87.3 { 0.0 } else { scaled };
     if x.is_nan() { x } else { scaled }
@@ -68,13 +70,13 @@ pub fn rms_norm(x: &[f32], eps: f32, out: &mut [f32]) {
 /// In place: e^{x − max} / Σ e^{x − max}; x [K].
 #[inline(always)]
 pub fn softmax(x: &mut [f32]) {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut maxima = [f32::NEG_INFINITY; LANES];
-    for c in x.chunks(LANES) {
-        for (m, &v) in maxima.iter_mut().zip(c) {
-            *m = if v > *m { v } else { *m };
-        }
+    let (chunks, tail) = x.as_chunks::<LANES>();
+    for c in chunks {
+        (0..LANES).for_each(|l| maxima[l] = larger(maxima[l], c[l]));
     }
-    let max = maxima.iter().fold(f32::NEG_INFINITY, |a, &b| if b > a { b } else { a });
+    let max = maxima.iter().chain(tail).fold(f32::NEG_INFINITY, |a, &b| larger(a, b));
     for v in x.iter_mut() {
         *v = exp(*v - max);
     }
