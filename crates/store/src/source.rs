@@ -3,6 +3,7 @@
 use half::bf16;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::str::FromStr;
 
 /// Whatever a source meets: a file error, a model error, …
 pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
@@ -66,6 +67,14 @@ impl fmt::Display for RowDtype {
     }
 }
 
+impl FromStr for RowDtype {
+    type Err = String;
+    fn from_str(s: &str) -> Result<RowDtype, String> {
+        let all = [RowDtype::F32, RowDtype::Bf16];
+        all.into_iter().find(|d| d.to_string() == s).ok_or(format!("expected f32 or bf16, found `{s}`"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +89,7 @@ mod tests {
         RowDtype::F32.round(&mut values);
         assert_eq!(values, [0.1]);
         assert_eq!(serde_json::to_string(&RowDtype::Bf16).unwrap(), "\"bf16\"");
+        assert_eq!("bf16".parse(), Ok(RowDtype::Bf16));
+        assert!("f16".parse::<RowDtype>().unwrap_err().contains("found `f16`"));
     }
 }

@@ -1,10 +1,159 @@
-//! `lapidary harvest` (being written).
+//! `lapidary harvest`: one pass of a model over text, its activations at many sites kept in a store.
 
 use crate::global::Global;
+use crate::opened::Opened;
+use crate::progress::Progress;
+use lapidary_files::hash;
+use lapidary_harvest::{FusedRows, StoreOptions, write_store};
+use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_report::number::{bytes, count, significant};
+use lapidary_report::table::{Align, text};
+use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Named, Norm, RowDtype, RowSource, SiteRows};
+use std::path::PathBuf;
 
+/// Run a model over text once and keep its activations in a store
+///
+/// Writes immutable safetensors shards (all sites of one pass, and each row's token, document and position) and, last,
+/// `manifest.json` with hashes and normalisation constants. A folder without a manifest is an unfinished harvest: run it
+/// again with --overwrite. A suite reads the store by `[rows] store = "STORE"` and then trains the same bytes as without.
 #[derive(clap::Args)]
-pub struct HarvestArgs {}
+pub struct HarvestArgs {
+    /// Model folder (config.json, safetensors, tokenizer.json), as a path or inside --data
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Text files (documents separated by `<|endoftext|>`) or folders (one document per file)
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    text: Vec<PathBuf>,
+    /// Sites: `all`, or a list such as `0.res,3.mlp,*.att`
+    #[arg(long, value_name = "LIST")]
+    sites: String,
+    /// Folder of the store; must be empty or missing, unless --overwrite is given
+    #[arg(long, value_name = "STORE")]
+    out: PathBuf,
+    /// Tokens of a window, BOS included [default: the model's context, at most 1024]
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Precision of the rows: f32 or bf16 (half the disk)
+    #[arg(long, value_name = "DTYPE", default_value_t = RowDtype::F32)]
+    dtype: RowDtype,
+    /// Documents: train, held-out or all
+    #[arg(long, value_name = "SPLIT", default_value_t = Split::Train)]
+    split: Split,
+    /// Seed of the order that the normalisation constants are measured in
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// Rows of a pool of that order, at least
+    #[arg(long, value_name = "ROWS", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..))]
+    pool_rows: u32,
+    /// Rows that the constants are measured on
+    #[arg(long, value_name = "ROWS", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    norm_rows: u64,
+}
 
-pub fn run(_args: HarvestArgs, _global: &Global) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+/// Runs the verb.
+pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
+    let opened = Opened::load(&args.model, global)?;
+    let spec = &opened.model.spec;
+    let sites = spec.parse_sites(&args.sites)?;
+    let context = resolve_context(spec, args.context)?;
+    let paths: Vec<PathBuf> = args.text.iter().map(|t| global.find(t)).collect::<Result<_, _>>()?;
+    let corpus = Corpus::read(&paths, &opened.tokenizer, spec, context, args.split)?;
+    if !global.quiet {
+        corpus.skipped.iter().for_each(|path| eprintln!("{}: skipped: hidden, or no file", path.display()));
+    }
+    let rows = FusedRows::new(&opened.model, &corpus, &sites, args.dtype)?;
+    let size = Size::of(&rows, args.dtype);
+    if global.dry_run {
+        size.print(global, corpus.documents);
+        return Ok(());
+    }
+    let options = options(&args, &opened, &corpus, context, rows.sites(), global);
+    let mut bar = Progress::new(global, "harvest", size.rows, "rows");
+    let manifest = write_store(&opened.model, &corpus, &sites, &options, &mut |done, _| bar.set(done));
+    bar.finish();
+    print(&args, &manifest?, global);
+    Ok(())
+}
+
+fn options(
+    args: &HarvestArgs,
+    opened: &Opened,
+    corpus: &Corpus,
+    context: usize,
+    sites: &[SiteRows],
+    global: &Global,
+) -> StoreOptions {
+    let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
+    let plan = serde_json::json!({
+        "model": opened.hash, "text": corpus.hash, "split": args.split, "split_rule": SPLIT_RULE, "context": context,
+        "dtype": args.dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
+    });
+    StoreOptions {
+        dir: args.out.clone(),
+        overwrite: global.overwrite,
+        dtype: args.dtype,
+        shard_bytes: DEFAULT_SHARD_BYTES,
+        norm,
+        model: Named { name: opened.name.clone(), hash: opened.hash.clone() },
+        split: args.split,
+        context,
+        plan_hash: hash::bytes(plan.to_string().as_bytes()),
+    }
+}
+
+/// What a harvest will write.
+struct Size {
+    rows: u64,
+    windows: usize,
+    sites: usize,
+    bytes: u64,
+}
+
+impl Size {
+    fn of(source: &FusedRows<'_>, dtype: RowDtype) -> Size {
+        let rows = source.window_rows().iter().map(|&r| u64::from(r)).sum();
+        let width: usize = source.sites().iter().map(|s| s.width).sum();
+        let labels = 3 * 4; // token, document, position
+        let bytes = rows * (width * dtype.bytes() + labels) as u64;
+        Size { rows, windows: source.window_rows().len(), sites: source.sites().len(), bytes }
+    }
+
+    fn print(&self, global: &Global, documents: usize) {
+        let Size { rows, windows, sites, bytes: size } = *self;
+        if global.json {
+            let value = serde_json::json!({
+                "rows": rows, "windows": windows, "documents": documents, "sites": sites, "bytes": size,
+            });
+            println!("{value}");
+        } else {
+            let (rows, windows, documents) = (count(rows), count(windows as u64), count(documents as u64));
+            println!(
+                "{documents} documents, {windows} windows, {rows} rows at {sites} sites: {} on disk",
+                bytes(size)
+            );
+        }
+    }
+}
+
+fn print(args: &HarvestArgs, manifest: &Manifest, global: &Global) {
+    let size: u64 = manifest.shards.iter().map(|s| s.bytes).sum();
+    if global.json {
+        let value = serde_json::json!({
+            "store": args.out, "rows": manifest.rows, "windows": manifest.windows, "shards": manifest.shards.len(),
+            "bytes": size, "dtype": manifest.dtype, "text": manifest.text, "sites": manifest.sites, "c": manifest.c,
+            "plan_hash": manifest.plan_hash,
+        });
+        println!("{value}");
+        return;
+    }
+    let row = |s: &SiteRows| vec![s.site.clone(), s.width.to_string(), significant(manifest.c[&s.site], 5)];
+    let rows: Vec<_> = manifest.sites.iter().map(row).collect();
+    println!("{}", text(&[("site", Align::Left), ("width", Align::Right), ("C", Align::Right)], &rows));
+    let (rows, shards) = (count(manifest.rows), manifest.shards.len());
+    let documents = count(manifest.text.documents);
+    println!(
+        "{}: {rows} rows of {documents} documents, {} in {shards} shards",
+        args.out.display(),
+        bytes(size)
+    );
 }
