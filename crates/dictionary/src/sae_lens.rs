@@ -158,11 +158,26 @@ fn read_json(path: &Path) -> Result<Value, DictionaryError> {
         .map_err(|e| invalid(path, "JSON", e.to_string(), "the file is damaged: fetch it again"))
 }
 
-/// The site and model that a SAELens folder names, where they have a name here.
-pub fn provenance(dir: &Path) -> Result<(Option<String>, Option<String>), DictionaryError> {
+/// What a SAELens folder says of its origin, where that has a name here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// The site that it reads.
+    pub site: Option<String>,
+    /// The site that it writes, if it names one.
+    pub site_out: Option<String>,
+    /// The model.
+    pub model: Option<String>,
+}
+
+/// Reads the provenance in the `cfg.json` of `dir`.
+pub fn provenance(dir: &Path) -> Result<Provenance, DictionaryError> {
     let cfg = read_json(&dir.join(CFG))?;
     let get = |key: &str| cfg["metadata"].get(key).or(cfg.get(key)).and_then(Value::as_str);
-    Ok((get("hook_name").and_then(hooks::site_of), get("model_name").map(str::to_string)))
+    Ok(Provenance {
+        site: get("hook_name").and_then(hooks::site_of),
+        site_out: get("hook_name_out").and_then(hooks::site_of),
+        model: get("model_name").map(str::to_string),
+    })
 }
 
 fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {

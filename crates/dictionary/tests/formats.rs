@@ -144,7 +144,9 @@ fn sae_lens_s_own_folders_give_its_answers() {
             close(&features, &dense),
             close(&recon, &found)
         );
-        assert_eq!(sae_lens::provenance(&fixture(name)).unwrap(), (Some("3.res".into()), Some("toy".into())));
+        let origin = sae_lens::provenance(&fixture(name)).unwrap();
+        assert_eq!((origin.site.as_deref(), origin.model.as_deref()), (Some("3.res"), Some("toy")));
+        assert_eq!(origin.site_out.as_deref(), (d_out == 4).then_some("3.mlp"));
     }
 }
 
