@@ -34,16 +34,18 @@ pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimat
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let encoders: f64 = plan.training.dictionaries.iter().map(|d| (d.d * d.width) as f64).sum();
-    let lm = if fused { model.parameters() as f64 * 1.5 } else { 0.0 };
+    let lm = if fused { model.weights.count() as f64 * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
-    let parameters: u64 = plan.training.dictionaries.iter().map(|d| (2 * d.d * d.width + 4 * d.width) as u64).sum();
-    let site_width: usize = plan.sites().unwrap_or_default().iter().map(|s: &Site| model.spec.width(*s)).sum();
+    let parameters: u64 =
+        plan.training.dictionaries.iter().map(|d| (2 * d.d * d.width + 4 * d.width) as u64).sum();
+    let site_width: usize =
+        plan.sites().unwrap_or_default().iter().map(|s: &Site| model.spec.width(*s)).sum();
     let pool = (plan.rows.pool_rows + recipe.batch) as u64 * site_width as u64 * 4;
     let widest = plan.training.dictionaries.iter().map(|d| d.width).max().unwrap_or(0) as u64;
     let entries = recipe.batch as u64 * widest / 2 * 24; // the first steps: half of all features are active
     Estimate {
         seconds: rows * work / speed(device),
-        memory: parameters * 8 + pool + entries + 4 * model.parameters() + (64 << 20),
+        memory: parameters * 8 + pool + entries + 4 * model.weights.count() as u64 + (64 << 20),
         disk: parameters * 8 * 2 + parameters * 4,
         encoder_share: encoders * STEP_PER_PRODUCT / work,
     }
@@ -56,14 +58,50 @@ pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
     let mut lines: Vec<(&str, String)> = vec![
         ("model", format!("{} ({:.12})", plan.model.name, plan.model.hash)),
-        ("text", format!("{} training documents, {} rows of context {}", count(plan.text.documents as u64), count(plan.rows.rows_per_epoch), plan.text.context)),
+        (
+            "text",
+            format!(
+                "{} training documents, {} rows of context {}",
+                count(plan.text.documents as u64),
+                count(plan.rows.rows_per_epoch),
+                plan.text.context
+            ),
+        ),
         ("dictionaries", plan.training.dictionaries.len().to_string()),
-        ("rows", format!("{} = {} steps of {} ({epochs:.1} epochs)", count(rows), count(recipe.steps), recipe.batch)),
+        (
+            "rows",
+            format!(
+                "{} = {} steps of {} ({epochs:.1} epochs)",
+                count(rows),
+                count(recipe.steps),
+                recipe.batch
+            ),
+        ),
         ("preset", format!("{:?}", recipe.preset).to_lowercase()),
-        ("learning rate", format!("{} (warm-up {} steps, decay over the last {})", recipe.lr, recipe.lr_warmup, recipe.lr_decay)),
+        (
+            "learning rate",
+            format!(
+                "{} (warm-up {} steps, decay over the last {})",
+                recipe.lr, recipe.lr_warmup, recipe.lr_decay
+            ),
+        ),
         ("λ warm-up", format!("{} steps", recipe.lambda_warmup)),
-        ("θ", format!("{:?}, from {}, window ε = {}", recipe.threshold, recipe.theta_init, recipe.bandwidth).to_lowercase()),
-        ("estimate", format!("{}, {} of memory, {} of disk; encoders {:.0} %, language model {:.0} % of the work", duration(estimate.seconds), bytes(estimate.memory), bytes(estimate.disk), 100.0 * estimate.encoder_share, 100.0 * (1.0 - estimate.encoder_share))),
+        (
+            "θ",
+            format!("{:?}, from {}, window ε = {}", recipe.threshold, recipe.theta_init, recipe.bandwidth)
+                .to_lowercase(),
+        ),
+        (
+            "estimate",
+            format!(
+                "{}, {} of memory, {} of disk; encoders {:.0} %, language model {:.0} % of the work",
+                duration(estimate.seconds),
+                bytes(estimate.memory),
+                bytes(estimate.disk),
+                100.0 * estimate.encoder_share,
+                100.0 * (1.0 - estimate.encoder_share)
+            ),
+        ),
     ];
     if recipe.preset == Preset::Short {
         lines.push(("why", lapidary_trainer::SHORT_EXPLAINED.into()));

@@ -26,7 +26,12 @@ pub struct EvaluationFile {
 }
 
 impl EvaluationFile {
-    pub fn new(model: ModelIdentity, text: TextIdentity, plan_hash: Option<String>, scores: Vec<Scores>) -> Self {
+    pub fn new(
+        model: ModelIdentity,
+        text: TextIdentity,
+        plan_hash: Option<String>,
+        scores: Vec<Scores>,
+    ) -> Self {
         EvaluationFile { format: FORMAT, model, text, plan_hash, scores }
     }
 
@@ -38,7 +43,11 @@ impl EvaluationFile {
     pub fn read(run: &Path, plan_hash: &str) -> anyhow::Result<EvaluationFile> {
         let path = run.join("evaluation.json");
         if !path.is_file() {
-            bail!("{}: expected evaluation.json, found none; run `lapidary evaluate {}` first", run.display(), run.display());
+            bail!(
+                "{}: expected evaluation.json, found none; run `lapidary evaluate {}` first",
+                run.display(),
+                run.display()
+            );
         }
         let text = lapidary_files::read_string(&path, MAX_BYTES)?;
         let file: EvaluationFile = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
@@ -51,7 +60,8 @@ impl EvaluationFile {
     /// One sentence on what the scores stand on.
     pub fn scored_on(&self) -> String {
         let Some(s) = self.scores.first() else { return String::new() };
-        let (rows, documents) = (lapidary_report::number::count(s.rows), lapidary_report::number::count(s.documents));
+        let (rows, documents) =
+            (lapidary_report::number::count(s.rows), lapidary_report::number::count(s.documents));
         format!("Scored on {rows} rows of {documents} held-out documents, context {}.", self.text.context)
     }
 }
@@ -82,7 +92,11 @@ pub fn row(scores: &Scores, lambda: Option<f64>) -> ScoreRow {
 
 /// The sheet of one dictionary.
 pub fn lines(scores: &Scores) -> Vec<Line> {
-    let plain = |metric: &str, unit: &str, score: &Score| Line { metric: metric.into(), unit: unit.into(), measure: measure(score) };
+    let plain = |metric: &str, unit: &str, score: &Score| Line {
+        metric: metric.into(),
+        unit: unit.into(),
+        measure: measure(score),
+    };
     let counted = |metric: &str, unit: &str, value: u64| {
         let measure = Measure { value: value as f64, interval: None, n: scores.rows };
         Line { metric: metric.into(), unit: unit.into(), measure }

@@ -51,7 +51,10 @@ impl GlobalFlags {
             bail!("--threads: expected at least 1, found 0");
         }
         let threads = self.threads.unwrap_or(0);
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("cannot start threads")?;
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .context("cannot start threads")?;
         arm_failpoint()?;
         let device = match std::env::var("LAPIDARY_ISA") {
             Ok(name) => Device::Cpu(name.parse::<Isa>().map_err(anyhow::Error::msg).context("LAPIDARY_ISA")?),
@@ -94,10 +97,14 @@ impl Global {
     pub fn output_dir(&self, path: &Path) -> anyhow::Result<()> {
         let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
         if occupied && !self.overwrite {
-            bail!("{}: expected an empty or missing folder, found files in it; choose another or add --overwrite", path.display());
+            bail!(
+                "{}: expected an empty or missing folder, found files in it; choose another or add --overwrite",
+                path.display()
+            );
         }
         if occupied {
-            std::fs::remove_dir_all(path).with_context(|| format!("{}: cannot empty the folder", path.display()))?;
+            std::fs::remove_dir_all(path)
+                .with_context(|| format!("{}: cannot empty the folder", path.display()))?;
         }
         Ok(lapidary_files::create_dir(path)?)
     }

@@ -83,10 +83,19 @@ impl RunPlan {
     ) -> anyhow::Result<RunPlan> {
         let recipe = recipe(suite)?;
         let mut dictionaries = Vec::new();
-        for ((site, &c), &width) in sites.iter().zip(norms).flat_map(|s| suite.widths.iter().map(move |w| (s, w))) {
+        for ((site, &c), &width) in
+            sites.iter().zip(norms).flat_map(|s| suite.widths.iter().map(move |w| (s, w)))
+        {
             for &lambda in &suite.lambdas {
                 let name = format!("{}-width{width}-lambda{lambda}", site.site);
-                dictionaries.push(DictionaryPlan { name, site: site.site.clone(), d: site.width, width, lambda, c });
+                dictionaries.push(DictionaryPlan {
+                    name,
+                    site: site.site.clone(),
+                    d: site.width,
+                    width,
+                    lambda,
+                    c,
+                });
             }
         }
         let every = |parts: u64| (recipe.steps / parts).max(1);
@@ -133,11 +142,18 @@ impl RunPlan {
     pub fn read(run: &Path) -> anyhow::Result<RunPlan> {
         let path = run.join("plan.json");
         if !path.is_file() {
-            bail!("{}: expected a run folder with plan.json in it, found none; name the --out of `lapidary train`", run.display());
+            bail!(
+                "{}: expected a run folder with plan.json in it, found none; name the --out of `lapidary train`",
+                run.display()
+            );
         }
         let value: serde_json::Value = read_json(&path)?;
         if value["format"] != FORMAT {
-            bail!("{}: expected format {FORMAT}, found {}; use the version that wrote it", path.display(), value["format"]);
+            bail!(
+                "{}: expected format {FORMAT}, found {}; use the version that wrote it",
+                path.display(),
+                value["format"]
+            );
         }
         serde_json::from_value(value).with_context(|| path.display().to_string())
     }
@@ -195,7 +211,9 @@ pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
     };
     let positive = recipe.lr > 0.0 && recipe.bandwidth > 0.0 && recipe.theta_init > 0.0;
     if !positive || recipe.steps >= u64::from(u32::MAX) {
-        bail!("[recipe]: expected lr, bandwidth and theta_init above 0 and fewer than 2^32 steps, found {recipe:?}");
+        bail!(
+            "[recipe]: expected lr, bandwidth and theta_init above 0 and fewer than 2^32 steps, found {recipe:?}"
+        );
     }
     Ok(recipe)
 }

@@ -22,12 +22,27 @@ impl Progress {
     /// A bar of `total` `unit`s.
     pub fn new(global: &Global, label: &str, total: u64, unit: &'static str) -> Progress {
         let terminal = std::io::stderr().is_terminal();
-        let target = if global.quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let target = if global.quiet || !terminal {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = format!("{label:<12} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  ETA {{eta}}  {{msg}}");
-        bar.set_style(ProgressStyle::with_template(&template).expect("a fixed template").progress_chars("━╸ "));
+        let template = format!(
+            "{label:<12} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  ETA {{eta}}  {{msg}}"
+        );
+        bar.set_style(
+            ProgressStyle::with_template(&template).expect("a fixed template").progress_chars("━╸ "),
+        );
         let now = Instant::now();
-        Progress { bar, plain: !terminal && !global.quiet, label: label.into(), last_line: now, began: now, unit }
+        Progress {
+            bar,
+            plain: !terminal && !global.quiet,
+            label: label.into(),
+            last_line: now,
+            began: now,
+            unit,
+        }
     }
 
     /// `done` units are done.
@@ -50,7 +65,12 @@ impl Progress {
         let rate = done as f64 / seconds;
         let eta = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate.max(1e-9));
         let label = &self.label;
-        eprintln!("{label}: {done}/{total} {}, {rate:.0}/s, ETA {}s {}", self.unit, eta.as_secs(), self.bar.message());
+        eprintln!(
+            "{label}: {done}/{total} {}, {rate:.0}/s, ETA {}s {}",
+            self.unit,
+            eta.as_secs(),
+            self.bar.message()
+        );
     }
 
     /// The last words of the bar.

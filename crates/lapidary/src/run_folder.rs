@@ -39,7 +39,8 @@ pub fn write_dictionaries<S: RowSource>(
         let x = &first[site][..rows * d.d];
         let dictionary = training.dictionary(d, &plan.training.recipe);
         let meta = meta(plan, d, opened, &dictionary, x);
-        let card = format!("# {}\n\nNot evaluated yet: run `lapidary evaluate`, then `lapidary release`.\n", d.name);
+        let card =
+            format!("# {}\n\nNot evaluated yet: run `lapidary evaluate`, then `lapidary release`.\n", d.name);
         save_sae_lens(&dictionary_folder(run, &d.name), &dictionary, &meta, &card)?;
     }
     Ok(())
@@ -48,7 +49,8 @@ pub fn write_dictionaries<S: RowSource>(
 fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictionary, x: &[f32]) -> Meta {
     let spec = &opened.model.spec;
     let recipe = &plan.training.recipe;
-    let mut special: Vec<u32> = spec.bos.into_iter().chain(spec.eos.iter().copied()).chain(spec.pad).collect();
+    let mut special: Vec<u32> =
+        spec.bos.into_iter().chain(spec.eos.iter().copied()).chain(spec.pad).collect();
     special.sort_unstable();
     special.dedup();
     Meta {
@@ -62,7 +64,10 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
         l0: None,
         training: Some(lapidary_dictionary::Training {
             plan_hash: plan.hash(),
-            preset: serde_json::to_value(recipe.preset).ok().and_then(|v| v.as_str().map(Into::into)).unwrap_or_default(),
+            preset: serde_json::to_value(recipe.preset)
+                .ok()
+                .and_then(|v| v.as_str().map(Into::into))
+                .unwrap_or_default(),
             text_hash: plan.text.hash.clone(),
             split: plan.text.split.clone(),
             c: d.c,
@@ -74,7 +79,10 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
 }
 
 /// The finished dictionaries of a run, in the plan's order; stopped ones are left out.
-pub fn read_dictionaries(run: &Path, plan: &RunPlan) -> anyhow::Result<Vec<(DictionaryPlan, Dictionary, Meta)>> {
+pub fn read_dictionaries(
+    run: &Path,
+    plan: &RunPlan,
+) -> anyhow::Result<Vec<(DictionaryPlan, Dictionary, Meta)>> {
     let mut out = Vec::new();
     for d in &plan.training.dictionaries {
         let folder = dictionary_folder(run, &d.name);
@@ -82,33 +90,69 @@ pub fn read_dictionaries(run: &Path, plan: &RunPlan) -> anyhow::Result<Vec<(Dict
             continue;
         }
         let (dictionary, meta) = load(&folder)?;
-        let meta = meta.ok_or_else(|| anyhow::anyhow!("{}: expected lapidary.json, found none; the run was cut short: resume it", folder.display()))?;
+        let meta = meta.ok_or_else(|| {
+            anyhow::anyhow!(
+                "{}: expected lapidary.json, found none; the run was cut short: resume it",
+                folder.display()
+            )
+        })?;
         out.push((d.clone(), dictionary, meta));
     }
     if out.is_empty() {
-        anyhow::bail!("{}: expected finished dictionaries, found none; continue the run with `lapidary train … --resume`", run.display());
+        anyhow::bail!(
+            "{}: expected finished dictionaries, found none; continue the run with `lapidary train … --resume`",
+            run.display()
+        );
     }
     Ok(out)
 }
 
 /// The end of `train`: what was made, and what comes next.
-pub fn print_trained(run: &Path, plan: &RunPlan, trained: &[Training], seconds: f64, global: &Global) -> anyhow::Result<()> {
+pub fn print_trained(
+    run: &Path,
+    plan: &RunPlan,
+    trained: &[Training],
+    seconds: f64,
+    global: &Global,
+) -> anyhow::Result<()> {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
     if global.json {
-        let stopped: Vec<_> = plan.training.dictionaries.iter().zip(trained).filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
-        println!("{}", serde_json::json!({ "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds, "stopped": stopped }));
+        let stopped: Vec<_> = plan
+            .training
+            .dictionaries
+            .iter()
+            .zip(trained)
+            .filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?)))
+            .collect();
+        println!(
+            "{}",
+            serde_json::json!({ "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds, "stopped": stopped })
+        );
         return Ok(());
     }
     let mut table = Vec::new();
     for (d, t) in plan.training.dictionaries.iter().zip(trained) {
-        let state = t.stopped.as_ref().map_or("done".into(), |s| format!("stopped at step {}: {}", s.step, s.reason));
+        let state =
+            t.stopped.as_ref().map_or("done".into(), |s| format!("stopped at step {}: {}", s.step, s.reason));
         let fired = t.active_stamp.iter().filter(|&&s| s > 0).count() as u64;
         table.push(vec![d.name.clone(), d.width.to_string(), significant(d.lambda, 3), count(fired), state]);
     }
-    let columns = [("dictionary", Align::Left), ("width", Align::Right), ("λ", Align::Right), ("ever fired", Align::Right), ("state", Align::Left)];
+    let columns = [
+        ("dictionary", Align::Left),
+        ("width", Align::Right),
+        ("λ", Align::Right),
+        ("ever fired", Align::Right),
+        ("state", Align::Left),
+    ];
     println!("{}", text(&columns, &table));
-    println!("{} rows in {}, {} dictionaries in {}", count(rows), duration(seconds), trained.len(), run.display());
+    println!(
+        "{} rows in {}, {} dictionaries in {}",
+        count(rows),
+        duration(seconds),
+        trained.len(),
+        run.display()
+    );
     println!("next: lapidary evaluate {}", run.display());
     Ok(())
 }

@@ -90,7 +90,8 @@ impl Suite {
     }
 
     fn parse(text: &str) -> anyhow::Result<Suite> {
-        let suite: Suite = toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", e.to_string().trim_end()))?;
+        let suite: Suite =
+            toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", e.to_string().trim_end()))?;
         match (suite.lambdas.is_empty(), &suite.target_l0) {
             (false, Some(_)) => bail!("expected `lambdas` or `target_l0`, found both; keep `lambdas`"),
             (true, Some(_)) => bail!("`target_l0` is not supported yet; name `lambdas`, for example [0.003]"),

@@ -3,8 +3,8 @@
 //! tensors; the order of rows is a pure function of (seed, step) and needs no state. Two checkpoints are kept.
 
 use crate::{Parameters, Plan, Stopped, TrainError, Training};
-use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use lapidary_files::FileError;
+use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -51,10 +51,8 @@ fn path_of(run: &Path, step: u64) -> PathBuf {
 /// Checkpoints of a run, newest first. A folder that is not there has none.
 fn checkpoints(run: &Path) -> Vec<PathBuf> {
     let entries = folder(run).read_dir().into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries
-        .map(|e| e.path())
-        .filter(|p| p.extension().is_some_and(|e| e == "safetensors"))
-        .collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();
     paths.sort();
     paths.reverse();
     paths
@@ -71,7 +69,12 @@ fn layout<'a>(plan: &'a Plan, state: &'a [Training]) -> Vec<(String, Vec<usize>,
     for (d, t) in plan.dictionaries.iter().zip(state) {
         for (kind, set) in [("parameter", &t.parameters), ("moment", &t.moments)] {
             for (name, shape, values) in set.tensors() {
-                out.push((format!("{}/{kind}/{name}", d.name), shape, Dtype::F32, bytemuck::cast_slice(values)));
+                out.push((
+                    format!("{}/{kind}/{name}", d.name),
+                    shape,
+                    Dtype::F32,
+                    bytemuck::cast_slice(values),
+                ));
             }
         }
         for (name, stamps) in [("active", &t.active_stamp), ("window", &t.window_stamp)] {
@@ -146,14 +149,22 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
     }
     let found = checksum(&layout(plan, &state));
     if found != marks.checksum {
-        return Err(FileError::invalid(path, format!("checksum {}", marks.checksum), found, "the file is damaged"));
+        return Err(FileError::invalid(
+            path,
+            format!("checksum {}", marks.checksum),
+            found,
+            "the file is damaged",
+        ));
     }
     Ok((marks, state))
 }
 
 fn marks(file: &TensorFile) -> Result<Marks, FileError> {
-    let bad = |found: String| FileError::invalid(file.path(), "a Lapidary checkpoint", found, "is this the right file?");
-    let text = file.metadata().remove(MARKS).ok_or_else(|| bad("a safetensors file without its marks".into()))?;
+    let bad = |found: String| {
+        FileError::invalid(file.path(), "a Lapidary checkpoint", found, "is this the right file?")
+    };
+    let text =
+        file.metadata().remove(MARKS).ok_or_else(|| bad("a safetensors file without its marks".into()))?;
     let version: serde_json::Value = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
     if version["format"] != FORMAT {
         return Err(bad(format!("format {}, this version reads {FORMAT}", version["format"])));

@@ -16,7 +16,9 @@ pub enum TrainError {
     #[error("cannot read rows: {0}")]
     Source(#[source] SourceError),
     /// The checkpoint is of another plan, version or instruction set.
-    #[error("{path}: expected a checkpoint of {what} {expected}, found {found}; resume with the run's own plan and machine, or start anew")]
+    #[error(
+        "{path}: expected a checkpoint of {what} {expected}, found {found}; resume with the run's own plan and machine, or start anew"
+    )]
     OtherRun {
         /// The checkpoint.
         path: std::path::PathBuf,
@@ -28,7 +30,9 @@ pub enum TrainError {
         found: String,
     },
     /// A plan names a site that the rows do not have.
-    #[error("no rows for site {site}: the source has {available}; harvest that site or remove it from the suite")]
+    #[error(
+        "no rows for site {site}: the source has {available}; harvest that site or remove it from the suite"
+    )]
     MissingSite {
         /// The plan's site.
         site: String,

@@ -79,7 +79,8 @@ pub fn forward(p: &Dense, x: &[f32], plan: &DictionaryPlan, recipe: &Recipe, lam
     let theta = p.theta(recipe.threshold);
     let s: Vec<f64> = x.iter().map(|&x| f64::from(x) / plan.c).collect();
     let input: Vec<f64> = s.iter().enumerate().map(|(i, s)| s - p.b_dec[i % d]).collect();
-    let (mut z, mut f, mut error) = (vec![0.0; n_total * f_total], vec![0.0; n_total * f_total], vec![0.0; s.len()]);
+    let (mut z, mut f, mut error) =
+        (vec![0.0; n_total * f_total], vec![0.0; n_total * f_total], vec![0.0; s.len()]);
     let mut loss = 0.0;
     for n in 0..n_total {
         for j in 0..f_total {

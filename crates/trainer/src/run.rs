@@ -99,7 +99,11 @@ fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<usize>, TrainError
         let found = available.iter().position(|s| s.site == d.site && s.width == d.d);
         found.ok_or_else(|| TrainError::MissingSite {
             site: format!("{} of width {}", d.site, d.d),
-            available: available.iter().map(|s| format!("{} [{}]", s.site, s.width)).collect::<Vec<_>>().join(", "),
+            available: available
+                .iter()
+                .map(|s| format!("{} [{}]", s.site, s.width))
+                .collect::<Vec<_>>()
+                .join(", "),
         })
     };
     plan.dictionaries.iter().map(find).collect()

@@ -43,7 +43,8 @@ pub fn train_step(
     let by_feature = seen.z.transpose();
     let adam = Adam::new(recipe, step);
     let lambda = sparsity(recipe, plan.lambda, step);
-    let task = Step { seen: &seen, edges: &edges, by_feature: &by_feature, recipe, adam: &adam, device, lambda };
+    let task =
+        Step { seen: &seen, edges: &edges, by_feature: &by_feature, recipe, adam: &adam, device, lambda };
     let mut b_dec_gradient = task.decoder_bias_gradient();
     let through_encoder: Vec<Vec<f32>> =
         blocks(training, plan.d).into_par_iter().map(|block| task.update(block)).collect();
@@ -232,7 +233,12 @@ impl Step<'_> {
             Threshold::Raw => gradient,
             Threshold::Log => gradient * theta,
         };
-        self.device.adam(&mut block.threshold[i..=i], &[gradient as f32], &mut block.v_threshold[i..=i], adam);
+        self.device.adam(
+            &mut block.threshold[i..=i],
+            &[gradient as f32],
+            &mut block.v_threshold[i..=i],
+            adam,
+        );
         if self.recipe.threshold == Threshold::Raw {
             block.threshold[i] = block.threshold[i].max(0.0);
         }

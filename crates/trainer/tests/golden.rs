@@ -95,14 +95,17 @@ fn check(preset: &str, isa: Isa) {
             _ => 0.999f64.powi(steps as i32 - training.active_stamp[feature] as i32),
         };
         for (i, (&found, &expected)) in found.iter().zip(&expected).enumerate() {
-            let found = f64::from(found) * decay(i * training.active_stamp.len() / shape.iter().product::<usize>());
+            let found =
+                f64::from(found) * decay(i * training.active_stamp.len() / shape.iter().product::<usize>());
             let bound = fixture.meta["tolerance_v"].as_f64().unwrap() * f64::from(expected).abs() + 1e-12;
-            assert!((found - f64::from(expected)).abs() <= bound, "{preset} v.{name}[{i}]: {found} {expected}");
+            assert!(
+                (found - f64::from(expected)).abs() <= bound,
+                "{preset} v.{name}[{i}]: {found} {expected}"
+            );
         }
     }
     assert!(worst > 0.0, "bitwise equal to PyTorch is too good to be true");
 }
-
 
 #[test]
 fn gemma_scope_preset_follows_pytorch() {

@@ -18,7 +18,15 @@ fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
 }
 
 fn recipe(threshold: Threshold) -> Recipe {
-    Recipe { lr: 3e-3, lr_warmup: 5, lambda_warmup: 3, bandwidth: 0.06, theta_init: 0.1, threshold, ..Recipe::gemma_scope(60) }
+    Recipe {
+        lr: 3e-3,
+        lr_warmup: 5,
+        lambda_warmup: 3,
+        bandwidth: 0.06,
+        theta_init: 0.1,
+        threshold,
+        ..Recipe::gemma_scope(60)
+    }
 }
 
 /// Rows [n, d] and parameters with non-zero biases.
@@ -53,7 +61,10 @@ fn all_but_theta_by_central_differences() {
             };
             let numeric = (loss(h) - loss(-h)) / (2.0 * h);
             let written = g.tensors_mut()[tensor][i];
-            assert!((numeric - written).abs() < 1e-8 + 1e-6 * written.abs(), "{tensor}[{i}]: {numeric} {written}");
+            assert!(
+                (numeric - written).abs() < 1e-8 + 1e-6 * written.abs(),
+                "{tensor}[{i}]: {numeric} {written}"
+            );
             checked += usize::from(written != 0.0);
         }
     }
@@ -77,7 +88,8 @@ fn theta_by_the_expected_true_loss() {
         let plan = DictionaryPlan { c: 1.0, ..plan(2, 1, lambda) };
         let (t, chain) = if threshold == Threshold::Log { (theta.ln(), theta) } else { (theta, 1.0) };
         let w = vec![0.6, 0.8];
-        let p = Dense { w_enc: w.clone(), b_enc: vec![0.0], threshold: vec![t], w_dec: w, b_dec: vec![0.0; 2] };
+        let p =
+            Dense { w_enc: w.clone(), b_enc: vec![0.0], threshold: vec![t], w_dec: w, b_dec: vec![0.0; 2] };
         let seen = naive::forward(&p, &x, &plan, &recipe, lambda);
         let mean = naive::gradients(&p, &seen, &plan, &recipe, lambda).threshold[0] / chain;
         let bound = theta * f64::from(epsilon) / 4.0 + 1e-3;
@@ -114,7 +126,13 @@ fn agrees_with_the_twin(threshold: Threshold, d: usize, width: usize, n: usize) 
 }
 
 /// Rows none of whose pre-activations is within 1e-4 of θ or a window's edge.
-fn clear_batch(p: &Dense, plan: &DictionaryPlan, recipe: &Recipe, n: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+fn clear_batch(
+    p: &Dense,
+    plan: &DictionaryPlan,
+    recipe: &Recipe,
+    n: usize,
+    rng: &mut ChaCha8Rng,
+) -> Vec<f32> {
     let theta = p.theta(recipe.threshold);
     let half = f64::from(recipe.bandwidth) / 2.0;
     let mut x = Vec::new();

@@ -2,7 +2,9 @@
 
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, RowSource, SiteRows, SourceError};
-use lapidary_trainer::{DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, latest_checkpoint, train};
+use lapidary_trainer::{
+    DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, latest_checkpoint, train,
+};
 use std::cell::Cell;
 use std::path::Path;
 
@@ -16,7 +18,8 @@ struct Planted {
 const WIDTHS: [usize; 2] = [20, 24];
 
 fn planted(nan_window: Option<u32>) -> Planted {
-    let sites = ["0.res", "0.mlp"].iter().zip(WIDTHS).map(|(s, width)| SiteRows { site: s.to_string(), width });
+    let sites =
+        ["0.res", "0.mlp"].iter().zip(WIDTHS).map(|(s, width)| SiteRows { site: s.to_string(), width });
     Planted { sites: sites.collect(), window_rows: (0..400).map(|w| 3 + w % 5).collect(), nan_window }
 }
 
@@ -32,7 +35,8 @@ impl RowSource for Planted {
             out.clear();
             for &w in windows {
                 for r in 0..self.window_rows[w as usize] {
-                    let value = |i: usize| ((w * 31 + r * 7) as f32 * 0.37 + i as f32 * 1.7 + site as f32).sin();
+                    let value =
+                        |i: usize| ((w * 31 + r * 7) as f32 * 0.37 + i as f32 * 1.7 + site as f32).sin();
                     out.extend((0..WIDTHS[site]).map(value));
                     if site == 1 && self.nan_window == Some(w) {
                         *out.last_mut().unwrap() = f32::NAN;
@@ -58,7 +62,13 @@ fn plan(steps: u64) -> Plan {
     Plan { recipe, dictionaries, seed: 9, checkpoint_every: 7, log_every: 3 }
 }
 
-fn run(folder: &Path, plan: &Plan, source: Planted, resume: bool, stop_after: Option<u64>) -> Result<Vec<Training>, TrainError> {
+fn run(
+    folder: &Path,
+    plan: &Plan,
+    source: Planted,
+    resume: bool,
+    stop_after: Option<u64>,
+) -> Result<Vec<Training>, TrainError> {
     let order = Order { seed: plan.seed, pool_rows: 300 };
     let mut batches = Batches::new(source, order, plan.recipe.batch)?;
     let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device: Device::detect() };
@@ -143,7 +153,13 @@ fn another_plan_is_refused() {
     let order = Order { seed: 9, pool_rows: 300 };
     let mut batches = Batches::new(planted(None), order, 200).unwrap();
     let other = plan(23);
-    let run = Run { plan: &other, plan_hash: "other", built_by: "test", folder: folder.path(), device: Device::detect() };
+    let run = Run {
+        plan: &other,
+        plan_hash: "other",
+        built_by: "test",
+        folder: folder.path(),
+        device: Device::detect(),
+    };
     let error = train(&run, &mut batches, true, &|| false, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("expected a checkpoint of plan other, found hash"), "{error}");
 }

@@ -56,7 +56,8 @@ pub struct EvaluateArgs {
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let run = args.subjects.iter().find(|s| s.join("plan.json").is_file());
-    let causes = run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::read(run)?))).transpose()?;
+    let causes =
+        run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::read(run)?))).transpose()?;
     let subjects = subjects(&args)?;
     let opened = open_model(&args, causes.as_ref(), global)?;
     let context = args.context.or(causes.as_ref().map(|(plan, _)| plan.text.context));
@@ -65,7 +66,12 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let split = if args.all_documents { Split::All } else { Split::HeldOut };
     let corpus = Corpus::read(&text, &opened.tokenizer, &opened.model.spec, context, split)?;
     let scores = score(&args, &opened, &corpus, &subjects, global)?;
-    let text = TextIdentity { context, split: SPLIT_RULE.into(), hash: corpus.hash.clone(), documents: corpus.documents };
+    let text = TextIdentity {
+        context,
+        split: SPLIT_RULE.into(),
+        hash: corpus.hash.clone(),
+        documents: corpus.documents,
+    };
     let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
     let only_run = run.filter(|_| args.subjects.len() == 1);
     let plan_hash = causes.as_ref().filter(|_| only_run.is_some()).map(|(plan, _)| plan.hash());
@@ -104,7 +110,10 @@ fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
     let (dictionary, meta) = load(path)?;
     let known = meta.as_ref().map(|m| m.site.as_str());
     let site = site.or(known).with_context(|| {
-        format!("{}: expected a dictionary that says its site, found none; add --site, for example --site 3.res", path.display())
+        format!(
+            "{}: expected a dictionary that says its site, found none; add --site, for example --site 3.res",
+            path.display()
+        )
     })?;
     let lambda = meta.as_ref().and_then(|m| Some(m.training.as_ref()?.lambda));
     Ok(Named { name: path.display().to_string(), site: site.parse()?, lambda, dictionary })
@@ -150,7 +159,9 @@ fn score(
         max_windows: args.max_windows,
     };
     let mut bar = Progress::new(global, "evaluating", 0, "tokens");
-    let scores = evaluate(&opened.model, &corpus.windows, &views, options, &mut |done, total| bar.set_of(done, total))?;
+    let scores = evaluate(&opened.model, &corpus.windows, &views, options, &mut |done, total| {
+        bar.set_of(done, total)
+    })?;
     bar.finish();
     Ok(scores)
 }
@@ -161,7 +172,13 @@ fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: 
         return;
     }
     if let [scores] = file.scores.as_slice() {
-        println!("{} at {}, {} features\n{}", scores.name, scores.site, scores.width, sheet_text(&lines(scores)));
+        println!(
+            "{} at {}, {} features\n{}",
+            scores.name,
+            scores.site,
+            scores.width,
+            sheet_text(&lines(scores))
+        );
     } else {
         let rows: Vec<_> = file.scores.iter().zip(subjects).map(|(s, named)| row(s, named.lambda)).collect();
         println!("{}", suite_text(&rows));

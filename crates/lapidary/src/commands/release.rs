@@ -7,7 +7,8 @@ use crate::run_folder::read_dictionaries;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Meta, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
-use lapidary_lm::{Spec, load_spec};
+use lapidary_lm::Spec;
+use lapidary_lm::model::load_spec;
 use lapidary_report::card::{Card, Suite};
 use lapidary_report::number::{count, significant};
 use lapidary_trainer::DictionaryPlan;
@@ -58,12 +59,22 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     if global.json {
         println!("{}", serde_json::json!({ "release": args.out, "dictionaries": suite.rows.len() }));
     } else {
-        println!("{} dictionaries in {}; start with {}", suite.rows.len(), args.out.display(), args.out.join("README.md").display());
+        println!(
+            "{} dictionaries in {}; start with {}",
+            suite.rows.len(),
+            args.out.display(),
+            args.out.join("README.md").display()
+        );
     }
     Ok(())
 }
 
-fn dictionary_check(args: &ReleaseArgs, d: &DictionaryPlan, meta: &Meta, plan: &RunPlan) -> anyhow::Result<()> {
+fn dictionary_check(
+    args: &ReleaseArgs,
+    d: &DictionaryPlan,
+    meta: &Meta,
+    plan: &RunPlan,
+) -> anyhow::Result<()> {
     let found = meta.training.as_ref().map(|t| t.plan_hash.as_str());
     if found != Some(plan.hash().as_str()) {
         bail!("{}: {} is of another plan; resume the run to write it again", args.run.display(), d.name);
@@ -71,9 +82,16 @@ fn dictionary_check(args: &ReleaseArgs, d: &DictionaryPlan, meta: &Meta, plan: &
     Ok(())
 }
 
-fn card(plan: &RunPlan, d: &DictionaryPlan, meta: &Meta, scored: &Scores, file: &EvaluationFile, spec: Option<&Spec>) -> Card {
+fn card(
+    plan: &RunPlan,
+    d: &DictionaryPlan,
+    meta: &Meta,
+    scored: &Scores,
+    file: &EvaluationFile,
+    spec: Option<&Spec>,
+) -> Card {
     let hook = hooks::hook(&d.site, false);
-    let heads = spec.filter(|_| hook.as_ref().is_some_and(|h| h.heads)).map(|s| (s.n_heads, s.head_dim));
+    let heads = spec.filter(|_| hook.as_ref().is_some_and(|h| h.heads)).map(|s| (s.heads, s.d_head));
     let mut training = training(plan);
     training.insert(0, ("λ".into(), significant(d.lambda, 3)));
     training.push(("C, root mean square norm of the site".into(), significant(d.c, 6)));
@@ -109,7 +127,10 @@ fn training(plan: &RunPlan) -> Vec<(String, String)> {
 
 fn limits(plan: &RunPlan) -> Vec<String> {
     vec![
-        format!("Trained and scored on one text only ({} documents); other text was not tested.", count(plan.text.documents as u64)),
+        format!(
+            "Trained and scored on one text only ({} documents); other text was not tested.",
+            count(plan.text.documents as u64)
+        ),
         "Features are not labelled, and none was checked for meaning.".into(),
         "BOS, EOS and padding positions were never seen: leave them out.".into(),
     ]

@@ -43,7 +43,8 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
     let text: Vec<PathBuf> = suite.text.iter().map(|t| global.find(t)).collect::<Result<_, _>>()?;
     let corpus = Corpus::read(&text, &opened.tokenizer, spec, context, Split::Train)?;
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
-    let places = Places { model: absolute(&opened.folder)?, text: all_absolute(&text)?, store: store.clone() };
+    let places =
+        Places { model: absolute(&opened.folder)?, text: all_absolute(&text)?, store: store.clone() };
     let job = Job { args: &args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global };
     match store {
         Some(folder) => {
@@ -83,7 +84,8 @@ impl Job<'_> {
         let mut batches = Batches::new(source, order, recipe.batch)?;
         let estimated = vec![1.0; sites.len()];
         let draft = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &estimated)?;
-        let estimate = estimate::of(&draft, &self.opened.model, self.global.device, self.places.store.is_none());
+        let estimate =
+            estimate::of(&draft, &self.opened.model, self.global.device, self.places.store.is_none());
         if self.global.dry_run {
             println!("{}", estimate::describe(&draft, &estimate));
             return Ok(());
@@ -142,11 +144,22 @@ impl Job<'_> {
         plan.save(folder)
     }
 
-    fn train<S: RowSource>(&self, plan: &RunPlan, batches: &mut Batches<S>, folder: &Path) -> anyhow::Result<Vec<Training>> {
+    fn train<S: RowSource>(
+        &self,
+        plan: &RunPlan,
+        batches: &mut Batches<S>,
+        folder: &Path,
+    ) -> anyhow::Result<Vec<Training>> {
         let stop = stop_on_interrupt()?;
         let hash = plan.hash();
         let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), self.global.device);
-        let run = Run { plan: &plan.training, plan_hash: &hash, built_by: &built_by, folder, device: self.global.device };
+        let run = Run {
+            plan: &plan.training,
+            plan_hash: &hash,
+            built_by: &built_by,
+            folder,
+            device: self.global.device,
+        };
         let recipe = &plan.training.recipe;
         let mut bar = Progress::new(self.global, "training", recipe.steps * recipe.batch as u64, "rows");
         let mut timing = Timing::open(folder, self.args.resume)?;
@@ -155,13 +168,18 @@ impl Job<'_> {
             Event::Began(0) => {}
             Event::Began(step) => bar.say(&format!("resuming after step {step}")),
             Event::Stopped(name, stopped) => {
-                bar.say(&format!("{name} stopped at step {}: {}; the others go on", stopped.step, stopped.reason));
+                bar.say(&format!(
+                    "{name} stopped at step {}: {}; the others go on",
+                    stopped.step, stopped.reason
+                ));
             }
             Event::Checkpoint(_) => {}
             Event::Step(done, lines) => {
                 bar.set(done * recipe.batch as u64);
                 if let Some(first) = lines.first() {
-                    let mean = |f: fn(&lapidary_trainer::Health) -> f64| lines.iter().map(f).sum::<f64>() / lines.len() as f64;
+                    let mean = |f: fn(&lapidary_trainer::Health) -> f64| {
+                        lines.iter().map(f).sum::<f64>() / lines.len() as f64
+                    };
                     bar.message(format!("mean L0 {:.1}, FVU {:.3}", mean(|h| h.l0), mean(|h| h.fvu)));
                     timing.line(first.step, done * recipe.batch as u64);
                 }
@@ -183,7 +201,10 @@ impl Job<'_> {
         ];
         for (what, expected, found) in expected {
             if expected != found {
-                bail!("{}: expected rows of {what} {expected}, found {found}; harvest again for this suite", folder.display());
+                bail!(
+                    "{}: expected rows of {what} {expected}, found {found}; harvest again for this suite",
+                    folder.display()
+                );
             }
         }
         Ok(())
@@ -206,7 +227,8 @@ struct Timing {
 impl Timing {
     fn open(folder: &Path, resume: bool) -> anyhow::Result<Timing> {
         let path = folder.join("timing.jsonl");
-        let file = std::fs::OpenOptions::new().create(true).append(resume).truncate(!resume).write(true).open(&path);
+        let file =
+            std::fs::OpenOptions::new().create(true).append(resume).truncate(!resume).write(true).open(&path);
         Ok(Timing { file: file.with_context(|| path.display().to_string())?, began: Instant::now() })
     }
 
