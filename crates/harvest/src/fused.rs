@@ -78,7 +78,11 @@ impl RowSource for FusedRows<'_> {
     }
 
     fn read(&mut self, windows: &[u32], out: &mut [Vec<f32>]) -> Result<(), SourceError> {
-        out.iter_mut().for_each(Vec::clear);
+        let rows: usize = windows.iter().map(|&w| self.window_rows[w as usize] as usize).sum();
+        for (site, out) in self.site_rows.iter().zip(out.iter_mut()) {
+            out.clear();
+            out.reserve_exact(rows * site.width); // pools are large and differ little: doubling would waste half
+        }
         let silent = |w: &u32| self.window_rows[*w as usize] == 0;
         let windows: Vec<u32> = windows.iter().copied().filter(|w| !silent(w)).collect();
         for run in runs(&windows, |w| self.corpus.windows[w as usize].tokens.len()) {

@@ -138,6 +138,8 @@ impl RowSource for StoreReader {
     fn read(&mut self, windows: &[u32], out: &mut [Vec<f32>]) -> Result<(), SourceError> {
         let (requests, rows) = self.requests(windows);
         for (site, out) in self.sites.iter().zip(out.iter_mut()) {
+            out.clear();
+            out.reserve_exact(rows * site.width); // pools are large and differ little: doubling would waste half
             out.resize(rows * site.width, 0.0);
         }
         for group in requests.chunk_by(|a, b| a.shard == b.shard) {
