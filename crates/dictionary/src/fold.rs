@@ -29,7 +29,7 @@ pub fn fold(
     units: Units,
 ) -> Dictionary {
     let (f_total, d_out) = (b_enc.len(), b_dec.len());
-    assert!(f_total > 0 && w_enc.len() % f_total == 0, "fold: w_enc [F, D], b_enc [F]");
+    assert!(f_total > 0 && w_enc.len().is_multiple_of(f_total), "fold: w_enc [F, D], b_enc [F]");
     assert!(
         threshold.len() == f_total && w_dec.len() == f_total * d_out,
         "fold: threshold [F], w_dec [F, D_out]"

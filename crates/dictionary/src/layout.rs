@@ -48,8 +48,8 @@ impl Shape {
     }
 }
 
-/// The arrays of a file, in the order of [`NAMES`], become a dictionary. With `pre_bias` the file's encoder takes b_dec off its input, which is folded
-/// into b_enc in f64.
+/// The arrays of a file, in the order of [`NAMES`], become a dictionary. With `pre_bias` the file's encoder takes b_dec off
+/// its input, which is folded into b_enc in f64.
 pub(crate) fn into_dictionary(
     path: &Path,
     shape: Shape,

@@ -167,16 +167,23 @@ pub struct Provenance {
     pub site_out: Option<String>,
     /// The model.
     pub model: Option<String>,
+    /// T of its windows.
+    pub context: Option<usize>,
+    /// Did every window begin with BOS? (SAELens' default is yes.)
+    pub prepend_bos: Option<bool>,
 }
 
 /// Reads the provenance in the `cfg.json` of `dir`.
 pub fn provenance(dir: &Path) -> Result<Provenance, DictionaryError> {
     let cfg = read_json(&dir.join(CFG))?;
-    let get = |key: &str| cfg["metadata"].get(key).or(cfg.get(key)).and_then(Value::as_str);
+    let get = |key: &str| cfg["metadata"].get(key).or(cfg.get(key)); // version 5 has them at the top
+    let text = |key: &str| get(key).and_then(Value::as_str);
     Ok(Provenance {
-        site: get("hook_name").and_then(hooks::site_of),
-        site_out: get("hook_name_out").and_then(hooks::site_of),
-        model: get("model_name").map(str::to_string),
+        site: text("hook_name").and_then(hooks::site_of),
+        site_out: text("hook_name_out").and_then(hooks::site_of),
+        model: text("model_name").map(str::to_string),
+        context: get("context_size").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()),
+        prepend_bos: get("prepend_bos").and_then(Value::as_bool),
     })
 }
 

@@ -58,6 +58,7 @@ fn meta(site: &str, site_out: &str) -> Meta {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))] // each case syncs six files
     /// npz → SAELens → npz: every parameter keeps its bits, and equal dictionaries give equal files.
     #[test]
     fn conversion_is_lossless(dictionary in dictionaries()) {
@@ -146,6 +147,7 @@ fn sae_lens_s_own_folders_give_its_answers() {
         );
         let origin = sae_lens::provenance(&fixture(name)).unwrap();
         assert_eq!((origin.site.as_deref(), origin.model.as_deref()), (Some("3.res"), Some("toy")));
+        assert_eq!((origin.context, origin.prepend_bos), (Some(16), Some(true)));
         assert_eq!(origin.site_out.as_deref(), (d_out == 4).then_some("3.mlp"));
     }
 }
