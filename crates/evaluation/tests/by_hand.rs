@@ -2,6 +2,7 @@
 //! refused.
 
 use lapidary_dictionary::Dictionary;
+use lapidary_evaluation::cross_entropy::Targets;
 use lapidary_evaluation::{EvaluationError, Interval, Options, Scores, Subject, evaluate};
 use lapidary_kernels::Device;
 use lapidary_lm::text::Window;
@@ -180,6 +181,29 @@ fn half(d: usize) -> Dictionary {
     let mut dictionary = perfect(d);
     dictionary.threshold[d..].fill(f32::INFINITY);
     dictionary
+}
+
+/// EOS (2) inside a window is neither a row nor a target, and still predicts; without BOS, position 0 is no row, and the
+/// token there, which nothing predicts, no target.
+#[test]
+fn special_tokens_are_not_counted() {
+    let mut model = model();
+    let tokens = |doc, tokens: &[u32]| Window { doc, pos: 0, tokens: tokens.to_vec() };
+    let windows = [tokens(0, &[BOS, 5, 6, 2, 7, 8]), tokens(1, &[BOS, 9, 2])];
+    let batch = lapidary_lm::Batch::new(windows.iter().map(|w| w.tokens.as_slice()));
+    let targets = Targets::of(&batch, &model.spec);
+    assert_eq!((targets.positions, targets.tokens), (vec![0, 1, 3, 4, 6], vec![5, 6, 7, 8, 9]));
+    let (site, dictionary): (Site, _) = ("1.res".parse().expect("a site"), perfect(16));
+    let scores = &score(&model, &windows, &[(site, &dictionary)], OPTIONS)[0];
+    assert_eq!((scores.rows, scores.targets), (5, 5));
+
+    model.spec.bos = None;
+    let windows = [tokens(0, &[5, 6, 2, 7, 8]), tokens(1, &[9, 10])];
+    let batch = lapidary_lm::Batch::new(windows.iter().map(|w| w.tokens.as_slice()));
+    let targets = Targets::of(&batch, &model.spec);
+    assert_eq!((targets.positions, targets.tokens), (vec![0, 2, 3, 5], vec![6, 7, 8, 10]));
+    let scores = &score(&model, &windows, &[(site, &dictionary)], OPTIONS)[0];
+    assert_eq!((scores.rows, scores.targets), (4, 4));
 }
 
 #[test]

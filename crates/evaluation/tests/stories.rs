@@ -35,7 +35,10 @@ fn base_cross_entropy_is_what_others_measured() {
     let options = Options { seed: 0, resamples: 1000, batch_tokens: 8192, max_windows: Some(100) };
     let scores = &evaluate(&model, &corpus.windows, &subjects, options, &mut |_, _| ()).expect("valid")[0];
     let (ce, ablated) = (scores.ce.value, scores.ce_ablated.value);
-    eprintln!("CE {ce:.3} ({:?}), ablated {ablated:.3}, silent {:.3}", scores.ce.interval, scores.ce_spliced.value);
+    eprintln!(
+        "CE {ce:.3} ({:?}), ablated {ablated:.3}, silent {:.3}",
+        scores.ce.interval, scores.ce_spliced.value
+    );
     assert!((ce - 1.425).abs() < 0.06, "CE {ce}");
     assert!(ablated > ce + 1.0 && scores.l0.value == 0.0 && scores.fvu.value >= 1.0);
 }
