@@ -13,38 +13,30 @@ use rayon::prelude::*;
 /// Rows of one sequence that one task attends from.
 const TASK_ROWS: usize = 32;
 
-/// Keys and values of one sequence in one layer. Keys are padded with zeros to whole registers; values are transposed, so
-/// that a weighted sum over keys is a dot product.
+/// Keys and values of one sequence in one layer, both transposed: the scores of a query are then a weighted sum of rows that
+/// runs along the keys, and each output component is one dot product over the keys. Both vectorise whatever A is.
 pub(crate) struct KeyValues {
     /// Positions that are filled.
     pub(crate) len: usize,
-    capacity: usize,  // C
-    keys: Vec<f32>,   // [G, C, P], P = A rounded up to whole registers
+    capacity: usize,  // C, with room to read on to a whole register of keys
+    keys: Vec<f32>,   // [G, A, C]
     values: Vec<f32>, // [G, A, C]
-}
-
-fn padded(spec: &Spec) -> usize {
-    spec.d_head.next_multiple_of(LANES)
 }
 
 impl KeyValues {
     pub(crate) fn new(spec: &Spec, capacity: usize) -> KeyValues {
-        let keys = vec![0.0; spec.kv_heads * capacity * padded(spec)];
-        let values = vec![0.0; spec.kv_heads * spec.d_head * capacity];
-        KeyValues { len: 0, capacity, keys, values }
+        let capacity = capacity + LANES;
+        let zeros = || vec![0.0; spec.kv_heads * spec.d_head * capacity];
+        KeyValues { len: 0, capacity, keys: zeros(), values: zeros() }
     }
 
     /// Appends rows of (rotated) keys and of values, both [n, G·A].
     fn append(&mut self, spec: &Spec, keys: &[f32], values: &[f32]) {
-        let (a, p) = (spec.d_head, padded(spec));
-        let rows = keys.chunks_exact(spec.kv_heads * a).zip(values.chunks_exact(spec.kv_heads * a));
-        for (k, v) in rows {
-            for g in 0..spec.kv_heads {
-                let at = (g * self.capacity + self.len) * p;
-                self.keys[at..at + a].copy_from_slice(&k[g * a..][..a]);
-                for d in 0..a {
-                    self.values[(g * a + d) * self.capacity + self.len] = v[g * a + d];
-                }
+        let width = spec.kv_heads * spec.d_head;
+        for (k, v) in keys.chunks_exact(width).zip(values.chunks_exact(width)) {
+            for c in 0..width {
+                self.keys[c * self.capacity + self.len] = k[c];
+                self.values[c * self.capacity + self.len] = v[c];
             }
             self.len += 1;
         }
@@ -68,11 +60,10 @@ impl Attention<'_> {
             let rows = self.starts[b] * kv..self.starts[b + 1] * kv;
             store.append(self.spec, &k[rows.clone()], &v[rows]);
         });
-        let scores = || vec![0.0; stores.iter().map(|s| s.len).max().unwrap_or(0)];
-        let query = || vec![0.0; padded(self.spec)];
-        self.tasks(stores, q, z)
-            .into_par_iter()
-            .for_each_init(|| (query(), scores()), |(query, scores), task| self.attend(task, query, scores));
+        let longest = stores.iter().map(|s| s.len).max().unwrap_or(0);
+        let scores = || vec![0.0; longest.next_multiple_of(LANES)];
+        let tasks = self.tasks(stores, q, z).into_par_iter();
+        tasks.for_each_init(scores, |scores, task| self.attend(task, scores));
     }
 
     /// The batch in pieces of at most `TASK_ROWS` rows of one sequence.
@@ -92,24 +83,24 @@ impl Attention<'_> {
         tasks
     }
 
-    fn attend(&self, task: Task<'_>, query: &mut [f32], scores: &mut [f32]) {
-        let (spec, device, a, p) = (self.spec, self.device, self.spec.d_head, query.len());
+    fn attend(&self, task: Task<'_>, scores: &mut [f32]) {
+        let (spec, device, a) = (self.spec, self.device, self.spec.d_head);
         let (store, width, group) = (task.store, spec.heads * spec.d_head, spec.heads / spec.kv_heads);
         for (n, (q, z)) in task.q.chunks_exact(width).zip(task.z.chunks_exact_mut(width)).enumerate() {
             let i = task.position + n;
             let first = self.window.map_or(0, |w| (i + 1).saturating_sub(w));
-            let scores = &mut scores[..=i - first];
+            let keys = i - first + 1;
             for h in 0..spec.heads {
-                let g = h / group;
-                query[..a].copy_from_slice(&q[h * a..][..a]);
-                device.dot_rows(query, &store.keys[(g * store.capacity + first) * p..], p, scores);
+                let at = h / group * a * store.capacity + first;
+                let whole = &mut scores[..keys.next_multiple_of(LANES)]; // what is past `keys` is computed and not used
+                device.weighted_sum(&q[h * a..][..a], &store.keys[at..], store.capacity, whole);
+                let scores = &mut scores[..keys];
                 scores.iter_mut().for_each(|s| *s *= spec.attn_scale);
                 if let Some(cap) = spec.attn_cap {
                     device.softcap(scores, cap);
                 }
                 device.softmax(scores);
-                let values = &store.values[g * a * store.capacity + first..];
-                device.dot_rows(scores, values, store.capacity, &mut z[h * a..][..a]);
+                device.dot_rows(scores, &store.values[at..], store.capacity, &mut z[h * a..][..a]);
             }
         }
     }
