@@ -296,7 +296,7 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
     // The estimate takes the variance by NUMERICS' formula; resamples take Σ‖x − μ‖² over what they drew.
     let total = Sums { variance: table.moments.variance(), ..Sums::from_slice(&total) };
     let value = total.metrics();
-    let metrics = |sums: &[f64]| Sums::from_slice(sums).metrics().to_array();
+    let metrics = |sums: &[f64]| Sums::from_slice(sums).metrics().into_array();
     let interval = Metrics::from_array(bootstrap(&flat, SUMS, options.resamples, options.seed, metrics));
     let (rows, targets) = (total.rows as u64, total.targets as u64);
     Scores {

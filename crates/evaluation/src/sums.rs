@@ -69,7 +69,7 @@ impl Sums {
 }
 
 impl<T> Metrics<T> {
-    pub(crate) fn to_array(self) -> [T; 7] {
+    pub(crate) fn into_array(self) -> [T; 7] {
         let Metrics { l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered } = self;
         [l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered]
     }
@@ -98,6 +98,6 @@ mod tests {
             ablated: 6.0,
         };
         assert_eq!(Sums::from_slice(&sums.to_array()), sums);
-        assert_eq!(sums.metrics().to_array(), [2.5, 0.25, 1.0, 1.5, 3.0, 0.5, 0.75]);
+        assert_eq!(sums.metrics().into_array(), [2.5, 0.25, 1.0, 1.5, 3.0, 0.5, 0.75]);
     }
 }
