@@ -1,9 +1,9 @@
 //! Who runs what. A [`Device`] is chosen once, by the caller, and handed to everything that computes; this file is the
 //! only one that knows which kernels exist.
 
-use crate::cpu::{self, gather, portable, product};
+use crate::cpu::packed::{self, Packed};
+use crate::cpu::{self, gather, portable, product, weighted};
 use crate::{AdamStep, Csr, elementwise, naive};
-use rayon::prelude::*;
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,7 +14,7 @@ pub enum Device {
     Cpu(Isa),
 }
 
-/// Instruction sets, slowest first. All return the same bits.
+/// Instruction sets, slowest first. All return the same bits; one that this processor lacks runs as `Portable`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
     /// No intrinsics: any processor.
@@ -60,7 +60,9 @@ impl FromStr for Isa {
         let known = Isa::available();
         let names: Vec<String> = known.iter().map(Isa::to_string).collect();
         let found = known.iter().zip(&names).find(|(_, name)| *name == s).map(|(isa, _)| *isa);
-        found.ok_or_else(|| format!("instruction set `{s}` is not one of this machine's: {}", names.join(", ")))
+        found.ok_or_else(|| {
+            format!("instruction set `{s}` is not one of this machine's: {}", names.join(", "))
+        })
     }
 }
 
@@ -88,8 +90,8 @@ macro_rules! isa {
         let Device::Cpu(isa) = $device;
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => {
-                // SAFETY: a device is made by `detect` or `with`, which check that the processor has its instructions.
+            Isa::Avx2 if isa.is_available() => {
+                // SAFETY: the guard has just asked the processor for these instructions.
                 unsafe { avx2($($arg),*) }
             }
             #[cfg(target_arch = "aarch64")]
@@ -108,37 +110,72 @@ impl Device {
     /// out[n, m] = dot(x[n], w[m]) + bias[m]; x [N, D], w [M, D], bias [M], out [N, M]. Rows in parallel, or, for a few
     /// rows, columns.
     pub fn linear(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
-        assert!(d > 0 && x.len() % d == 0 && w.len() % d == 0, "linear: x [N, {d}], w [M, {d}]");
+        assert!(
+            d > 0 && x.len().is_multiple_of(d) && w.len().is_multiple_of(d),
+            "linear: x [N, {d}], w [M, {d}]"
+        );
         let m_total = w.len() / d;
         assert_eq!(out.len(), x.len() / d * m_total, "linear: out [N, M]");
         assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
-        if x.len() == d && m_total > 256 {
-            out.par_chunks_mut(128).enumerate().for_each(|(i, out)| {
-                let m = i * 128..i * 128 + out.len();
+        let rows = x.len() / d;
+        if m_total == 0 {
+        } else if packed::pays(rows, d) {
+            let w = Packed::new(w, d);
+            product::by_rows(x, d, out, m_total, |x, out| self.linear_packed(x, d, &w, bias, out, m_total));
+        } else if product::is_wide(rows, d, m_total) {
+            product::by_columns(out, m_total, |m, out| {
                 self.linear_panel(x, &w[m.start * d..m.end * d], bias.map(|b| &b[m]), d, out);
             });
-        } else if m_total > 0 {
-            let panels = x.par_chunks(product::PANEL_ROWS * d).zip(out.par_chunks_mut(product::PANEL_ROWS * m_total));
-            panels.for_each(|(x, out)| self.linear_panel(x, w, bias, d, out));
+        } else {
+            product::by_rows(x, d, out, m_total, |x, out| self.linear_panel(x, w, bias, d, out));
         }
     }
 
-    fn linear_panel(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
+    pub(crate) fn linear_panel(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
         isa!(self, |L| fn(x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
             // SAFETY: this function is compiled with L's instructions.
             unsafe { product::linear_panel::<L>(x, w, bias, d, out, w.len() / d) }
         })
     }
 
+    pub(crate) fn linear_packed(
+        self,
+        x: &[f32],
+        d: usize,
+        w: &Packed,
+        bias: Option<&[f32]>,
+        out: &mut [f32],
+        m: usize,
+    ) {
+        isa!(self, |L| fn(x: &[f32], d: usize, w: &Packed, bias: Option<&[f32]>, out: &mut [f32], m: usize) {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { packed::linear_panel::<L>(x, d, w, bias, out, m) }
+        })
+    }
+
     /// z = dot(x[n], w[f]) + b[f]; keeps (f, z) where `!(z <= lo[f])`. x [N, D], w [F, D], b and lo [F].
     pub fn encode(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
-        assert!(d > 0 && x.len() % d == 0, "encode: x [N, {d}]");
+        assert!(d > 0 && x.len().is_multiple_of(d), "encode: x [N, {d}]");
         assert!(w.len() == b.len() * d && lo.len() == b.len(), "encode: w [F, {d}], b [F], lo [F]");
-        product::encode(x, d, b.len(), |x| {
-            isa!(self, |L| fn(x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
-                // SAFETY: this function is compiled with L's instructions.
-                unsafe { product::encode_panel::<L>(x, w, b, lo, d) }
-            })
+        if packed::pays(x.len() / d, d) {
+            let w = Packed::new(w, d);
+            product::encode(x, d, b.len(), |x| self.encode_packed(x, d, &w, b, lo))
+        } else {
+            product::encode(x, d, b.len(), |x| self.encode_panel(x, w, b, lo, d))
+        }
+    }
+
+    pub(crate) fn encode_panel(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
+        isa!(self, |L| fn(x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { product::encode_panel::<L>(x, w, b, lo, d) }
+        })
+    }
+
+    pub(crate) fn encode_packed(self, x: &[f32], d: usize, w: &Packed, b: &[f32], lo: &[f32]) -> Csr {
+        isa!(self, |L| fn(x: &[f32], d: usize, w: &Packed, b: &[f32], lo: &[f32]) -> Csr {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { packed::encode_panel::<L>(x, d, w, b, lo) }
         })
     }
 
@@ -163,7 +200,8 @@ impl Device {
     /// out[d] = Σ_k p[k]·v[k·stride + d] in the order of `dot`; p [K], out [D]. One thread.
     pub fn weighted_sum(self, p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
         isa!(self, |L| fn(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
-            product::weighted_sum(p, v, stride, out)
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { weighted::weighted_sum::<L>(p, v, stride, out) }
         })
     }
 
@@ -202,6 +240,7 @@ impl Device {
 
     /// out = x / √(mean(x²) + ε), without gain; x and out [D]. One thread.
     pub fn rms_norm(self, x: &[f32], eps: f32, out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "rms_norm: lengths differ");
         isa!(self, |L| fn(x: &[f32], eps: f32, out: &mut [f32]) { elementwise::rms_norm(x, eps, out) })
     }
 
@@ -217,11 +256,13 @@ impl Device {
 
     /// gate ← silu(gate)·up. One thread.
     pub fn silu_mul(self, gate: &mut [f32], up: &[f32]) {
+        assert_eq!(gate.len(), up.len(), "silu_mul: lengths differ");
         isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::silu_mul(gate, up) })
     }
 
     /// gate ← gelu_tanh(gate)·up. One thread.
     pub fn gelu_tanh_mul(self, gate: &mut [f32], up: &[f32]) {
+        assert_eq!(gate.len(), up.len(), "gelu_tanh_mul: lengths differ");
         isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::gelu_tanh_mul(gate, up) })
     }
 }

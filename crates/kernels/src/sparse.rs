@@ -19,6 +19,17 @@ impl Csr {
         Csr { columns, row_start: vec![0], index: Vec::new(), value: Vec::new() }
     }
 
+    /// From the (column, value) entries of each row, columns ascending.
+    pub(crate) fn from_rows(columns: usize, rows: &[Vec<(u32, f32)>]) -> Csr {
+        let mut out = Csr::with_columns(columns);
+        for row in rows {
+            out.index.extend(row.iter().map(|e| e.0));
+            out.value.extend(row.iter().map(|e| e.1));
+            out.row_start.push(out.index.len());
+        }
+        out
+    }
+
     /// N.
     pub fn rows(&self) -> usize {
         self.row_start.len() - 1

@@ -60,4 +60,35 @@ impl Lanes for Avx2 {
             (_mm256_cvtss_f32(ones), _mm_cvtss_f32(_mm256_extractf128_ps(ones, 1)))
         }
     }
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2(_mm256_set1_ps(v), _mm256_set1_ps(v)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller vouches for AVX2 and sixteen writable floats.
+        unsafe {
+            _mm256_storeu_ps(p, self.0);
+            _mm256_storeu_ps(p.add(8), self.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn not_below(self, lo: Self) -> u32 {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe {
+            let low = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(self.0, lo.0)) as u32;
+            let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(self.1, lo.1)) as u32;
+            low | high << 8
+        }
+    }
 }

@@ -9,8 +9,10 @@ pub(crate) mod avx2;
 pub(crate) mod gather;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
+pub(crate) mod packed;
 pub(crate) mod portable;
 pub(crate) mod product;
+pub(crate) mod weighted;
 
 /// The sixteen running sums of one dot product.
 ///
@@ -27,4 +29,12 @@ pub(crate) trait Lanes: Copy {
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// The fixed tree over each of two dot products.
     unsafe fn tree2(a: Self, b: Self) -> (f32, f32);
+    /// `v` sixteen times.
+    unsafe fn splat(v: f32) -> Self;
+    /// self + other, lane by lane.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Sixteen floats to `p`.
+    unsafe fn store(self, p: *mut f32);
+    /// Bit l is set iff !(self[l] <= lo[l]): larger, or not a number.
+    unsafe fn not_below(self, lo: Self) -> u32;
 }

@@ -51,4 +51,40 @@ impl Lanes for Neon {
         };
         (one(a), one(b))
     }
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        // SAFETY: NEON is part of the aarch64 baseline.
+        unsafe { Neon([vdupq_n_f32(v); 4]) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        let add = |i: usize| {
+            // SAFETY: NEON is part of the aarch64 baseline.
+            unsafe { vaddq_f32(self.0[i], other.0[i]) }
+        };
+        Neon([add(0), add(1), add(2), add(3)])
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        for (i, v) in self.0.into_iter().enumerate() {
+            // SAFETY: the caller vouches for sixteen writable floats.
+            unsafe { vst1q_f32(p.add(4 * i), v) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn not_below(self, lo: Self) -> u32 {
+        const BITS: [u32; 4] = [1, 2, 4, 8];
+        let mut passes = 0;
+        for i in 0..4 {
+            // SAFETY: NEON is part of the aarch64 baseline; BITS has four readable words.
+            let below =
+                unsafe { vaddvq_u32(vandq_u32(vcleq_f32(self.0[i], lo.0[i]), vld1q_u32(BITS.as_ptr()))) };
+            passes |= (below ^ 15) << (4 * i);
+        }
+        passes
+    }
 }

@@ -38,4 +38,28 @@ impl Lanes for Array {
     unsafe fn tree2(a: Self, b: Self) -> (f32, f32) {
         (tree(a), tree(b))
     }
+
+    #[inline(always)]
+    unsafe fn splat(v: f32) -> Self {
+        [v; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn add(mut self, other: Self) -> Self {
+        for l in 0..LANES {
+            self[l] += other[l];
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: the caller vouches for sixteen writable floats; an array of f32 has the alignment of f32.
+        unsafe { *p.cast::<[f32; LANES]>() = self };
+    }
+
+    #[inline(always)]
+    unsafe fn not_below(self, lo: Self) -> u32 {
+        (0..LANES).map(|l| u32::from(!(self[l] <= lo[l])) << l).sum()
+    }
 }

@@ -8,11 +8,14 @@ use super::Lanes;
 use crate::Csr;
 use crate::naive::LANES;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows of x that one task multiplies.
 pub(crate) const PANEL_ROWS: usize = 48;
 /// Floats of w that are kept in cache while a panel of x streams past (128 KiB).
 const BLOCK_FLOATS: usize = 32 * 1024;
+/// Columns that one task computes when there are few rows.
+const SHARE_COLUMNS: usize = 128;
 const TILE_ROWS: usize = 3;
 const TILE_COLS: usize = 2;
 
@@ -59,6 +62,14 @@ unsafe fn tile<L: Lanes, const R: usize>(
     }
 }
 
+/// Floats from the first of `rows` rows, `stride` apart, to the end of the last, which are `width` wide.
+fn reach(rows: usize, stride: usize, width: usize) -> usize {
+    (rows - 1)
+        .checked_mul(stride)
+        .and_then(|start| start.checked_add(width))
+        .expect("product: sizes overflow")
+}
+
 /// out[r·ldo + c] = dot(x[r], w[c]) for `rows` × `cols`; x rows are `ldx` apart, w rows `ldw`.
 ///
 /// # Safety
@@ -78,8 +89,11 @@ pub(crate) unsafe fn block<L: Lanes>(
     if rows == 0 || cols == 0 {
         return;
     }
-    assert!((rows - 1) * ldx + d <= x.len() && (cols - 1) * ldw + d <= w.len());
-    assert!((rows - 1) * ldo + cols <= out.len());
+    assert!(
+        reach(rows, ldx, d) <= x.len()
+            && reach(cols, ldw, d) <= w.len()
+            && reach(rows, ldo, cols) <= out.len()
+    );
     for c in (0..cols).step_by(TILE_COLS) {
         let second = (c + 1).min(cols - 1); // an odd last column is computed twice, written once
         let wide = cols - c >= TILE_COLS;
@@ -151,13 +165,7 @@ pub(crate) unsafe fn encode_panel<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], lo:
             keep(row, b, lo, f, kept);
         }
     }
-    let mut out = Csr::with_columns(f_total);
-    for row in kept {
-        out.index.extend(row.iter().map(|e| e.0));
-        out.value.extend(row.iter().map(|e| e.1));
-        out.row_start.push(out.index.len());
-    }
-    out
+    Csr::from_rows(f_total, &kept)
 }
 
 /// Adds the bias to one row of a tile and appends what passes the threshold. Sixteen at a time: most groups have none.
@@ -176,13 +184,58 @@ fn keep(z: &mut [f32], b: &[f32], lo: &[f32], f: usize, kept: &mut Vec<(u32, f32
     }
 }
 
+/// Runs `panel` on every `PANEL_ROWS` rows of x and of out [N, m_total] in parallel.
+pub(crate) fn by_rows(
+    x: &[f32],
+    d: usize,
+    out: &mut [f32],
+    m_total: usize,
+    panel: impl Fn(&[f32], &mut [f32]) + Sync + Send,
+) {
+    let panels = x.par_chunks(PANEL_ROWS * d).zip(out.par_chunks_mut(PANEL_ROWS * m_total));
+    panels.for_each(|(x, out)| panel(x, out));
+}
+
+/// Is the work better shared by columns? (One panel, and enough to do.)
+pub(crate) fn is_wide(rows: usize, d: usize, m_total: usize) -> bool {
+    rows <= PANEL_ROWS && m_total > SHARE_COLUMNS && rows * m_total * d > 1 << 18
+}
+
+/// Runs `share(columns, out of these columns)` for every `SHARE_COLUMNS` columns of out [N, m_total] in parallel.
+pub(crate) fn by_columns(
+    out: &mut [f32],
+    m_total: usize,
+    share: impl Fn(Range<usize>, &mut [f32]) + Sync + Send,
+) {
+    let rows = out.len() / m_total;
+    let starts: Vec<usize> = (0..m_total).step_by(SHARE_COLUMNS).collect();
+    let work = |&start: &usize| {
+        let columns = start..(start + SHARE_COLUMNS).min(m_total);
+        let mut part = vec![0.0; rows * columns.len()];
+        share(columns, &mut part);
+        part
+    };
+    let parts: Vec<Vec<f32>> = starts.par_iter().map(work).collect();
+    for (start, part) in starts.into_iter().zip(parts) {
+        for (to, from) in out.chunks_exact_mut(m_total).zip(part.chunks_exact(part.len() / rows)) {
+            to[start..start + from.len()].copy_from_slice(from);
+        }
+    }
+}
+
 /// Runs `panel` on every `PANEL_ROWS` rows of x in parallel and joins the results in order.
-pub(crate) fn encode(x: &[f32], d: usize, columns: usize, panel: impl Fn(&[f32]) -> Csr + Sync + Send) -> Csr {
+pub(crate) fn encode(
+    x: &[f32],
+    d: usize,
+    columns: usize,
+    panel: impl Fn(&[f32]) -> Csr + Sync + Send,
+) -> Csr {
     let parts: Vec<Csr> = x.par_chunks(PANEL_ROWS * d).map(panel).collect();
     let mut out = Csr::with_columns(columns);
     let entries = parts.iter().map(|p| p.index.len()).sum();
     out.index.reserve_exact(entries);
     out.value.reserve_exact(entries);
+    out.row_start.reserve_exact(x.len() / d);
     for part in parts {
         let before = out.index.len();
         out.row_start.extend(part.row_start[1..].iter().map(|s| before + s));
@@ -190,34 +243,4 @@ pub(crate) fn encode(x: &[f32], d: usize, columns: usize, panel: impl Fn(&[f32])
         out.value.extend_from_slice(&part.value);
     }
     out
-}
-
-/// out[d] = Σ_k p[k]·v[k·stride + d]: sixteen running rows instead of sixteen running sums, then the same tree.
-#[inline(always)]
-pub(crate) fn weighted_sum(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
-    const WIDTH: usize = 16;
-    for (block, out) in out.chunks_mut(WIDTH).enumerate() {
-        let width = out.len();
-        let mut sums = [[0.0f32; WIDTH]; LANES]; // [lane, d]
-        for (k, &p) in p.iter().enumerate() {
-            let row = &v[k * stride + block * WIDTH..][..width];
-            let sum = &mut sums[k % LANES];
-            if let Ok(row) = <&[f32; WIDTH]>::try_from(row) {
-                (0..WIDTH).for_each(|i| sum[i] = p.mul_add(row[i], sum[i]));
-            } else {
-                (0..width).for_each(|i| sum[i] = p.mul_add(row[i], sum[i]));
-            }
-        }
-        for lane in p.len() % LANES..LANES {
-            if p.len() % LANES != 0 {
-                sums[lane].iter_mut().for_each(|s| *s += 0.0); // the zeros of a short tail: −0 becomes +0
-            }
-        }
-        for half in [8, 4, 2, 1] {
-            for l in 0..half {
-                (0..WIDTH).for_each(|i| sums[l][i] += sums[l + half][i]);
-            }
-        }
-        out.copy_from_slice(&sums[0][..width]);
-    }
 }

@@ -33,7 +33,9 @@ unsafe fn sum<L: Lanes, const K: usize>(p: &[f32], v: &[f32], stride: usize, out
         // SAFETY: by the assertion, `p.len()` rows of `out.len()` columns lie inside v, and this block is inside these.
         unsafe {
             let v = v.as_ptr().add(d);
-            eighths::<L, K>(p, v, stride, 0).add(eighths::<L, K>(p, v, stride, 1)).store(out.as_mut_ptr().add(d));
+            eighths::<L, K>(p, v, stride, 0)
+                .add(eighths::<L, K>(p, v, stride, 1))
+                .store(out.as_mut_ptr().add(d));
         }
         d += LANES;
     }

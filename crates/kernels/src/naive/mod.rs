@@ -35,7 +35,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 /// out[n, m] = dot(x[n], w[m]) + bias[m], with x [N, D], w [M, D], bias [M] or none, out [N, M].
 pub fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
     let m_total = w.len() / d;
-    for (xn, row) in x.chunks_exact(d).zip(out.chunks_exact_mut(m_total)) {
+    for (xn, row) in x.chunks_exact(d).zip(out.chunks_exact_mut(m_total.max(1))) {
         for (m, o) in row.iter_mut().enumerate() {
             let product = dot(xn, &w[m * d..][..d]);
             *o = bias.map_or(product, |b| product + b[m]);

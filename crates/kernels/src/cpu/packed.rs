@@ -1,0 +1,237 @@
+//! Products of many rows with short rows (small D): sixteen *outputs* side by side instead of sixteen running sums.
+//!
+//! With D = 64 a dot product is four steps long, and adding up its sixteen running sums across a register costs as much as
+//! the products. Here a register holds the same running sum of sixteen outputs, so the tree is plain vertical additions.
+//! That needs w transposed in blocks of sixteen rows, once per call; a tile is six rows of x against one such block. The
+//! running sums are made one after another, in the order in which the tree joins them, so few are alive at a time.
+//! Every sum takes its terms in the order of NUMERICS §2: the bits are those of `product.rs`.
+
+use super::Lanes;
+use crate::Csr;
+use crate::naive::LANES;
+use rayon::prelude::*;
+
+/// Rows of x in a tile.
+const ROWS: usize = 6;
+/// Below this many rows of x the transposition of w does not pay.
+const MIN_ROWS: usize = 128;
+/// Above this width `product.rs` is as fast, and needs no copy of w.
+const MAX_WIDTH: usize = 512;
+/// The order in which the tree joins running sums: l and l + 8, then that pair and the pair of l + 4, and so on.
+const ORDER: [usize; LANES] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
+
+/// Is this file the faster way for `rows` rows of width `d`?
+pub(crate) fn pays(rows: usize, d: usize) -> bool {
+    rows >= MIN_ROWS && d <= MAX_WIDTH
+}
+
+/// w [F, D] in blocks of sixteen rows: [⌈F/16⌉, 16 running sums, ⌈D/16⌉ terms, 16 rows of w], zeros where w ends.
+pub(crate) struct Packed {
+    values: Vec<f32>,
+    /// Floats of a block.
+    block: usize,
+}
+
+impl Packed {
+    pub(crate) fn new(w: &[f32], d: usize) -> Packed {
+        let block = LANES * d.next_multiple_of(LANES);
+        let mut values = vec![0.0; (w.len() / d).div_ceil(LANES) * block];
+        let blocks = values.par_chunks_mut(block).zip(w.par_chunks(LANES * d));
+        blocks.for_each(|(to, rows)| interleave(rows, d, LANES, to));
+        Packed { values, block }
+    }
+}
+
+/// to[i, j, r] = rows[r, 16·j + ORDER[i]], with `side` places for r. Places without a source keep what they hold.
+#[inline(always)]
+fn interleave(rows: &[f32], d: usize, side: usize, to: &mut [f32]) {
+    let steps = d.div_ceil(LANES);
+    for (r, row) in rows.chunks_exact(d).enumerate() {
+        for (i, lane) in ORDER.into_iter().enumerate() {
+            for (j, &v) in row.iter().skip(lane).step_by(LANES).enumerate() {
+                to[(i * steps + j) * side + r] = v;
+            }
+        }
+    }
+}
+
+/// Sixteen outputs for each row of a tile.
+type Sums<L> = [L; ROWS];
+
+/// Where the next terms of a tile's rows of x and of its block of w are.
+#[derive(Clone, Copy)]
+struct Cursor {
+    x: *const f32,
+    w: *const f32,
+    steps: usize,
+}
+
+impl Cursor {
+    /// The next running sum.
+    ///
+    /// # Safety
+    /// The processor has L's instructions; steps·6 floats of x and steps·16 of w are left.
+    #[inline(always)]
+    unsafe fn one<L: Lanes>(&mut self) -> Sums<L> {
+        // SAFETY: both pointers advance by what the caller vouches for.
+        unsafe {
+            let mut sums = [L::zero(); ROWS];
+            for _ in 0..self.steps {
+                let column = L::load(self.w);
+                for r in 0..ROWS {
+                    sums[r] = sums[r].fma(L::splat(*self.x.add(r)), column);
+                }
+                (self.x, self.w) = (self.x.add(ROWS), self.w.add(LANES));
+            }
+            sums
+        }
+    }
+
+    /// The next four running sums, joined.
+    ///
+    /// # Safety
+    /// As for `one`, four times.
+    #[inline(always)]
+    unsafe fn four<L: Lanes>(&mut self) -> Sums<L> {
+        // SAFETY: passed on.
+        unsafe {
+            let left = join::<L>(self.one(), self.one());
+            join(left, join::<L>(self.one(), self.one()))
+        }
+    }
+
+    /// All sixteen, joined: dot(x[r], w[c]) for the six rows of x and the sixteen of w in a tile.
+    ///
+    /// # Safety
+    /// As for `one`, sixteen times.
+    #[inline(always)]
+    unsafe fn sixteen<L: Lanes>(&mut self) -> Sums<L> {
+        // SAFETY: passed on.
+        unsafe {
+            let left = join::<L>(self.four(), self.four());
+            join(left, join::<L>(self.four(), self.four()))
+        }
+    }
+}
+
+/// One addition of the tree.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+unsafe fn join<L: Lanes>(mut left: Sums<L>, right: Sums<L>) -> Sums<L> {
+    for r in 0..ROWS {
+        // SAFETY: the caller vouches for the instructions.
+        left[r] = unsafe { left[r].add(right[r]) };
+    }
+    left
+}
+
+/// Calls `put(row of x, first row of w, how many rows of w, their sixteen dot products)` for a panel, rows of w ascending.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+unsafe fn panel<L: Lanes>(
+    x: &[f32],
+    d: usize,
+    w: &Packed,
+    columns: usize,
+    mut put: impl FnMut(usize, usize, usize, L),
+) {
+    let (rows, steps) = (x.len() / d, d.div_ceil(LANES));
+    let group = ROWS * steps * LANES;
+    let mut packed = vec![0.0; rows.div_ceil(ROWS) * group];
+    for (to, rows) in packed.chunks_exact_mut(group).zip(x.chunks(ROWS * d)) {
+        interleave(rows, d, ROWS, to);
+    }
+    assert!(w.block == LANES * steps * LANES && columns.div_ceil(LANES) * w.block == w.values.len());
+    let mut tile = [[0.0f32; LANES]; ROWS];
+    for (block, w) in w.values.chunks_exact(w.block).enumerate() {
+        let column = block * LANES;
+        let width = LANES.min(columns - column);
+        for (g, x) in packed.chunks_exact(group).enumerate() {
+            // SAFETY: x and w are a whole group and a whole block of 16·`steps` terms; `tile` takes six times sixteen.
+            unsafe {
+                let sums = Cursor { x: x.as_ptr(), w: w.as_ptr(), steps }.sixteen::<L>();
+                (0..ROWS).for_each(|r| sums[r].store(tile[r].as_mut_ptr()));
+                for r in 0..ROWS.min(rows - g * ROWS) {
+                    put(g * ROWS + r, column, width, L::load(tile[r].as_ptr()));
+                }
+            }
+        }
+    }
+}
+
+/// Sixteen floats of `v` from `at`, zeros after `width`.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+unsafe fn sixteen<L: Lanes>(v: &[f32], at: usize, width: usize) -> L {
+    let v = &v[at..at + width];
+    // SAFETY: `width` floats are readable.
+    unsafe { if width == LANES { L::load(v.as_ptr()) } else { L::load_tail(v.as_ptr(), width) } }
+}
+
+/// out[n, m] = dot(x[n], w[m]) + bias[m] for one panel, out [n, m_total].
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+pub(crate) unsafe fn linear_panel<L: Lanes>(
+    x: &[f32],
+    d: usize,
+    w: &Packed,
+    bias: Option<&[f32]>,
+    out: &mut [f32],
+    m_total: usize,
+) {
+    let put = |row: usize, column: usize, width: usize, mut z: L| {
+        let out = &mut out[row * m_total + column..][..width];
+        // SAFETY: `whole` and, where it is as wide, `out` take sixteen floats; the caller vouches for the instructions.
+        unsafe {
+            if let Some(bias) = bias {
+                z = z.add(sixteen(bias, column, width));
+            }
+            if width == LANES {
+                z.store(out.as_mut_ptr());
+            } else {
+                let mut whole = [0.0; LANES];
+                z.store(whole.as_mut_ptr());
+                out.copy_from_slice(&whole[..width]);
+            }
+        }
+    };
+    // SAFETY: passed on.
+    unsafe { panel::<L>(x, d, w, m_total, put) };
+}
+
+/// The kept entries of one panel, rows ascending: z = dot + b with `!(z <= lo)`.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+pub(crate) unsafe fn encode_panel<L: Lanes>(x: &[f32], d: usize, w: &Packed, b: &[f32], lo: &[f32]) -> Csr {
+    let mut kept: Vec<Vec<(u32, f32)>> = vec![Vec::new(); x.len() / d];
+    let put = |row: usize, column: usize, width: usize, z: L| {
+        // SAFETY: the caller vouches for the instructions; `whole` takes sixteen floats.
+        unsafe {
+            let z = z.add(sixteen(b, column, width));
+            let mut passes = z.not_below(sixteen(lo, column, width)) & ((1u32 << width) - 1);
+            if passes == 0 {
+                return;
+            }
+            let mut whole = [0.0; LANES];
+            z.store(whole.as_mut_ptr());
+            while passes != 0 {
+                let i = passes.trailing_zeros();
+                kept[row].push((column as u32 + i, whole[i as usize]));
+                passes &= passes - 1;
+            }
+        }
+    };
+    // SAFETY: passed on.
+    unsafe { panel::<L>(x, d, w, b.len(), put) };
+    Csr::from_rows(b.len(), &kept)
+}
