@@ -3,7 +3,7 @@
 //! - [`site`]: names of the places that a tap can read or replace, `3.res`.
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
-//! - [`decoder`], [`attention`], [`rope`]: the layer, one code path for prefill and for decoding with a cache.
+//! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
 //! - [`model`]: load, run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
 //! - [`text`]: documents, windows, tokenizer, split.
 //!

@@ -243,6 +243,6 @@ fn negative_log_probability(device: Device, logits: &mut [f32], target: u32) -> 
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let of_target = logits[target as usize];
     device.softmax(logits);
-    let largest = logits.iter().copied().fold(0.0, f32::max);
+    let largest = logits.iter().copied().fold(0.0, |a: f32, b| if b <= a { a } else { b }); // NaN wins
     f64::from(max) - f64::from(of_target) - f64::from(largest).ln()
 }

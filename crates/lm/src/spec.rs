@@ -87,7 +87,7 @@ pub struct Spec {
     pub norm_offset: f32,
     /// Factor on the token embedding (Gemma: √D).
     pub embed_scale: Option<f32>,
-    /// Norms after attention and after the MLP, before the stream.
+    /// Norms after attention and after the MLP, before the stream (Gemma).
     pub post_norms: bool,
     /// The MLP's gate.
     pub activation: Activation,

@@ -24,7 +24,8 @@ fn bits(x: &[f32]) -> Vec<u32> {
 fn everything(model: &Model, batch: &Batch) -> Vec<(usize, Vec<u32>)> {
     let sites = model.spec.parse_sites("all").unwrap();
     let mut seen = Vec::new();
-    let residual = model.forward(batch, &sites, &mut |site, rows| seen.push((model.spec.width(site), bits(rows))));
+    let residual =
+        model.forward(batch, &sites, &mut |site, rows| seen.push((model.spec.width(site), bits(rows))));
     seen.push((model.spec.vocab, bits(&model.unembed(&residual))));
     seen
 }
@@ -37,7 +38,9 @@ fn a_sequence_has_the_same_bits_alone_and_in_any_batch() {
         let together = everything(&model, &batch);
         for (b, sequence) in sequences.iter().enumerate() {
             let rows = batch.starts[b]..batch.starts[b + 1];
-            for ((width, alone), (_, all)) in everything(&model, &Batch::new([sequence.as_slice()])).iter().zip(&together) {
+            for ((width, alone), (_, all)) in
+                everything(&model, &Batch::new([sequence.as_slice()])).iter().zip(&together)
+            {
                 assert_eq!(alone[..], all[rows.start * width..rows.end * width]);
             }
         }
@@ -52,7 +55,12 @@ fn the_number_of_threads_changes_no_bit() {
     assert!(batch.len() > 3 * 48, "more than three tiles of rows");
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| (everything(&model, &batch), model.cross_entropy(&model.forward(&batch, &[], &mut |_, _| {}), &batch.tokens)))
+        pool.install(|| {
+            (
+                everything(&model, &batch),
+                model.cross_entropy(&model.forward(&batch, &[], &mut |_, _| {}), &batch.tokens),
+            )
+        })
     };
     let one = on(1);
     for threads in [2, 3, 7] {
@@ -106,7 +114,8 @@ fn a_run_from_a_layer_is_the_suffix_of_the_whole_run() {
                 l => whole.iter().find(|(s, _)| *s == Site::new(l - 1, SiteKind::Res)).unwrap().1.clone(),
             };
             let mut suffix = Vec::new();
-            let found = model.forward_from(&batch, layer, entering, &sites, &mut |s, r| suffix.push((s, r.to_vec())));
+            let found =
+                model.forward_from(&batch, layer, entering, &sites, &mut |s, r| suffix.push((s, r.to_vec())));
             assert_eq!(bits(&found), bits(&last));
             assert!(suffix == whole[layer * 6..], "sites from layer {layer}");
         }

@@ -52,11 +52,11 @@ fn check(config: &Config, spec: &Spec) -> Result<(), LmError> {
             fix,
         ));
     }
-    if spec.heads % spec.kv_heads != 0 {
+    if !spec.heads.is_multiple_of(spec.kv_heads) {
         let problem = format!("{} does not divide num_attention_heads = {}", spec.kv_heads, spec.heads);
         return Err(config.error("num_key_value_heads", problem, fix));
     }
-    if spec.d_head % 2 != 0 {
+    if !spec.d_head.is_multiple_of(2) {
         return Err(config.error("head_dim", format!("expected an even number, found {}", spec.d_head), fix));
     }
     match spec.bos.filter(|&id| id as usize >= spec.vocab) {

@@ -1,0 +1,169 @@
+//! Folders that are not what they should be: one line with the cause by name, the finding and the next step, no panic.
+
+use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
+use lapidary_kernels::Device;
+use lapidary_lm::Model;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/lm").join(name)
+}
+
+/// A copy of a fixture that a test may spoil.
+fn copy(name: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixture(name)).unwrap().flatten() {
+        fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+    }
+    dir
+}
+
+fn refusal(dir: &Path) -> String {
+    let error = Model::load(dir, Device::detect()).expect_err("accepted").to_string();
+    assert!(!error.contains('\n') && !error.ends_with('.'), "{error}");
+    error
+}
+
+/// Sets one key of a config (null included) and loads.
+fn load_with(name: &str, key: &str, value: Value) -> Result<Model, String> {
+    let dir = copy(name);
+    let path = dir.path().join("config.json");
+    let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let (parent, key) = key.split_once('.').map_or((None, key), |(p, k)| (Some(p), k));
+    let object = if let Some(parent) = parent { &mut config[parent] } else { &mut config };
+    object[key] = value;
+    fs::write(&path, config.to_string()).unwrap();
+    Model::load(dir.path(), Device::detect()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn a_key_that_would_change_the_maths_is_named() {
+    for (name, key, value, expect) in [
+        ("llama-old", "residual_multiplier", json!(0.5), "residual_multiplier"),
+        ("llama-old", "sliding_window", json!(128), "sliding_window"),
+        ("llama-old", "quantization_config", json!({"bits": 4}), "quantization_config"),
+        ("llama-old", "layer_types", json!(["sliding_attention"]), "layer_types"),
+        ("llama-old", "hidden_act", json!("relu"), "`hidden_act`: expected silu"),
+        ("llama-old", "rope_scaling.rope_type", json!("yarn"), "`rope_scaling.rope_type`: expected default"),
+        ("llama-old", "rope_scaling.attention_factor", json!(2.0), "rope_scaling.attention_factor"),
+        ("llama-old", "rope_scaling.factor", json!(null), "`rope_scaling.factor`: the key is missing"),
+        ("llama-old", "rope_parameters", json!({"rope_type": "default"}), "contradicts"),
+        ("llama-old", "partial_rotary_factor", json!(0.5), "partial_rotary_factor"),
+        (
+            "llama-new",
+            "rope_parameters.full_attention",
+            json!({"rope_theta": 1.0}),
+            "rope_parameters.full_attention",
+        ),
+        ("llama-new", "rope_parameters.rope_type", json!("dynamic"), "found dynamic"),
+        ("llama-old", "num_key_value_heads", json!(4), "does not divide"),
+        ("llama-old", "hidden_size", json!(-3), "`hidden_size`: expected a whole number"),
+        ("llama-old", "hidden_size", json!("24"), "found \"24\""),
+        ("llama-old", "vocab_size", json!(null), "`vocab_size`: the key is missing"),
+        ("llama-old", "num_hidden_layers", json!(1u64 << 30), "not plausible"),
+        ("llama-old", "bos_token_id", json!(67), "outside the vocabulary of 67"),
+        ("llama-old", "head_dim", json!(7), "expected an even number"),
+        ("gemma2-new", "use_bidirectional_attention", json!(true), "use_bidirectional_attention"),
+        ("gemma2-new", "sliding_window", json!(null), "sliding_window"),
+        ("gemma2-new", "layer_types", json!(["full_attention"]), "expected 3 entries"),
+        (
+            "gemma2-new",
+            "layer_types",
+            json!(["full_attention", "chunked_attention", "full_attention"]),
+            "chunked",
+        ),
+        ("gemma2-new", "mlp_bias", json!(true), "mlp_bias"),
+    ] {
+        let error = load_with(name, key, value.clone()).expect_err(key);
+        assert!(error.contains(expect) && error.contains("config.json"), "{key} = {value}: {error}");
+    }
+}
+
+#[test]
+fn keys_that_change_nothing_are_let_pass() {
+    for (key, value) in [
+        ("use_cache", json!(false)),
+        ("torch_dtype", json!("bfloat16")),
+        ("attention_dropout", json!(0.1)),
+        ("sliding_window", json!(null)),
+        ("rope_interleaved", json!(false)),
+        ("layer_types", json!(["full_attention", "full_attention", "full_attention"])),
+        ("hidden_act", json!("swish")),
+        ("eos_token_id", json!([2, 5])),
+    ] {
+        let model = load_with("llama-old", key, value).unwrap_or_else(|e| panic!("{key}: {e}"));
+        assert_eq!(model.spec.is_special(5), key == "eos_token_id");
+    }
+}
+
+#[test]
+fn an_unknown_family_is_answered_with_the_known_ones() {
+    let error = load_with("llama-old", "model_type", json!("gpt_neox")).unwrap_err();
+    assert!(error.contains("`gpt_neox`") && error.contains("gemma2, llama"), "{error}");
+}
+
+#[test]
+fn a_folder_that_is_none() {
+    assert!(refusal(Path::new("google/gemma-2-2b")).contains("hf download google/gemma-2-2b"));
+    assert!(refusal(Path::new("no/such/folder")).contains("no such folder"));
+    assert!(refusal(&fixture("llama-old").join("config.json")).contains("name the folder that holds it"));
+    let dir = tempfile::tempdir().unwrap();
+    assert!(refusal(dir.path()).contains("config.json"));
+    fs::write(dir.path().join("config.json"), "{").unwrap();
+    assert!(refusal(dir.path()).contains("expected JSON"));
+    fs::write(dir.path().join("config.json"), "[1]").unwrap();
+    assert!(refusal(dir.path()).contains("expected a JSON object, found a list"));
+}
+
+#[test]
+fn damaged_or_missing_weights() {
+    let dir = copy("gemma2-old");
+    fs::remove_file(dir.path().join("model-00002-of-00002.safetensors")).unwrap();
+    assert!(refusal(dir.path()).contains("model-00002-of-00002"));
+    fs::write(dir.path().join("model.safetensors.index.json"), r#"{"weight_map": {"x": "../evil"}}"#)
+        .unwrap();
+    assert!(refusal(dir.path()).contains("not a file of this folder"));
+    fs::remove_file(dir.path().join("model.safetensors.index.json")).unwrap();
+    assert!(refusal(dir.path()).contains("model.safetensors"));
+    let dir = copy("llama-old");
+    let path = dir.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 100]).unwrap();
+    assert!(refusal(dir.path()).contains("cut short"));
+}
+
+/// Rewrites the fixture's tensors through `change`, which may rename, reshape or drop them.
+fn reload(change: impl Fn(&str, Vec<usize>) -> Vec<(String, Vec<usize>)>) -> String {
+    let dir = copy("llama-old");
+    let path = dir.path().join("model.safetensors");
+    let file = TensorFile::open(&path).unwrap();
+    let mut new = Vec::new();
+    for name in file.names() {
+        for (name, shape) in change(&name, file.shape(&name).unwrap().to_vec()) {
+            let bytes = vec![0u8; shape.iter().product::<usize>() * 4];
+            new.push((name, shape, bytes));
+        }
+    }
+    let tensors: Vec<Tensor> =
+        new.iter().map(|(name, shape, bytes)| Tensor { name, dtype: Dtype::F32, shape, bytes }).collect();
+    tensors::write(&path, &tensors, &HashMap::new()).unwrap();
+    refusal(dir.path())
+}
+
+#[test]
+fn tensors_that_do_not_fit_the_config_are_named() {
+    let up = "model.layers.1.mlp.up_proj.weight";
+    let error = reload(|name, shape| vec![(name.into(), if name == up { vec![40, 23] } else { shape })]);
+    assert!(error.contains(up) && error.contains("[40, 24]") && error.contains("[40, 23]"), "{error}");
+    let error = reload(|name, shape| if name == up { vec![] } else { vec![(name.into(), shape)] });
+    assert!(error.contains(up), "{error}");
+    let extra = "model.layers.1.self_attn.q_norm.weight";
+    let error = reload(|name, shape| {
+        let more = (name == up).then(|| (extra.to_string(), vec![8]));
+        more.into_iter().chain([(name.to_string(), shape)]).collect()
+    });
+    assert!(error.contains(extra), "{error}");
+}
