@@ -276,7 +276,8 @@ mod tests {
                 let mut out = vec![0.0; n];
                 device.rms_norm(&x, 1e-6, &mut out);
                 let mut all = vec![bits(&out)];
-                let ops: [&dyn Fn(&mut [f32]); 4] = [
+                type Op<'a> = &'a dyn Fn(&mut [f32]);
+                let ops: [Op; 4] = [
                     &|v| device.softmax(v),
                     &|v| device.softcap(v, 30.0),
                     &|v| device.silu_mul(v, &up),

@@ -43,7 +43,7 @@ pub fn linear(x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f
     }
 }
 
-/// z = dot(x[n], w[f]) + b[f]; emits (f, z) for every `!(z <= lo[f])`, so that NaN is kept. Rows ascend, then features.
+/// z = dot(x[n], w[f]) + b[f]; emits (f, z) for every `!(z <= lo[f])`, so that NaN is kept. Rows ascend, then columns.
 pub fn encode(x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> crate::Csr {
     let mut out = crate::Csr::with_columns(b.len());
     for xn in x.chunks_exact(d) {
