@@ -123,11 +123,9 @@ pub(crate) fn without_tests(code: &str) -> &str {
     while let Some(i) = code[at..].find("#[cfg(test)]") {
         let start = at + i;
         at = start + "#[cfg(test)]".len();
-        let item = code[at..].trim_start();
-        if item.starts_with("mod ")
-            && item.find('{') < item.find(';').or(Some(usize::MAX))
-            && item.contains('{')
-        {
+        let item = &code[at..];
+        let (opens, ends) = (item.find('{').unwrap_or(usize::MAX), item.find(';').unwrap_or(usize::MAX));
+        if opens < ends && has_word(&item[..opens], "mod") {
             return &code[..start];
         }
     }

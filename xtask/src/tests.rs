@@ -112,7 +112,7 @@ fn the_scanner_blanks_prose_only() {
 
 #[test]
 fn tests_are_cut_off_but_test_only_items_are_not() {
-    let text = "#[cfg(test)]\nmod tests;\nfn a() {}\n#[cfg(test)]\nmod tests {\nfn b() {}\n}\n";
+    let text = "#[cfg(test)]\nmod tests;\nfn a() {}\n#[cfg(test)]\npub(super) mod tests {\nfn b() {}\n}\n";
     assert!(without_tests(text).contains("fn a") && !without_tests(text).contains("fn b"));
     assert_eq!(function_lengths("fn a() {\n  if x {\n  }\n}\ntrait T { fn b(); }\nfn c() {}\n"), [4, 1]);
 }

@@ -3,6 +3,8 @@
 //! Verbs are pipeline stages, one file each under `commands/`; they are the only places where stages meet. Results go to
 //! stdout, progress and errors to stderr. Exit codes: 0 done, 1 failed, 2 bad usage.
 
+#![forbid(unsafe_code)]
+
 mod commands;
 mod estimate;
 mod evaluation_file;

@@ -1,0 +1,79 @@
+# Two commands set everything up on a machine with Rust: `make demo` and `make test`.
+#   make demo           the main job on a small model that is written on the spot
+#   make test           format, lints, house rules, licences, build, all tests, and end to end without intrinsics
+#   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
+#   make bench          speed of the dense products
+#   make fixtures       golden files again, by PyTorch (PYTHON=…, fixtures/requirements.txt)
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+CARGO := cargo
+QEMU := $(shell command -v qemu-aarch64-static || command -v qemu-aarch64)
+NEXTEST := $(shell $(CARGO) nextest --version >/dev/null 2>&1 && echo yes)
+DENY := $(shell $(CARGO) deny --version >/dev/null 2>&1 && echo yes)
+
+# $(call stage,NAME,COMMAND): runs the command, then says how many minutes it took.
+define stage
+@echo "== $(1)"; SECONDS=0; $(2); printf '== %s: %d.%02d minutes\n' '$(1)' $$((SECONDS / 60)) $$((SECONDS % 60 * 100 / 60))
+endef
+
+# nextest where it is installed: every test in a process of its own, and one summary. It runs no doc tests.
+ifdef NEXTEST
+TESTS := $(CARGO) nextest run --release --locked --workspace
+PORTABLE := $(TESTS) -E 'package(lapidary)'
+else
+TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
+PORTABLE := $(CARGO) test --release --locked -p lapidary --tests
+endif
+
+.PHONY: demo test format lint tidy deny build tests portable doc test-aarch64 bench fixtures
+
+demo:
+	$(CARGO) build --release --locked -p lapidary
+	target/release/lapidary demo
+
+# The tests come last, so that a log ends with their summary.
+test:
+	@$(MAKE) --no-print-directory format lint tidy deny build doc portable tests
+
+format:
+	$(call stage,format,$(CARGO) fmt --all --check)
+
+lint:
+	$(call stage,clippy,$(CARGO) clippy --release --locked --workspace --all-targets -- -D warnings)
+
+tidy:
+	$(call stage,tidy,$(CARGO) run --release --locked --quiet --package xtask -- tidy)
+
+deny:
+ifdef DENY
+	$(call stage,licences,$(CARGO) deny --locked check licenses bans sources)
+else
+	@echo "== licences: skipped, cargo-deny is not installed"
+endif
+
+build:
+	$(call stage,build,$(CARGO) build --release --locked --workspace --bins --tests)
+
+doc:
+	$(call stage,doc tests,$(CARGO) test --release --locked --workspace --doc --quiet)
+
+# The binary from end to end once more, without intrinsics: the same bits, another instruction path.
+portable:
+	$(call stage,end to end (portable),LAPIDARY_ISA=portable $(PORTABLE))
+
+tests:
+	$(call stage,tests,$(TESTS))
+
+test-aarch64:
+	@test -n "$(QEMU)" || { echo "qemu-aarch64 is not installed (apt-get install qemu-user-static)"; exit 1; }
+	$(call stage,aarch64 (NEON under qemu),\
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$(QEMU) -L /usr/aarch64-linux-gnu" \
+	$(CARGO) test --release --locked --target aarch64-unknown-linux-gnu -p lapidary-kernels --lib)
+
+bench:
+	$(CARGO) bench --locked -p lapidary-kernels --bench product
+
+fixtures:
+	$(CARGO) run --release --locked --quiet --package xtask -- fixtures
