@@ -55,6 +55,7 @@ pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimat
 pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
+    let theta = range(plan.training.dictionaries.iter().map(|d| d.theta_init));
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
     let mut lines: Vec<(&str, String)> = vec![
         ("model", format!("{} ({:.12})", plan.model.name, plan.model.hash)),
@@ -81,15 +82,18 @@ pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
         (
             "learning rate",
             format!(
-                "{} (warm-up {} steps, decay over the last {})",
+                "{:.2e} (warm-up {} steps, decay over the last {})",
                 recipe.lr, recipe.lr_warmup, recipe.lr_decay
             ),
         ),
         ("λ warm-up", format!("{} steps", recipe.lambda_warmup)),
         (
             "θ",
-            format!("{:?}, from {}, window ε = {}", recipe.threshold, recipe.theta_init, recipe.bandwidth)
-                .to_lowercase(),
+            format!(
+                "{:?}, from {}, window ε = {:.3}, β₂ = {:.3}",
+                recipe.threshold, theta, recipe.bandwidth, recipe.beta2
+            )
+            .to_lowercase(),
         ),
         (
             "estimate",
@@ -103,9 +107,33 @@ pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
             ),
         ),
     ];
-    if recipe.preset == Preset::Short {
-        lines.push(("why", lapidary_trainer::SHORT_EXPLAINED.into()));
-    }
     let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
-    text(&[("plan", Align::Left), (&format!("{:.12}", plan.hash()), Align::Left)], &rows)
+    let table = text(&[("plan", Align::Left), (&format!("{:.12}", plan.hash()), Align::Left)], &rows);
+    match recipe.preset {
+        Preset::Short => format!("{table}\npreset short: {}\n", wrapped(lapidary_trainer::SHORT_EXPLAINED)),
+        Preset::GemmaScope => table,
+    }
+}
+
+/// Lines of at most 100 characters.
+fn wrapped(paragraph: &str) -> String {
+    let mut out = String::new();
+    let mut column = 14;
+    for word in paragraph.split_whitespace() {
+        if column + word.len() > 100 {
+            out.push('\n');
+            column = 0;
+        } else if !out.is_empty() {
+            out.push(' ');
+        }
+        out += word;
+        column += word.len() + 1;
+    }
+    out
+}
+
+/// `0.341`, or `0.2–0.341` where dictionaries differ.
+fn range(values: impl Iterator<Item = f32>) -> String {
+    let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
+    if low == high { format!("{low:.3}") } else { format!("{low:.3}–{high:.3}") }
 }

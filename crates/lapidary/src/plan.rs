@@ -95,6 +95,7 @@ impl RunPlan {
                     width,
                     lambda,
                     c,
+                    theta_init: suite.recipe.theta_init.unwrap_or(recipe.theta_init(site.width, width)),
                 });
             }
         }
@@ -206,13 +207,14 @@ pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
         lr_decay: set.lr_decay.unwrap_or(preset.lr_decay),
         lambda_warmup: set.lambda_warmup.unwrap_or(preset.lambda_warmup),
         bandwidth: set.bandwidth.unwrap_or(preset.bandwidth),
-        theta_init: set.theta_init.unwrap_or(preset.theta_init),
+        beta2: set.beta2.unwrap_or(preset.beta2),
         ..preset
     };
-    let positive = recipe.lr > 0.0 && recipe.bandwidth > 0.0 && recipe.theta_init > 0.0;
-    if !positive || recipe.steps >= u64::from(u32::MAX) {
+    let positive = recipe.lr > 0.0 && recipe.bandwidth > 0.0 && set.theta_init.is_none_or(|t| t > 0.0);
+    if !positive || !(0.0..1.0).contains(&recipe.beta2) || recipe.steps >= u64::from(u32::MAX) {
         bail!(
-            "[recipe]: expected lr, bandwidth and theta_init above 0 and fewer than 2^32 steps, found {recipe:?}"
+            "[recipe]: expected lr, bandwidth and theta_init above 0, beta2 in [0, 1) and fewer than 2^32 steps, \
+             found {recipe:?}"
         );
     }
     Ok(recipe)

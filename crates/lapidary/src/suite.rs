@@ -80,6 +80,7 @@ pub struct Overrides {
     pub lambda_warmup: Option<u64>,
     pub bandwidth: Option<f32>,
     pub theta_init: Option<f32>,
+    pub beta2: Option<f64>,
 }
 
 impl Suite {

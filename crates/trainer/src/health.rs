@@ -41,7 +41,7 @@ impl Health {
         lambda: f64,
     ) -> Health {
         let theta = training.parameters.theta(recipe.threshold);
-        let travel = theta.iter().map(|&t| f64::from((t - recipe.theta_init).abs())).sum::<f64>();
+        let travel = theta.iter().map(|&t| f64::from((t - plan.theta_init).abs())).sum::<f64>();
         Health {
             step,
             dictionary: plan.name.clone(),

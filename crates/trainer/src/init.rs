@@ -27,8 +27,8 @@ pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> 
     }
     p.w_enc.copy_from_slice(&p.w_dec);
     p.threshold.fill(match recipe.threshold {
-        Threshold::Raw => recipe.theta_init,
-        Threshold::Log => f64::from(recipe.theta_init).ln() as f32,
+        Threshold::Raw => plan.theta_init,
+        Threshold::Log => f64::from(plan.theta_init).ln() as f32,
     });
     p
 }
@@ -46,6 +46,7 @@ mod tests {
             width: 500,
             lambda,
             c: 1.0,
+            theta_init: 0.001,
         };
         let recipe = Recipe::gemma_scope(10);
         let p = initial_parameters(&plan(0.1), &recipe, 7);

@@ -43,8 +43,6 @@ pub struct Recipe {
     pub lambda_warmup: u64,
     /// ε, width of the straight-through window.
     pub bandwidth: f32,
-    /// θ at the start.
-    pub theta_init: f32,
     /// What is trained: θ or log θ.
     pub threshold: Threshold,
     /// Adam's β₂ (β₁ = 0).
@@ -65,32 +63,77 @@ impl Recipe {
             lr_decay: 0,
             lambda_warmup: 10_000,
             bandwidth: 0.001,
-            theta_init: 0.001,
             threshold: Threshold::Log,
             beta2: 0.999,
             adam_epsilon: 1e-8,
         }
     }
 
-    /// The recipe made short. See `SHORT_EXPLAINED`.
+    /// The recipe for a run of `steps` ≪ 10⁶, see [`SHORT_EXPLAINED`].
     pub fn short(steps: u64) -> Recipe {
+        let r = (1e6 / steps.max(1) as f64).sqrt();
+        let paper = Recipe::gemma_scope(steps);
         Recipe {
             preset: Preset::Short,
             batch: 2048,
-            lr: 1e-3,
-            lr_warmup: steps / 20,
+            lr: 7e-5 * r,
+            lr_warmup: (1_000.0 / r) as u64,
             lr_decay: steps / 5,
-            lambda_warmup: steps / 5,
-            bandwidth: 0.02,
-            theta_init: 0.02,
+            lambda_warmup: (10_000.0 / r) as u64,
+            bandwidth: (0.005 * r).min(0.2) as f32,
             threshold: Threshold::Raw,
-            ..Recipe::gemma_scope(steps)
+            beta2: 1.0 - (0.005 * r).min(0.2),
+            ..paper
         }
+    }
+
+    /// θ before the first step for a dictionary of F features on D dimensions.
+    ///
+    /// `gemma-scope`: 0.001. `short`: the θ at which the untrained, tied dictionary returns a row at its own length. For a
+    /// row of unit norm and random unit features z ~ N(0, 1/D), so ⟨x̂, x⟩ = F·E[z²·1[z > θ]] = (F/D)·(u·φ(u) + Q(u)) with
+    /// u = θ√D; that is 1 at the u that bisection finds. Below it x̂ overshoots (by F/2D at θ = 0).
+    pub fn theta_init(&self, d: usize, f: usize) -> f32 {
+        if self.preset == Preset::GemmaScope {
+            return 0.001;
+        }
+        let length = |u: f64| f as f64 / d as f64 * (u * normal_density(u) + normal_tail(u));
+        let (mut low, mut high) = (0.0, 8.0);
+        for _ in 0..60 {
+            let middle = (low + high) / 2.0;
+            if length(middle) > 1.0 { low = middle } else { high = middle }
+        }
+        (high / (d as f64).sqrt()) as f32
     }
 }
 
+/// φ(u) of the standard normal.
+fn normal_density(u: f64) -> f64 {
+    (-u * u / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// Q(u) = P(Z > u), by Simpson's rule on [u, u + 10].
+fn normal_tail(u: f64) -> f64 {
+    let (n, h) = (400, 10.0 / 400.0);
+    let weight = |i: usize| {
+        if i == 0 || i == n {
+            1.0
+        } else if i % 2 == 1 {
+            4.0
+        } else {
+            2.0
+        }
+    };
+    (0..=n).map(|i| weight(i) * normal_density(u + i as f64 * h)).sum::<f64>() * h / 3.0
+}
+
 /// Why the preset `short` differs from the paper, for people who read a plan.
-pub const SHORT_EXPLAINED: &str = "being tuned";
+pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; a run of S steps is r = sqrt(10^6/S) times \
+poorer. Adam moves a parameter by about lr per step, so lr is r times the paper's and its warm-ups 1/r times; what is \
+averaged over steps must be averaged over rows of one step, so the window is 5r times wider and 1 - beta2 5r times larger \
+(5 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
+1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
+afford to unlearn an overshoot. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
+paper's.";
 
 /// One dictionary of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,6 +151,8 @@ pub struct DictionaryPlan {
     pub lambda: f64,
     /// C of the site: E‖x/C‖² = 1.
     pub c: f64,
+    /// θ before the first step.
+    pub theta_init: f32,
 }
 
 /// A run: what [`crate::train`] needs besides rows.

@@ -38,6 +38,7 @@ fn open(preset: &str) -> Fixture {
         width: number("f") as usize,
         lambda: number("sparsity"),
         c: number("c"),
+        theta_init: 0.001,
     };
     Fixture { file, meta, plan, recipe }
 }

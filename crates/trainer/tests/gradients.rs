@@ -14,19 +14,11 @@ fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
-    DictionaryPlan { name: "a".into(), site: "0.res".into(), d, width, lambda, c: 1.5 }
+    DictionaryPlan { name: "a".into(), site: "0.res".into(), d, width, lambda, c: 1.5, theta_init: 0.1 }
 }
 
 fn recipe(threshold: Threshold) -> Recipe {
-    Recipe {
-        lr: 3e-3,
-        lr_warmup: 5,
-        lambda_warmup: 3,
-        bandwidth: 0.06,
-        theta_init: 0.1,
-        threshold,
-        ..Recipe::gemma_scope(60)
-    }
+    Recipe { lr: 3e-3, lr_warmup: 5, lambda_warmup: 3, bandwidth: 0.06, threshold, ..Recipe::gemma_scope(60) }
 }
 
 /// Rows [n, d] and parameters with non-zero biases.

@@ -56,6 +56,7 @@ fn plan(steps: u64) -> Plan {
         width: 130,
         lambda,
         c: 3.0,
+        theta_init: 0.1,
     };
     let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
     let dictionaries = vec![dictionary("a", 0, 0.001), dictionary("b", 1, 0.001), dictionary("c", 0, 0.01)];
