@@ -29,26 +29,19 @@ struct Cli {
     global: GlobalFlags,
 }
 
+/// Each verb's manual stands on its arguments.
 #[derive(Subcommand)]
 enum Verb {
-    /// The whole way in a minute, offline: a small model, a suite, its scores
     Demo(commands::demo::DemoArgs),
     /// Look into a language model: info, logits, tap, generate
     #[command(subcommand)]
     Lm(commands::lm::LmCommand),
-    /// Run a model over text once and keep its activations in a store
     Harvest(commands::harvest::HarvestArgs),
-    /// Train the dictionaries of a suite file
     Train(commands::train::TrainArgs),
-    /// Score dictionaries on held-out text
     Evaluate(commands::evaluate::EvaluateArgs),
-    /// Write a finished run as a folder that people can load
     Release(commands::release::ReleaseArgs),
-    /// Rewrite a dictionary in another format
     Convert(commands::convert::ConvertArgs),
-    /// Encode activations with a dictionary
     Encode(commands::encode::EncodeArgs),
-    /// What this machine offers to Lapidary
     Doctor(commands::doctor::DoctorArgs),
 }
 
