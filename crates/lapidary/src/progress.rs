@@ -1,7 +1,8 @@
 //! Bars on stderr: what is done, at what rate, how long it will take. Silent when asked, or when stderr is no terminal.
 
 use crate::global::Global;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use lapidary_report::number::count;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ pub struct Progress {
     last_line: Instant,
     began: Instant,
     unit: &'static str,
+    first: u64,
 }
 
 /// Seconds between lines where there is no terminal.
@@ -29,11 +31,13 @@ impl Progress {
         };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let template = format!(
-            "{label:<12} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  ETA {{eta}}  {{msg}}"
+            "{label:<12} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{rate}}/s  ETA {{eta}}  {{msg}}"
         );
-        bar.set_style(
-            ProgressStyle::with_template(&template).expect("a fixed template").progress_chars("━╸ "),
-        );
+        let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{}", count(state.per_sec() as u64));
+        };
+        let style = ProgressStyle::with_template(&template).expect("a fixed template");
+        bar.set_style(style.with_key("rate", rate).progress_chars("━╸ "));
         let now = Instant::now();
         Progress {
             bar,
@@ -42,7 +46,15 @@ impl Progress {
             last_line: now,
             began: now,
             unit,
+            first: 0,
         }
+    }
+
+    /// `done` units were done before: they count for the bar, not for its rate.
+    pub fn resume_at(&mut self, done: u64) {
+        self.first = done;
+        self.bar.set_position(done);
+        self.bar.reset_eta();
     }
 
     /// `done` units are done.
@@ -62,7 +74,7 @@ impl Progress {
 
     fn line(&self, done: u64) {
         let (total, seconds) = (self.bar.length().unwrap_or(0), self.began.elapsed().as_secs_f64());
-        let rate = done as f64 / seconds;
+        let rate = (done - self.first) as f64 / seconds;
         let eta = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate.max(1e-9));
         let label = &self.label;
         eprintln!(

@@ -81,7 +81,6 @@ impl Job<'_> {
         let recipe = crate::plan::recipe(self.suite)?;
         let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
         let sites = source.sites().to_vec();
-        let mut batches = Batches::new(source, order, recipe.batch)?;
         let estimated = vec![1.0; sites.len()];
         let draft = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &estimated)?;
         let estimate =
@@ -90,6 +89,8 @@ impl Job<'_> {
             println!("{}", estimate::describe(&draft, &estimate));
             return Ok(());
         }
+        estimate::check_memory(&estimate)?;
+        let mut batches = Batches::new(source, order, recipe.batch)?;
         let folder = &self.args.out;
         let norms = self.norms(&mut batches, folder)?;
         let plan = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &norms)?;
@@ -99,6 +100,7 @@ impl Job<'_> {
         }
         let began = Instant::now();
         let trained = self.train(&plan, &mut batches, folder)?;
+        run_folder::check_any(&plan, &trained)?;
         run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
         let seconds = began.elapsed().as_secs_f64();
         run_folder::print_trained(folder, &plan, &trained, seconds, self.global)
@@ -163,10 +165,20 @@ impl Job<'_> {
         let recipe = &plan.training.recipe;
         let mut bar = Progress::new(self.global, "training", recipe.steps * recipe.batch as u64, "rows");
         let mut timing = Timing::open(folder, self.args.resume)?;
+        let mut damaged = false;
         let mut observe = |event: Event<'_>| match event {
-            Event::Skipped(error) => bar.say(&format!("passing over a damaged checkpoint: {error}")),
+            Event::Skipped(error) => {
+                damaged = true;
+                bar.say(&format!("passing over a damaged checkpoint: {error}"));
+            }
+            Event::Began(0) if damaged => {
+                bar.say("no whole checkpoint is left: training from the first step")
+            }
             Event::Began(0) => {}
-            Event::Began(step) => bar.say(&format!("resuming after step {step}")),
+            Event::Began(step) => {
+                bar.say(&format!("resuming after step {step}"));
+                bar.resume_at(step * recipe.batch as u64);
+            }
             Event::Stopped(name, stopped) => {
                 bar.say(&format!(
                     "{name} stopped at step {}: {}; the others go on",
