@@ -1,11 +1,13 @@
 //! What a run will cost, before it begins: time, memory, disk. Rough, and said to be.
 
 use crate::plan::RunPlan;
+use anyhow::bail;
 use lapidary_kernels::Device;
 use lapidary_lm::{Model, Site};
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::table::{Align, text};
-use lapidary_trainer::Preset;
+use lapidary_trainer::{DictionaryPlan, Preset};
+use std::path::Path;
 use std::time::Instant;
 
 /// The cost of a run.
@@ -33,22 +35,45 @@ const STEP_PER_PRODUCT: f64 = 2.2;
 pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
-    let encoders: f64 = plan.training.dictionaries.iter().map(|d| (d.d * d.width) as f64).sum();
+    let encoders: f64 = plan.training.dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
     let lm = if fused { model.weights.count() as f64 * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
-    let parameters: u64 =
-        plan.training.dictionaries.iter().map(|d| (2 * d.d * d.width + 4 * d.width) as u64).sum();
+    let numbers = |d: &DictionaryPlan| (2.0 * d.d as f64 + 4.0) * d.width as f64;
+    let parameters: f64 = plan.training.dictionaries.iter().map(numbers).sum();
     let site_width: usize =
         plan.sites().unwrap_or_default().iter().map(|s: &Site| model.spec.width(*s)).sum();
-    let pool = (plan.rows.pool_rows + recipe.batch) as u64 * site_width as u64 * 4;
-    let widest = plan.training.dictionaries.iter().map(|d| d.width).max().unwrap_or(0) as u64;
-    let entries = recipe.batch as u64 * widest / 2 * 24; // the first steps: half of all features are active
+    let pool_rows = plan.rows.rows_per_epoch.min(plan.rows.pool_rows as u64);
+    let pool = (pool_rows as f64 + recipe.batch as f64) * site_width as f64 * 4.0;
+    let widest = plan.training.dictionaries.iter().map(|d| d.width).max().unwrap_or(0) as f64;
+    let entries = recipe.batch as f64 * widest / 2.0 * 24.0; // the first steps: half of all features are active
+    let model_bytes = 4.0 * model.weights.count() as f64;
     Estimate {
         seconds: rows * work / speed(device),
-        memory: parameters * 8 + pool + entries + 4 * model.weights.count() as u64 + (64 << 20),
-        disk: parameters * 8 * 2 + parameters * 4,
+        memory: (parameters * 8.0 + pool + entries + model_bytes) as u64 + (64 << 20),
+        disk: (parameters * 20.0) as u64,
         encoder_share: encoders * STEP_PER_PRODUCT / work,
     }
+}
+
+/// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
+pub fn check_memory(estimate: &Estimate) -> anyhow::Result<()> {
+    match machine_memory() {
+        Some(there) if estimate.memory > there => bail!(
+            "the suite needs about {} of memory, this machine has {}; choose fewer or smaller widths, fewer sites or \
+             lambdas, or a smaller batch",
+            bytes(estimate.memory),
+            bytes(there)
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of memory of this machine, as Linux says.
+fn machine_memory() -> Option<u64> {
+    let text = lapidary_files::read_string(Path::new("/proc/meminfo"), 1 << 20).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
 
 /// The plan and its cost, for a person.
@@ -57,7 +82,7 @@ pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
     let rows = recipe.steps * recipe.batch as u64;
     let theta = range(plan.training.dictionaries.iter().map(|d| d.theta_init));
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
-    let mut lines: Vec<(&str, String)> = vec![
+    let lines: Vec<(&str, String)> = vec![
         ("model", format!("{} ({:.12})", plan.model.name, plan.model.hash)),
         (
             "text",
