@@ -33,6 +33,9 @@ fn hint(e: &std::io::Error) -> &'static str {
     use std::io::ErrorKind::*;
     match e.kind() {
         NotFound => "; check the path",
+        IsADirectory => "; name a file",
+        NotADirectory => "; a part of the path is a file: choose another",
+        AlreadyExists => "; something else has this name: choose another",
         StorageFull => "; free some space, then run again",
         PermissionDenied | ReadOnlyFilesystem => "; choose a folder that you can write to",
         _ => "",

@@ -2,8 +2,9 @@
 
 use crate::global::Global;
 use lapidary_files::hash;
-use lapidary_lm::Model;
+use lapidary_lm::model::load_spec;
 use lapidary_lm::text::Tokenizer;
+use lapidary_lm::{LmError, Model};
 use std::path::{Path, PathBuf};
 
 /// A model folder, loaded.
@@ -23,7 +24,11 @@ pub struct Opened {
 impl Opened {
     /// Loads the model that `name` says, as a path or inside `--data`.
     pub fn load(name: &Path, global: &Global) -> anyhow::Result<Opened> {
-        let folder = global.find(name)?;
+        let folder = global.find(name).or_else(|missing| match load_spec(name) {
+            // `owner/model` may be an id of the Hub: that error says how to fetch it.
+            Err(error @ LmError::NoFolder { .. }) if name.components().count() == 2 => Err(error.into()),
+            _ => Err(missing),
+        })?;
         let model = Model::load(&folder, global.device)?;
         let tokenizer = Tokenizer::load(&folder)?;
         let hash = model_hash(&folder)?;

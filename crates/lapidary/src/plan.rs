@@ -196,7 +196,10 @@ pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
     };
     let set = &suite.recipe;
     let batch = set.batch.unwrap_or(of(1).batch);
-    if batch == 0 || suite.tokens < batch as u64 {
+    if batch == 0 {
+        bail!("[recipe] batch: expected at least 1 row, found 0; leave it out for the preset's");
+    }
+    if suite.tokens < batch as u64 {
         bail!("tokens: expected at least one batch of {batch} rows, found {}; raise `tokens`", suite.tokens);
     }
     let preset = of(suite.tokens / batch as u64);
@@ -210,12 +213,26 @@ pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
         beta2: set.beta2.unwrap_or(preset.beta2),
         ..preset
     };
-    let positive = recipe.lr > 0.0 && recipe.bandwidth > 0.0 && set.theta_init.is_none_or(|t| t > 0.0);
-    if !positive || !(0.0..1.0).contains(&recipe.beta2) || recipe.steps >= u64::from(u32::MAX) {
-        bail!(
-            "[recipe]: expected lr, bandwidth and theta_init above 0, beta2 in [0, 1) and fewer than 2^32 steps, \
-             found {recipe:?}"
-        );
-    }
+    check(&recipe, set.theta_init)?;
     Ok(recipe)
+}
+
+/// Refuses numbers that no training can follow, by name.
+fn check(recipe: &Recipe, theta_init: Option<f32>) -> anyhow::Result<()> {
+    let positive = |x: f64| x.is_finite() && x > 0.0;
+    let (bandwidth, theta_init) = (f64::from(recipe.bandwidth), f64::from(theta_init.unwrap_or(1.0)));
+    let numbers = [
+        ("lr", recipe.lr, positive(recipe.lr), "above 0"),
+        ("bandwidth", bandwidth, positive(bandwidth), "above 0"),
+        ("theta_init", theta_init, positive(theta_init), "above 0"),
+        ("beta2", recipe.beta2, (0.0..1.0).contains(&recipe.beta2), "from 0 to below 1"),
+    ];
+    if let Some((name, found, _, range)) = numbers.into_iter().find(|(_, _, good, _)| !good) {
+        bail!("[recipe] {name}: expected a number {range}, found {found}; leave it out for the preset's");
+    }
+    if recipe.steps >= u64::from(u32::MAX) {
+        let Recipe { steps, batch, .. } = recipe;
+        bail!("tokens: expected fewer than 2^32 steps of {batch} rows, found {steps}; lower `tokens`");
+    }
+    Ok(())
 }

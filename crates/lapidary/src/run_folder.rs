@@ -8,7 +8,7 @@ use lapidary_lm::Family;
 use lapidary_report::number::{count, duration, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{Batches, RowSource};
-use lapidary_trainer::{DictionaryPlan, Training};
+use lapidary_trainer::{DictionaryPlan, Training, latest_checkpoint, load_checkpoint};
 use std::path::{Path, PathBuf};
 
 /// Rows of a dictionary's probe.
@@ -17,6 +17,22 @@ const PROBE_ROWS: usize = 4;
 /// Folder of one dictionary of a run.
 pub fn dictionary_folder(run: &Path, name: &str) -> PathBuf {
     run.join("dictionaries").join(name)
+}
+
+/// A run whose dictionaries have all stopped has failed.
+pub fn check_any(plan: &RunPlan, trained: &[Training]) -> anyhow::Result<()> {
+    let stopped = |(d, t): (&DictionaryPlan, &Training)| Some((d.name.clone(), t.stopped.clone()?));
+    let stopped: Vec<_> = plan.training.dictionaries.iter().zip(trained).filter_map(stopped).collect();
+    if stopped.len() < trained.len() {
+        return Ok(());
+    }
+    let (name, first) = stopped.iter().min_by_key(|(_, s)| s.step).expect("a plan has dictionaries");
+    anyhow::bail!(
+        "all {} dictionaries stopped, {name} first, at step {}: {}; nothing to write: lower [recipe] lr, or check the model",
+        trained.len(),
+        first.step,
+        first.reason
+    )
 }
 
 /// Folds every dictionary that was not stopped into raw units and writes it, with the run's first rows as its probe.
@@ -83,10 +99,11 @@ pub fn read_dictionaries(
     run: &Path,
     plan: &RunPlan,
 ) -> anyhow::Result<Vec<(DictionaryPlan, Dictionary, Meta)>> {
-    let mut out = Vec::new();
+    let (mut out, mut missing) = (Vec::new(), Vec::new());
     for d in &plan.training.dictionaries {
         let folder = dictionary_folder(run, &d.name);
         if !folder.is_dir() {
+            missing.push(d);
             continue;
         }
         let (dictionary, meta) = load(&folder)?;
@@ -104,7 +121,28 @@ pub fn read_dictionaries(
             run.display()
         );
     }
+    check_stopped(run, plan, &missing)?;
     Ok(out)
+}
+
+/// A dictionary may be missing because it stopped, as the last checkpoint says, and for no other reason.
+fn check_stopped(run: &Path, plan: &RunPlan, missing: &[&DictionaryPlan]) -> anyhow::Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let state = latest_checkpoint(run).and_then(|path| load_checkpoint(&path, &plan.training).ok());
+    let stopped = |d: &DictionaryPlan| {
+        let at = plan.training.dictionaries.iter().position(|other| other.name == d.name)?;
+        state.as_ref()?.1[at].stopped.as_ref()
+    };
+    match missing.iter().find(|d| stopped(d).is_none()) {
+        Some(d) => anyhow::bail!(
+            "{}: expected dictionary {}, found none; the run was cut short: continue it with `lapidary train … --resume`",
+            run.display(),
+            d.name
+        ),
+        None => Ok(()),
+    }
 }
 
 /// The end of `train`: what was made, and what comes next.
@@ -150,7 +188,7 @@ pub fn print_trained(
         "{} rows in {}, {} dictionaries in {}",
         count(rows),
         duration(seconds),
-        trained.len(),
+        trained.iter().filter(|t| t.stopped.is_none()).count(),
         run.display()
     );
     println!("next: lapidary evaluate {}", run.display());

@@ -91,8 +91,7 @@ impl Suite {
     }
 
     fn parse(text: &str) -> anyhow::Result<Suite> {
-        let suite: Suite =
-            toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", e.to_string().trim_end()))?;
+        let suite: Suite = toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", one_line(text, &e)))?;
         match (suite.lambdas.is_empty(), &suite.target_l0) {
             (false, Some(_)) => bail!("expected `lambdas` or `target_l0`, found both; keep `lambdas`"),
             (true, Some(_)) => bail!("`target_l0` is not supported yet; name `lambdas`, for example [0.003]"),
@@ -123,6 +122,13 @@ impl Suite {
     }
 }
 
+/// `line 4: unknown field …`, without the drawing.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let newlines = |end: usize| text.bytes().take(end).filter(|&b| b == b'\n').count();
+    let line = error.span().map_or(1, |span| 1 + newlines(span.start));
+    format!("line {line}: {}; correct the suite", error.message())
+}
+
 fn repeated<T: PartialEq + std::fmt::Display>(list: &[T]) -> Option<String> {
     let twice = list.iter().enumerate().find(|(i, x)| list[..*i].contains(x));
     twice.map(|(_, x)| x.to_string())
@@ -146,7 +152,10 @@ mod tests {
         assert!(error("target_l0 = 50").contains("not supported yet"));
         assert!(error("lambdas = [-1.0]").contains("at least 0, found -1"));
         assert!(error("lambdas = [0.1, 0.1]").contains("0.1 is named twice"));
-        assert!(error("lambdas = [0.1]\nlamdbas = 3").contains("lamdbas"));
+        assert!(
+            error("lambdas = [0.1]\nlamdbas = 3")
+                .contains("line 7: unknown field `lamdbas`, expected one of")
+        );
         assert!(error("lambdas = [0.1]\n[recipe]\nlearning_rate = 1").contains("learning_rate"));
     }
 }

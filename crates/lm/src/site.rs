@@ -110,7 +110,7 @@ pub(crate) fn parse(patterns: &str, layers: usize) -> Result<Vec<Site>, LmError>
         let before = sites.len();
         sites.extend(every.iter().copied().filter(|s| matches(pattern, *s)));
         if sites.len() == before {
-            return Err(LmError::Site { found: pattern.to_string(), next: nearest(pattern, &every, layers) });
+            return Err(LmError::Site { found: pattern.to_string(), next: nearest(pattern, layers) });
         }
     }
     if sites.is_empty() {
@@ -142,19 +142,26 @@ fn matches(pattern: &str, site: Site) -> bool {
 }
 
 /// What the writer of `pattern` probably meant.
-fn nearest(pattern: &str, every: &[Site], layers: usize) -> String {
-    if let Ok(site) = pattern.parse::<Site>() {
-        let last = Site::new(layers - 1, site.kind);
-        return format!("the model has layers 0 to {}; did you mean `{last}`?", layers - 1);
-    }
+fn nearest(pattern: &str, layers: usize) -> String {
     let digits: String = pattern.chars().filter(char::is_ascii_digit).collect();
-    let letters: String = pattern.chars().filter(|c| !c.is_ascii_digit() && *c != '.' && *c != ' ').collect();
-    let names = every.iter().map(Site::to_string).chain(SiteKind::IN_ORDER.iter().map(|k| format!("*.{k}")));
-    let tidy =
-        if digits.is_empty() { pattern.to_string() } else { format!("{digits}.{}", letters.to_lowercase()) };
-    let score = |name: &String| strsim::jaro_winkler(name, &tidy);
-    let best = names.max_by(|a, b| score(a).total_cmp(&score(b))).unwrap_or_default();
-    format!("did you mean `{best}`? kinds are res, att, mlp, mlp-in, attn, mid and embed")
+    let kind: String = pattern.chars().filter(|c| c.is_ascii_alphabetic() || "-_".contains(*c)).collect();
+    let kind = nearest_kind(&kind.to_lowercase());
+    let last = layers - 1;
+    let advice = "kinds are res, att, mlp, mlp-in, attn, mid and embed";
+    match digits.parse::<usize>() {
+        _ if kind == SiteKind::Embed => format!("did you mean `embed`? {advice}"),
+        Ok(layer) if layer > last => {
+            format!("the model has layers 0 to {last}; did you mean `{last}.{kind}`?")
+        }
+        Ok(layer) => format!("did you mean `{layer}.{kind}`? {advice}"),
+        Err(_) => format!("did you mean `*.{kind}`? {advice}"),
+    }
+}
+
+fn nearest_kind(text: &str) -> SiteKind {
+    let score = |kind: &SiteKind| strsim::jaro_winkler(kind.name(), text);
+    let kinds = SiteKind::IN_ORDER.into_iter().chain([SiteKind::Embed]);
+    kinds.max_by(|a, b| score(a).total_cmp(&score(b))).expect("there are kinds")
 }
 
 #[cfg(test)]
@@ -186,6 +193,9 @@ mod tests {
         check("res.3", "did you mean `3.res`");
         check("3.mlp_in", "did you mean `3.mlp-in`");
         check("*.rs", "did you mean `*.res`");
+        check("res", "did you mean `*.res`");
+        check("att", "did you mean `*.att`");
+        check("7.rez", "layers 0 to 4; did you mean `4.res`");
         check("5.res", "did you mean `4.res`");
         check("embedding", "did you mean `embed`");
         check(" , ", "name at least one");

@@ -174,14 +174,14 @@ fn marks(file: &TensorFile) -> Result<Marks, FileError> {
 
 /// What a run resumes from.
 pub(crate) struct Resumed {
-    pub marks: Marks,
-    pub state: Vec<Training>,
+    /// The newest checkpoint that is whole, if there is one.
+    pub found: Option<(Marks, Vec<Training>)>,
     /// Newer checkpoints that are damaged, with the reason.
     pub skipped: Vec<FileError>,
 }
 
-/// The newest checkpoint that is whole, or none. A checkpoint of another run is an error, not skipped.
-pub(crate) fn resume(run: &Path, plan: &Plan, identity: Identity<'_>) -> Result<Option<Resumed>, TrainError> {
+/// Looks for the newest checkpoint that is whole. A checkpoint of another run is an error, not skipped.
+pub(crate) fn resume(run: &Path, plan: &Plan, identity: Identity<'_>) -> Result<Resumed, TrainError> {
     let mut skipped = Vec::new();
     for path in checkpoints(run) {
         let marks = TensorFile::open(&path).and_then(|file| marks(&file));
@@ -189,11 +189,11 @@ pub(crate) fn resume(run: &Path, plan: &Plan, identity: Identity<'_>) -> Result<
             check_identity(&path, marks, identity)?;
         }
         match marks.and_then(|_| load_checkpoint(&path, plan)) {
-            Ok((marks, state)) => return Ok(Some(Resumed { marks, state, skipped })),
+            Ok(found) => return Ok(Resumed { found: Some(found), skipped }),
             Err(e) => skipped.push(e),
         }
     }
-    Ok(None)
+    Ok(Resumed { found: None, skipped })
 }
 
 fn check_identity(path: &Path, marks: &Marks, run: Identity<'_>) -> Result<(), TrainError> {

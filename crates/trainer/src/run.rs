@@ -82,9 +82,10 @@ struct Begin {
 
 fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Result<Begin, TrainError> {
     let identity = Identity { plan_hash: run.plan_hash, built_by: run.built_by };
-    let found = if resumed { resume(run.folder, run.plan, identity)? } else { None };
-    if let Some(Resumed { marks, state, skipped }) = found {
-        skipped.iter().for_each(|e| observe(Event::Skipped(e)));
+    let nothing = Resumed { found: None, skipped: Vec::new() };
+    let Resumed { found, skipped } = if resumed { resume(run.folder, run.plan, identity)? } else { nothing };
+    skipped.iter().for_each(|e| observe(Event::Skipped(e)));
+    if let Some((marks, state)) = found {
         return Ok(Begin { step: marks.step, log_bytes: marks.log_bytes, state });
     }
     let plan = run.plan;

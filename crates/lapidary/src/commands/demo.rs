@@ -24,6 +24,9 @@ pub struct DemoArgs {
     /// Seed of weights, text and training
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Rows to train on
+    #[arg(long, value_name = "ROWS", default_value_t = 400_000)]
+    tokens: u64,
 }
 
 const D: usize = 32;
@@ -46,7 +49,7 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
     let text: Vec<String> = documents(args.seed);
     lapidary_files::publish(&args.out.join("text.txt"), text.join("\n<|endoftext|>\n").as_bytes())?;
     let suite = args.out.join("suite.toml");
-    lapidary_files::publish(&suite, suite_text(&args.out, args.seed).as_bytes())?;
+    lapidary_files::publish(&suite, suite_text(&args).as_bytes())?;
     let (run_folder, release_folder) = (args.out.join("run"), args.out.join("release"));
     say("\n1. train");
     train::run(parse(&["train".as_ref(), &suite, "--out".as_ref(), &run_folder]), global)?;
@@ -66,9 +69,10 @@ fn parse<A: clap::Args>(words: &[&Path]) -> A {
     Typed::parse_from(words).args
 }
 
-fn suite_text(out: &Path, seed: u64) -> String {
+fn suite_text(args: &DemoArgs) -> String {
+    let DemoArgs { out, seed, tokens } = args;
     format!(
-        "model = {:?}\ntext = [{:?}]\ncontext = 64\nwidths = [128]\nlambdas = [0.003]\ntokens = 400_000\npreset = \"short\"\n\
+        "model = {:?}\ntext = [{:?}]\ncontext = 64\nwidths = [128]\nlambdas = [0.003]\ntokens = {tokens}\npreset = \"short\"\n\
          seed = {seed}\n\n[rows]\npool_rows = 16_384\nnorm_rows = 16_384\n",
         out.join("model"),
         out.join("text.txt")
