@@ -16,7 +16,7 @@ def read_rows(store, site):
     store = Path(store)
     manifest = json.loads((store / "manifest.json").read_text())
     assert manifest["format_version"] == 1, "this script reads stores of format version 1"
-    split = manifest["info"]["text"]["split"]
+    split = manifest["text"]["split"]
     assert split == "train", f"{store}: rows of split `{split}`; run `lapidary harvest --split train`"
     parts = []
     for shard in manifest["shards"]:
