@@ -119,7 +119,7 @@ impl Device {
         assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
         let rows = x.len() / d;
         if m_total == 0 {
-        } else if packed::pays(rows, d) {
+        } else if packed::pays(rows, d, m_total) {
             let w = Packed::new(w, d);
             product::by_rows(x, d, out, m_total, |x, out| self.linear_packed(x, d, &w, bias, out, m_total));
         } else if product::is_wide(rows, d, m_total) {
@@ -157,7 +157,7 @@ impl Device {
     pub fn encode(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
         assert!(d > 0 && x.len().is_multiple_of(d), "encode: x [N, {d}]");
         assert!(w.len() == b.len() * d && lo.len() == b.len(), "encode: w [F, {d}], b [F], lo [F]");
-        if packed::pays(x.len() / d, d) {
+        if packed::pays(x.len() / d, d, b.len()) {
             let w = Packed::new(w, d);
             product::encode(x, d, b.len(), |x| self.encode_packed(x, d, &w, b, lo))
         } else {

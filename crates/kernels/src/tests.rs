@@ -130,7 +130,7 @@ fn products_are_the_naive_ones_on_odd_shapes() {
 fn products_are_the_naive_ones_on_large_shapes() {
     for device in devices() {
         for (n, d, m) in
-            [(131, 33, 70), (128, 16, 15), (1, 530, 700), (5, 513, 391), (47, 600, 130), (130, 515, 19)]
+            [(131, 33, 70), (128, 16, 15), (1, 530, 700), (5, 513, 391), (47, 600, 130), (130, 1030, 19)]
         {
             check(device, n, d, m, 5);
             check(device, n, d, m, 6);

@@ -1,8 +1,9 @@
 //! The product of `naive/`, fast. One algorithm over the small trait [`Lanes`] (the sixteen running sums of NUMERICS §2),
 //! one instance per instruction set; `isa!` in `dispatch.rs` compiles the algorithm once for each of them.
 //!
-//! Both operands of every product are rows with the summed dimension contiguous, so nothing is packed: a tile of 3 × 2 dot
-//! products keeps its 96 running sums in registers and streams both operands from cache.
+//! Both operands of every product are rows with the summed dimension contiguous. `product.rs` takes them as they are: a tile
+//! of 3 × 2 dot products keeps its 96 running sums in registers. `packed.rs` transposes w first, which pays where there are
+//! many rows that are not wide: a tile of 3 × 16 keeps two running sums of each output in registers.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
