@@ -1,5 +1,6 @@
 //! A file that only grows: lines are appended, and a resumed run first cuts it back to where its checkpoint stood.
 
+use crate::publish::sync_folder_of;
 use crate::{FileError, failpoint};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -25,10 +26,16 @@ impl Log {
         let found = file.metadata().map_err(FileError::io(path, "read"))?.len();
         if found < length {
             let expected = format!("at least {length} bytes");
-            return Err(FileError::invalid(path, expected, format!("{found}"), "the log was cut: start the run anew"));
+            return Err(FileError::invalid(
+                path,
+                expected,
+                format!("{found}"),
+                "the log was cut: start the run anew",
+            ));
         }
         file.set_len(length).map_err(FileError::io(path, "truncate"))?;
         file.seek(SeekFrom::End(0)).map_err(FileError::io(path, "seek in"))?;
+        sync_folder_of(path)?; // a checkpoint that counts on this log must not outlive its name
         Ok(Log { path: path.to_path_buf(), file, length })
     }
 

@@ -45,14 +45,27 @@ fn write_temp(
 fn rename(temp: &Path, path: &Path) -> Result<(), FileError> {
     failpoint::step().map_err(FileError::io(path, "rename"))?;
     fs::rename(temp, path).map_err(FileError::io(path, "rename"))?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    failpoint::step().map_err(FileError::io(folder, "fsync"))?;
+    failpoint::step().map_err(FileError::io(folder_of(path), "fsync"))?;
+    sync_folder_of(path)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the name `path` durable, not its contents.
+pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
+    let folder = folder_of(path);
     File::open(folder).and_then(|f| f.sync_all()).map_err(FileError::io(folder, "fsync"))
 }
 
-/// Creates `path` and its parents.
+/// Creates `path` and its parents; a new name is durable.
 pub fn create_dir(path: &Path) -> Result<(), FileError> {
-    fs::create_dir_all(path).map_err(FileError::io(path, "create the folder"))
+    if path.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(path).map_err(FileError::io(path, "create the folder"))?;
+    sync_folder_of(path)
 }
 
 /// The bytes of a file that must not be longer than `limit`.
