@@ -49,7 +49,7 @@ pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimat
     let model_bytes = 4.0 * model.weights.count() as f64;
     Estimate {
         seconds: rows * work / speed(device),
-        memory: (parameters * 8.0 + pool + entries + model_bytes) as u64 + (64 << 20),
+        memory: (parameters * 8.0 + pool + entries + model_bytes + 64.0 * 1024.0 * 1024.0) as u64,
         disk: (parameters * 20.0) as u64,
         encoder_share: encoders * STEP_PER_PRODUCT / work,
     }

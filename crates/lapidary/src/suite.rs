@@ -101,8 +101,9 @@ impl Suite {
     }
 
     fn check(self) -> anyhow::Result<Suite> {
-        if let Some(lambda) = self.lambdas.iter().find(|l| !(l.is_finite() && **l >= 0.0)) {
-            bail!("lambdas: expected numbers of at least 0, found {lambda}");
+        let usable = |l: f64| l == 0.0 || (1e-12..=1e6).contains(&l); // inputs have unit mean square: λ = 1 is a lot
+        if let Some(lambda) = self.lambdas.iter().find(|&&l| !usable(l)) {
+            bail!("lambdas: expected 0 or numbers from 1e-12 to 1e6, found {lambda}");
         }
         if self.widths.is_empty() || self.widths.contains(&0) {
             bail!("widths: expected numbers of features, each at least 1, found {:?}", self.widths);
@@ -150,7 +151,7 @@ mod tests {
         assert!(error("").contains("expected `lambdas`"));
         assert!(error("lambdas = [0.1]\ntarget_l0 = 50").contains("found both"));
         assert!(error("target_l0 = 50").contains("not supported yet"));
-        assert!(error("lambdas = [-1.0]").contains("at least 0, found -1"));
+        assert!(error("lambdas = [-1.0]").contains("to 1e6, found -1"));
         assert!(error("lambdas = [0.1, 0.1]").contains("0.1 is named twice"));
         assert!(
             error("lambdas = [0.1]\nlamdbas = 3")

@@ -93,7 +93,7 @@ fn checksum(layout: &[(String, Vec<usize>, Dtype, &[u8])]) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// Publishes the state after `step` steps and removes all but the newest two.
+/// Publishes the state after `step` steps and removes older checkpoints.
 pub(crate) fn save_checkpoint(
     run: &Path,
     plan: &Plan,
@@ -122,10 +122,17 @@ pub(crate) fn save_checkpoint(
     let path = path_of(run, step);
     lapidary_files::create_dir(&folder(run))?;
     tensors::write(&path, &tensors, &HashMap::from([(MARKS.to_string(), json)]))?;
-    for old in checkpoints(run).into_iter().skip(KEPT) {
-        std::fs::remove_file(&old).map_err(FileError::io(&old, "remove"))?;
-    }
+    prune(run, &path)?;
     Ok(path)
+}
+
+/// Removes all checkpoints but `newest` and the one before it. Those after it are damaged (a run was resumed before
+/// them) and must not count: they are replaced when the run comes by.
+pub(crate) fn prune(run: &Path, newest: &Path) -> Result<(), FileError> {
+    for old in checkpoints(run).iter().filter(|path| path.as_path() <= newest).skip(KEPT) {
+        std::fs::remove_file(old).map_err(FileError::io(old, "remove"))?;
+    }
+    Ok(())
 }
 
 /// Reads a checkpoint and verifies its checksum.
@@ -189,7 +196,10 @@ pub(crate) fn resume(run: &Path, plan: &Plan, identity: Identity<'_>) -> Result<
             check_identity(&path, marks, identity)?;
         }
         match marks.and_then(|_| load_checkpoint(&path, plan)) {
-            Ok(found) => return Ok(Resumed { found: Some(found), skipped }),
+            Ok(found) => {
+                prune(run, &path)?; // a run that was killed before it pruned
+                return Ok(Resumed { found: Some(found), skipped });
+            }
             Err(e) => skipped.push(e),
         }
     }
