@@ -18,10 +18,11 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// `0.158 [0.151, 0.166]`, or the value alone.
+    /// `0.158 [0.151, 0.166]`, or the value alone; a count is written as one.
     pub fn text(&self) -> String {
         match self.interval {
             Some((low, high)) => number::interval(self.value, low, high, 3),
+            None if self.value >= 0.0 && self.value.fract() == 0.0 => number::count(self.value as u64),
             None => number::significant(self.value, 3),
         }
     }
