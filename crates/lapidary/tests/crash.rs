@@ -14,26 +14,39 @@ use std::time::{Duration, Instant};
 /// More steps of publishing than this are in the smallest run: plan, 4 checkpoints, log, 2 dictionaries of 4 files.
 const MANY: u32 = 50;
 
-/// Runs with the n-th step failing, for every n, and resumes; `check` looks at the run that failed.
-fn fails_at_every_step(failure: &str, check: fn(&Ran, &Path)) {
+/// Runs that are under way at once: they mostly wait for the disk.
+const WORKERS: u32 = 4;
+
+/// Looks at a run that failed, in its folder.
+type Check = fn(&Ran, &Path);
+
+/// Runs with the n-th step failing, for every n there is, and resumes.
+fn fails_at_every_step(failure: &str, check: Check) {
     let tiny = Tiny::new(4);
     tiny.trained("whole", &[]);
-    for n in 0.. {
-        let out = format!("{failure}-{n}");
-        let mut failing = tiny.train(&out, &["--quiet"]);
-        let ran: Ran = failing.env("LAPIDARY_FAIL", format!("{failure}:{n}")).output().unwrap().into();
-        let untouched = ran.code == Some(0);
-        if !untouched {
-            check(&ran, &tiny.path(&out));
-            tiny.trained(&out, &["--resume", "--quiet"]);
-        }
-        assert_same(&tiny.path("whole"), &tiny.path(&out), &[], &format!("{failure} at step {n}"));
-        std::fs::remove_dir_all(tiny.path(&out)).unwrap();
-        if untouched {
-            assert!(n > MANY, "only {n} steps can fail");
-            return;
-        }
+    let first_untouched = &|first: u32| {
+        (first..).step_by(WORKERS as usize).find(|&n| !fails_and_resumes(&tiny, failure, n, check)).unwrap()
+    };
+    let steps = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS).map(|first| scope.spawn(move || first_untouched(first))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).min().unwrap()
+    });
+    assert!(steps > MANY, "only {steps} steps can fail");
+}
+
+/// Does the n-th step exist? If so it failed, and the resumed run ended well.
+fn fails_and_resumes(tiny: &Tiny, failure: &str, n: u32, check: Check) -> bool {
+    let out = format!("{failure}-{n}");
+    let mut failing = tiny.train(&out, &["--quiet"]);
+    let ran: Ran = failing.env("LAPIDARY_FAIL", format!("{failure}:{n}")).output().unwrap().into();
+    let failed = ran.code != Some(0);
+    if failed {
+        check(&ran, &tiny.path(&out));
+        tiny.trained(&out, &["--resume", "--quiet"]);
     }
+    assert_same(&tiny.path("whole"), &tiny.path(&out), &[], &format!("{failure} at step {n}"));
+    std::fs::remove_dir_all(tiny.path(&out)).unwrap();
+    failed
 }
 
 #[test]
