@@ -24,10 +24,10 @@ pub struct Opened {
 impl Opened {
     /// Loads the model that `name` says, as a path or inside `--data`.
     pub fn load(name: &Path, global: &Global) -> anyhow::Result<Opened> {
-        let folder = global.find(name).or_else(|missing| match load_spec(name) {
+        let folder = global.find(name).map_err(|missing| match load_spec(name) {
             // `owner/model` may be an id of the Hub: that error says how to fetch it.
-            Err(error @ LmError::NoFolder { .. }) if name.components().count() == 2 => Err(error.into()),
-            _ => Err(missing),
+            Err(error @ LmError::NoFolder { .. }) if name.components().count() == 2 => error.into(),
+            _ => missing,
         })?;
         let model = Model::load(&folder, global.device)?;
         let tokenizer = Tokenizer::load(&folder)?;

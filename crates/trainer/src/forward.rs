@@ -105,7 +105,8 @@ pub(crate) fn forward(
 fn decode(first: usize, z: &Csr, p: &Parameters, edges: &Edges, device: Device, out: &mut [f32]) {
     let (mut index, mut value) = (Vec::new(), Vec::new());
     for (i, out) in out.chunks_exact_mut(p.b_dec.len()).enumerate() {
-        (index.clear(), value.clear());
+        index.clear();
+        value.clear();
         let (features, zs) = z.row(first + i);
         for (&j, &z) in features.iter().zip(zs) {
             if edges.active(j as usize, z) {

@@ -54,8 +54,9 @@ mod tests {
     #[test]
     fn lazy_is_dense() {
         let recipe = Recipe { beta2: 0.99, ..Recipe::gemma_scope(400) };
-        let gradient =
-            |s: u64| if s % 97 == 3 || s % 41 == 0 { ((s * 37 % 11) as f32 - 5.3) * 0.01 } else { 0.0 };
+        let gradient = |s: u64| {
+            if s % 97 == 3 || s.is_multiple_of(41) { ((s * 37 % 11) as f32 - 5.3) * 0.01 } else { 0.0 }
+        };
         let (mut lazy, mut lazy_v, mut stamp) = ([1.0f32], [0.0f32], 0u32);
         let (mut dense, mut dense_v) = (1.0f64, 0.0f64);
         for s in 0..400 {

@@ -184,7 +184,9 @@ impl Step<'_> {
         out.df_all.clear();
         out.df_all.resize(rows.len(), 0.0);
         self.device.gather_dot(w_dec, rows, g, &mut out.df_all);
-        (out.rows.clear(), out.f.clear(), out.df.clear());
+        out.rows.clear();
+        out.f.clear();
+        out.df.clear();
         (out.theta, out.in_window) = (0.0, false);
         let (theta, epsilon) = (f64::from(self.edges.theta[j]), f64::from(self.recipe.bandwidth));
         let l0_gradient = self.lambda / (self.seen.z.rows() as f64 * epsilon);

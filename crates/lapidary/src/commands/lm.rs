@@ -9,7 +9,7 @@ use lapidary_lm::text::Tokenizer;
 use lapidary_lm::{Batch, Model, Sampling, Site, SiteKind, Spec};
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Longest text that is read from a file, bytes; the context is checked in tokens.
 const MAX_TEXT: u64 = 64 << 20;
@@ -223,7 +223,7 @@ fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 /// A file that is there is kept, unless told otherwise.
-fn check_out(path: &PathBuf, global: &Global) -> anyhow::Result<()> {
+fn check_out(path: &Path, global: &Global) -> anyhow::Result<()> {
     if path.is_dir() {
         bail!("{}: expected a file to write, found a folder; name a file in it", path.display());
     }
