@@ -139,7 +139,7 @@ fn write_model(folder: &Path, seed: u64) -> anyhow::Result<()> {
 }
 
 fn write_weights(path: &Path, vocab: usize, seed: u64) -> anyhow::Result<()> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x6d6f_6465_6c);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x006d_6f64_656c);
     let mut shapes: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![vocab, D])];
     for l in 0..LAYERS {
         let name = |part: &str| format!("model.layers.{l}.{part}.weight");
