@@ -79,7 +79,7 @@ impl Recipe {
             lr: 7e-5 * r,
             lr_warmup: (1_000.0 / r) as u64,
             lr_decay: steps / 5,
-            lambda_warmup: (10_000.0 / r) as u64,
+            lambda_warmup: ((10_000.0 / r) as u64).min(steps / 5),
             bandwidth: (0.005 * r).min(0.2) as f32,
             threshold: Threshold::Raw,
             beta2: 1.0 - (0.005 * r).min(0.2),

@@ -45,7 +45,7 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
     say(
         "no trained model is embedded yet: this demo uses a tiny one with RANDOM weights, written on the spot",
     );
-    write_model(&args.out.join("model"), args.seed)?;
+    write_model(&args.out.join("random-llama"), args.seed)?;
     let text: Vec<String> = documents(args.seed);
     lapidary_files::publish(&args.out.join("text.txt"), text.join("\n<|endoftext|>\n").as_bytes())?;
     let suite = args.out.join("suite.toml");
@@ -74,7 +74,7 @@ fn suite_text(args: &DemoArgs) -> String {
     format!(
         "model = {:?}\ntext = [{:?}]\ncontext = 64\nwidths = [128]\nlambdas = [0.003]\ntokens = {tokens}\npreset = \"short\"\n\
          seed = {seed}\n\n[rows]\npool_rows = 16_384\nnorm_rows = 16_384\n",
-        out.join("model"),
+        out.join("random-llama"),
         out.join("text.txt")
     )
 }

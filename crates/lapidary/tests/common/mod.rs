@@ -54,7 +54,7 @@ impl Tiny {
     /// A suite of so many steps of 128 rows.
     pub fn new(steps: u64) -> Tiny {
         let tiny = Tiny { folder: tempfile::tempdir().expect("a folder") };
-        copy(&demo().join("model"), &tiny.path("model"));
+        copy(&demo().join("random-llama"), &tiny.path("model"));
         let text = std::fs::read_to_string(demo().join("text.txt")).expect("the demo's text");
         let some: Vec<&str> = text.split("<|endoftext|>").take(DOCUMENTS).collect();
         tiny.write("text.txt", &some.join("<|endoftext|>"));
