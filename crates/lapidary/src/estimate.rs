@@ -76,8 +76,8 @@ fn machine_memory() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// The plan and its cost, for a person.
-pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
+/// The plan and its cost, for a person, under a title: its hash, once the norms are known.
+pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
     let theta = range(plan.training.dictionaries.iter().map(|d| d.theta_init));
@@ -103,7 +103,7 @@ pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
                 recipe.batch
             ),
         ),
-        ("preset", format!("{:?}", recipe.preset).to_lowercase()),
+        ("preset", recipe.preset.to_string()),
         (
             "learning rate",
             format!(
@@ -133,7 +133,7 @@ pub fn describe(plan: &RunPlan, estimate: &Estimate) -> String {
         ),
     ];
     let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
-    let table = text(&[("plan", Align::Left), (&format!("{:.12}", plan.hash()), Align::Left)], &rows);
+    let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
     match recipe.preset {
         Preset::Short => format!("{table}\npreset short: {}\n", wrapped(lapidary_trainer::SHORT_EXPLAINED)),
         Preset::GemmaScope => table,

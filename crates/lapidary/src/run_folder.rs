@@ -80,10 +80,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
         l0: None,
         training: Some(lapidary_dictionary::Training {
             plan_hash: plan.hash(),
-            preset: serde_json::to_value(recipe.preset)
-                .ok()
-                .and_then(|v| v.as_str().map(Into::into))
-                .unwrap_or_default(),
+            preset: recipe.preset.to_string(),
             text_hash: plan.text.hash.clone(),
             split: plan.text.split.clone(),
             c: d.c,

@@ -12,6 +12,15 @@ pub enum Preset {
     Short,
 }
 
+impl std::fmt::Display for Preset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Preset::GemmaScope => "gemma-scope",
+            Preset::Short => "short",
+        })
+    }
+}
+
 /// How θ is parameterised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -115,7 +115,7 @@ fn training(plan: &RunPlan) -> Vec<(String, String)> {
     let rows = recipe.steps * recipe.batch as u64;
     let pair = |k: &str, v: String| (k.to_string(), v);
     vec![
-        pair("preset", format!("{:?}", recipe.preset)),
+        pair("preset", recipe.preset.to_string()),
         pair("rows", format!("{} ({} steps of {})", count(rows), count(recipe.steps), recipe.batch)),
         pair("text", format!("{} documents, {:.16}", count(plan.text.documents as u64), plan.text.hash)),
         pair("context", plan.text.context.to_string()),

@@ -86,7 +86,7 @@ impl Job<'_> {
         let estimate =
             estimate::of(&draft, &self.opened.model, self.global.device, self.places.store.is_none());
         if self.global.dry_run {
-            println!("{}", estimate::describe(&draft, &estimate));
+            println!("{}", estimate::describe("dry run", &draft, &estimate));
             return Ok(());
         }
         estimate::check_memory(&estimate)?;
@@ -96,7 +96,7 @@ impl Job<'_> {
         let plan = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &norms)?;
         self.prepare(folder, &plan)?;
         if !self.global.quiet {
-            eprintln!("{}", estimate::describe(&plan, &estimate));
+            eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
         }
         let began = Instant::now();
         let trained = self.train(&plan, &mut batches, folder)?;
