@@ -30,7 +30,7 @@ endif
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
-	target/release/lapidary demo
+	target/release/lapidary demo --overwrite
 
 # The tests come last, so that a log ends with their summary.
 test:
