@@ -179,3 +179,25 @@ pub struct Plan {
     /// Steps between lines of the log.
     pub log_every: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F/D = 32 by a table of the normal distribution: u = 2.70 gives 32·(2.70·0.010421 + 0.003467) = 1.011, u = 2.71 gives
+    /// 32·(2.71·0.010143 + 0.003364) = 0.987; so θ√D lies between.
+    #[test]
+    fn a_short_run_starts_at_the_row_s_own_length() {
+        let u = f64::from(Recipe::short(1_000).theta_init(64, 2_048)) * 8.0;
+        assert!((2.70..2.71).contains(&u), "{u}");
+        assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048), 0.001);
+    }
+
+    /// At the paper's 10⁶ steps the rate and its warm-ups are the paper's.
+    #[test]
+    fn a_short_run_of_the_paper_s_length_has_the_paper_s_rates() {
+        let (short, paper) = (Recipe::short(1_000_000), Recipe::gemma_scope(1_000_000));
+        assert_eq!(short.lr, paper.lr);
+        assert_eq!((short.lr_warmup, short.lambda_warmup), (paper.lr_warmup, paper.lambda_warmup));
+    }
+}
