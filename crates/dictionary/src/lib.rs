@@ -17,5 +17,5 @@ pub use error::DictionaryError;
 pub use fold::{Units, fold, unscale_embedding};
 pub use gemma_scope::{read_npz, write_npz};
 pub use load::load;
-pub use meta::{FORMAT_VERSION, Meta, ModelRef, Probe, Training};
+pub use meta::{Baseline, FORMAT_VERSION, Meta, ModelRef, Probe, Training};
 pub use sae_lens::{load_sae_lens, save_sae_lens};

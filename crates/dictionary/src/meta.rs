@@ -50,6 +50,25 @@ pub struct ModelRef {
     pub hash: Option<String>,
 }
 
+/// What a dictionary is trained as, when it is there to be beaten: its scores say what an untrained part achieves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Baseline {
+    /// W_dec stays at its random initialisation; everything else is trained.
+    FrozenDecoder,
+    /// Trained on the rows of the same model with randomised weights (arXiv 2501.17727).
+    RandomLm,
+}
+
+impl std::fmt::Display for Baseline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Baseline::FrozenDecoder => "frozen-decoder",
+            Baseline::RandomLm => "random-lm",
+        })
+    }
+}
+
 /// The cause of a dictionary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Training {
@@ -67,6 +86,9 @@ pub struct Training {
     pub lambda: f64,
     /// Training rows seen.
     pub rows: u64,
+    /// Set for a baseline, which is not to be released as a dictionary of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
 }
 
 /// A few rows and what the dictionary makes of them, to the bit.
@@ -241,6 +263,7 @@ pub(crate) mod tests {
                 c: 0.1 + 0.2,
                 lambda: 1e-3,
                 rows: 6_100_000,
+                baseline: None,
             }),
             probe: Probe::record(dictionary, Device::detect(), &x),
         }
@@ -295,6 +318,25 @@ pub(crate) mod tests {
             let target = 2.0 * dictionary.threshold[f].abs() + 1.0;
             let z = probe.active[i + 1].iter().find(|(g, _)| *g as usize == f).expect("active").1;
             assert!((z - target).abs() < 1e-4, "{z} {target}");
+        }
+    }
+
+    /// What is no baseline says nothing of it, as before there were any, and an unknown one is refused.
+    #[test]
+    fn a_baseline_is_written_only_where_there_is_one() {
+        let dictionary = random(11, 5, 8, 8);
+        let mut meta = meta(&dictionary, "3.res");
+        let path = Path::new("lapidary.json");
+        assert!(!to_json(path, &meta, String::new()).unwrap().contains("baseline"));
+        for (baseline, name) in
+            [(Baseline::FrozenDecoder, "frozen-decoder"), (Baseline::RandomLm, "random-lm")]
+        {
+            meta.training.as_mut().unwrap().baseline = Some(baseline);
+            let text = to_json(path, &meta, String::new()).unwrap();
+            assert!(text.contains(&format!("\"baseline\": \"{name}\"")), "{text}");
+            assert_eq!(baseline.to_string(), name);
+            let unknown = text.replace(name, "frozen-everything");
+            assert!(serde_json::from_str::<Meta>(&unknown).is_err());
         }
     }
 

@@ -5,6 +5,7 @@
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
 //! - [`model`]: load, run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
+//! - `randomised`: the control model, with every matrix drawn anew.
 //! - [`text`]: documents, windows, tokenizer, split.
 //!
 //! Numbers follow Hugging Face transformers (f32, eager attention). A window's activations are bitwise the same alone
@@ -22,6 +23,7 @@ mod error;
 mod family;
 pub mod generate;
 pub mod model;
+mod randomised;
 mod rope;
 pub mod site;
 pub mod spec;

@@ -5,7 +5,8 @@ use crate::{DictionaryPlan, Parameters, Recipe, Threshold};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
-/// The seed of a dictionary depends on the run's seed, its site and its width, not on λ: a λ sweep starts from one point.
+/// The seed of a dictionary depends on the run's seed, its site and its width: a λ sweep and its baselines start from one
+/// point.
 fn rng(plan: &DictionaryPlan, seed: u64) -> ChaCha8Rng {
     let text = format!("lapidary init 1\nseed {seed}\nsite {}\nwidth {}", plan.site, plan.width);
     ChaCha8Rng::from_seed(*blake3::hash(text.as_bytes()).as_bytes())
@@ -47,6 +48,7 @@ mod tests {
             lambda,
             c: 1.0,
             theta_init: 0.001,
+            baseline: None,
         };
         let recipe = Recipe::gemma_scope(10);
         let p = initial_parameters(&plan(0.1), &recipe, 7);

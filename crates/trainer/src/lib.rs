@@ -24,12 +24,14 @@ mod run;
 mod schedule;
 mod step;
 
+pub use lapidary_dictionary::Baseline;
+
 pub use checkpoint::{latest_checkpoint, load_checkpoint};
 pub use error::TrainError;
 pub use forward::Encoded;
 pub use health::Health;
 pub use init::initial_parameters;
 pub use parameters::{Parameters, Stopped, Training};
-pub use plan::{DictionaryPlan, Plan, Preset, Recipe, SHORT_EXPLAINED, Threshold};
+pub use plan::{DictionaryPlan, Plan, Preset, Recipe, SHORT_EXPLAINED, Threshold, row_set};
 pub use run::{Event, Run, train};
 pub use step::train_step;

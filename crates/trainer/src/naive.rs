@@ -135,7 +135,8 @@ pub fn gradients(p: &Dense, seen: &Forward, plan: &DictionaryPlan, recipe: &Reci
     out
 }
 
-/// One whole step: gradients, projection, dense Adam with β₁ = 0, clamping, renormalisation. Returns the loss.
+/// One whole step: gradients, projection, dense Adam with β₁ = 0, clamping, renormalisation. A frozen decoder has no
+/// gradient and is not renormalised. Returns the loss.
 pub fn step(
     p: &mut Dense,
     v: &mut Dense,
@@ -147,6 +148,9 @@ pub fn step(
     let lambda = sparsity(recipe, plan.lambda, step);
     let seen = forward(p, x, plan, recipe, lambda);
     let mut g = gradients(p, &seen, plan, recipe, lambda);
+    if plan.decoder_is_frozen() {
+        g.w_dec.fill(0.0);
+    }
     for (g, w) in g.w_dec.chunks_exact_mut(plan.d).zip(p.w_dec.chunks_exact(plan.d)) {
         let parallel: f64 = g.iter().zip(w).map(|(g, w)| g * w).sum();
         g.iter_mut().zip(w).for_each(|(g, w)| *g -= parallel * w);
@@ -162,7 +166,8 @@ pub fn step(
     if recipe.threshold == Threshold::Raw {
         p.threshold.iter_mut().for_each(|t| *t = t.max(0.0));
     }
-    for row in p.w_dec.chunks_exact_mut(plan.d) {
+    let trained = if plan.decoder_is_frozen() { &mut [] } else { p.w_dec.as_mut_slice() };
+    for row in trained.chunks_exact_mut(plan.d) {
         let norm = row.iter().map(|w| w * w).sum::<f64>().sqrt();
         row.iter_mut().for_each(|w| *w /= norm);
     }

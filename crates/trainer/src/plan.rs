@@ -1,5 +1,6 @@
 //! Every number of a training run, explicit: what a suite file leaves out is derived before the first step and saved.
 
+use lapidary_dictionary::Baseline;
 use serde::{Deserialize, Serialize};
 
 /// Which recipe the numbers come from.
@@ -162,6 +163,29 @@ pub struct DictionaryPlan {
     pub c: f64,
     /// θ before the first step.
     pub theta_init: f32,
+    /// Set where it is trained to be beaten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Baseline>,
+}
+
+impl DictionaryPlan {
+    /// The rows that it is trained on, as their source calls them.
+    pub fn row_set(&self) -> String {
+        row_set(&self.site, self.baseline)
+    }
+
+    /// Does W_dec stay as it was initialised?
+    pub fn decoder_is_frozen(&self) -> bool {
+        self.baseline == Some(Baseline::FrozenDecoder)
+    }
+}
+
+/// What a source calls the rows of a site: the site, or `2.res@random-lm` for the rows of the randomised model there.
+pub fn row_set(site: &str, baseline: Option<Baseline>) -> String {
+    match baseline {
+        Some(random @ Baseline::RandomLm) => format!("{site}@{random}"),
+        Some(Baseline::FrozenDecoder) | None => site.to_string(),
+    }
 }
 
 /// A run: what [`crate::train`] needs besides rows.
@@ -191,6 +215,23 @@ mod tests {
         let u = f64::from(Recipe::short(1_000).theta_init(64, 2_048)) * 8.0;
         assert!((2.70..2.71).contains(&u), "{u}");
         assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048), 0.001);
+    }
+
+    /// Plans from before there were baselines read, and keep their bytes and with them their hash.
+    #[test]
+    fn what_is_no_baseline_says_nothing_of_it() {
+        let before =
+            r#"{"name":"a","site":"3.res","d":4,"width":8,"lambda":0.001,"c":1.5,"theta_init":0.25}"#;
+        let mut plan: DictionaryPlan = serde_json::from_str(before).unwrap();
+        assert_eq!(serde_json::to_string(&plan).unwrap(), before);
+        assert_eq!((plan.baseline, plan.row_set().as_str()), (None, "3.res"));
+        plan.baseline = Some(Baseline::RandomLm);
+        assert_eq!(plan.row_set(), "3.res@random-lm");
+        plan.baseline = Some(Baseline::FrozenDecoder);
+        assert_eq!(plan.row_set(), "3.res");
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(text, before.replace('}', r#","baseline":"frozen-decoder"}"#));
+        assert_eq!(serde_json::from_str::<DictionaryPlan>(&text).unwrap(), plan);
     }
 
     /// At the paper's 10⁶ steps the rate and its warm-ups are the paper's.

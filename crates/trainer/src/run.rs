@@ -93,13 +93,14 @@ fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Re
     Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })
 }
 
-/// Index of each dictionary's site among the source's.
+/// Index of each dictionary's rows among the source's sites.
 fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<usize>, TrainError> {
     let available = source.sites();
     let find = |d: &crate::DictionaryPlan| {
-        let found = available.iter().position(|s| s.site == d.site && s.width == d.d);
+        let rows = d.row_set();
+        let found = available.iter().position(|s| s.site == rows && s.width == d.d);
         found.ok_or_else(|| TrainError::MissingSite {
-            site: format!("{} of width {}", d.site, d.d),
+            site: format!("{rows} of width {}", d.d),
             available: available
                 .iter()
                 .map(|s| format!("{} [{}]", s.site, s.width))

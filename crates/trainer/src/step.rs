@@ -9,7 +9,8 @@
 //!   ∂L/∂θ_j     = Σ_window −(θ_j/ε)·∂L/∂f_j − λ/(N·ε)         rectangle kernel, on the pre-activation; ·θ_j for log θ
 //!   ∂L/∂b_dec   = Σ_n g_n − Σ_j (∂L/∂b_enc,j)·W_enc,j         through the decoder and through x'
 //!
-//! Rows of W_dec are renormalised to 1 after their update. A feature that is not active does not move (NUMERICS §3).
+//! Rows of W_dec are renormalised to 1 after their update; a frozen decoder (a baseline) has no gradient and no update at
+//! all. A feature that is not active does not move (NUMERICS §3).
 //! Tasks own fixed ranges of features, and sums over tasks are taken in order: the bits do not depend on the threads.
 
 use crate::forward::{Edges, Encoded, forward};
@@ -43,8 +44,16 @@ pub fn train_step(
     let by_feature = seen.z.transpose();
     let adam = Adam::new(recipe, step);
     let lambda = sparsity(recipe, plan.lambda, step);
-    let task =
-        Step { seen: &seen, edges: &edges, by_feature: &by_feature, recipe, adam: &adam, device, lambda };
+    let task = Step {
+        seen: &seen,
+        edges: &edges,
+        by_feature: &by_feature,
+        plan,
+        recipe,
+        adam: &adam,
+        device,
+        lambda,
+    };
     let mut b_dec_gradient = task.decoder_bias_gradient();
     let through_encoder: Vec<Vec<f32>> =
         blocks(training, plan.d).into_par_iter().map(|block| task.update(block)).collect();
@@ -72,6 +81,7 @@ struct Step<'a> {
     seen: &'a Encoded,
     edges: &'a Edges,
     by_feature: &'a Csr,
+    plan: &'a DictionaryPlan,
     recipe: &'a Recipe,
     adam: &'a Adam,
     device: Device,
@@ -209,7 +219,9 @@ impl Step<'_> {
             sum.clear();
             sum.resize(d, 0.0);
         }
-        self.device.accumulate(&out.f, &out.rows, g, &mut out.w_dec);
+        if !self.plan.decoder_is_frozen() {
+            self.device.accumulate(&out.f, &out.rows, g, &mut out.w_dec);
+        }
         self.device.accumulate(&out.df, &out.rows, &self.seen.input, &mut out.w_enc);
         out.b_enc = out.df.iter().sum();
     }
@@ -218,12 +230,14 @@ impl Step<'_> {
         let device = self.device;
         let span = i * block.d..(i + 1) * block.d;
         let adam = self.adam.touch(&mut block.active_stamp[i]);
-        let w_dec = &mut block.w_dec[span.clone()];
-        let parallel = device.dot(&gradient.w_dec, w_dec);
-        device.axpy(-parallel, w_dec, &mut gradient.w_dec);
-        device.adam(w_dec, &gradient.w_dec, &mut block.v_dec[span.clone()], adam);
-        let norm = device.dot(w_dec, w_dec).sqrt();
-        w_dec.iter_mut().for_each(|w| *w /= norm);
+        if !self.plan.decoder_is_frozen() {
+            let w_dec = &mut block.w_dec[span.clone()];
+            let parallel = device.dot(&gradient.w_dec, w_dec);
+            device.axpy(-parallel, w_dec, &mut gradient.w_dec);
+            device.adam(w_dec, &gradient.w_dec, &mut block.v_dec[span.clone()], adam);
+            let norm = device.dot(w_dec, w_dec).sqrt();
+            w_dec.iter_mut().for_each(|w| *w /= norm);
+        }
         device.adam(&mut block.w_enc[span.clone()], &gradient.w_enc, &mut block.v_enc[span], adam);
         device.adam(&mut block.b_enc[i..=i], &[gradient.b_enc], &mut block.v_b_enc[i..=i], adam);
     }

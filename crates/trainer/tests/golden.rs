@@ -39,6 +39,7 @@ fn open(preset: &str) -> Fixture {
         lambda: number("sparsity"),
         c: number("c"),
         theta_init: 0.001,
+        baseline: None,
     };
     Fixture { file, meta, plan, recipe }
 }

@@ -4,7 +4,7 @@
 use lapidary_kernels::Device;
 use lapidary_trainer::naive::{self, Dense};
 use lapidary_trainer::{
-    DictionaryPlan, Parameters, Recipe, Threshold, Training, initial_parameters, train_step,
+    Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training, initial_parameters, train_step,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -14,7 +14,8 @@ fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 }
 
 fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
-    DictionaryPlan { name: "a".into(), site: "0.res".into(), d, width, lambda, c: 1.5, theta_init: 0.1 }
+    let (name, site) = ("a".into(), "0.res".into());
+    DictionaryPlan { name, site, d, width, lambda, c: 1.5, theta_init: 0.1, baseline: None }
 }
 
 fn recipe(threshold: Threshold) -> Recipe {
@@ -93,9 +94,15 @@ fn theta_by_the_expected_true_loss() {
     }
 }
 
-fn agrees_with_the_twin(threshold: Threshold, d: usize, width: usize, n: usize) {
+fn agrees_with_the_twin(
+    threshold: Threshold,
+    d: usize,
+    width: usize,
+    n: usize,
+    baseline: Option<Baseline>,
+) -> Training {
     let recipe = recipe(threshold);
-    let plan = plan(d, width, 0.01);
+    let plan = DictionaryPlan { baseline, ..plan(d, width, 0.01) };
     let (p, _) = problem(d, width, n, &recipe, 11);
     let (mut dense, mut training) = (Dense::from(&p), Training::new(p));
     let mut v = dense.zeros();
@@ -115,6 +122,7 @@ fn agrees_with_the_twin(threshold: Threshold, d: usize, width: usize, n: usize) 
         }
     }
     assert!(training.active_stamp.iter().any(|&s| s > 0));
+    training
 }
 
 /// Rows none of whose pre-activations is within 1e-4 of θ or a window's edge.
@@ -141,7 +149,20 @@ fn clear_batch(
 
 #[test]
 fn steps_agree_with_the_dense_twin() {
-    agrees_with_the_twin(Threshold::Raw, 9, 33, 13);
-    agrees_with_the_twin(Threshold::Log, 17, 50, 70);
-    agrees_with_the_twin(Threshold::Raw, 16, 1, 1);
+    agrees_with_the_twin(Threshold::Raw, 9, 33, 13, None);
+    agrees_with_the_twin(Threshold::Log, 17, 50, 70, None);
+    agrees_with_the_twin(Threshold::Raw, 16, 1, 1, None);
+}
+
+#[test]
+fn a_frozen_decoder_stays_and_all_else_agrees_with_the_dense_twin() {
+    for threshold in [Threshold::Raw, Threshold::Log] {
+        let start = problem(17, 50, 70, &recipe(threshold), 11).0;
+        let frozen = agrees_with_the_twin(threshold, 17, 50, 70, Some(Baseline::FrozenDecoder));
+        assert!(frozen.parameters.w_dec == start.w_dec, "to the bit");
+        assert!(frozen.moments.w_dec.iter().all(|&v| v == 0.0));
+        for ((name, _, end), (_, _, start)) in frozen.parameters.tensors().iter().zip(start.tensors()) {
+            assert_eq!(*end == start, *name == "w_dec", "{name}");
+        }
+    }
 }

@@ -3,23 +3,25 @@
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, RowSource, SiteRows, SourceError};
 use lapidary_trainer::{
-    DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, latest_checkpoint, train,
+    Baseline, DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, initial_parameters,
+    latest_checkpoint, train,
 };
 use std::cell::Cell;
 use std::path::Path;
 
-/// Windows of a few rows at two sites, computed from the window's number; site "bad" turns NaN from a window on.
+/// Windows of a few rows at two sites and at one of a randomised model, computed from the window's number; `0.mlp` turns
+/// NaN at a window.
 struct Planted {
     sites: Vec<SiteRows>,
     window_rows: Vec<u32>,
     nan_window: Option<u32>,
 }
 
-const WIDTHS: [usize; 2] = [20, 24];
+const SITES: [&str; 3] = ["0.res", "0.mlp", "0.res@random-lm"];
+const WIDTHS: [usize; 3] = [20, 24, 20];
 
 fn planted(nan_window: Option<u32>) -> Planted {
-    let sites =
-        ["0.res", "0.mlp"].iter().zip(WIDTHS).map(|(s, width)| SiteRows { site: s.to_string(), width });
+    let sites = SITES.iter().zip(WIDTHS).map(|(s, width)| SiteRows { site: s.to_string(), width });
     Planted { sites: sites.collect(), window_rows: (0..400).map(|w| 3 + w % 5).collect(), nan_window }
 }
 
@@ -51,15 +53,23 @@ impl RowSource for Planted {
 fn plan(steps: u64) -> Plan {
     let dictionary = |name: &str, site: usize, lambda| DictionaryPlan {
         name: name.into(),
-        site: planted(None).sites[site].site.clone(),
+        site: SITES[site].into(),
         d: WIDTHS[site],
         width: 130,
         lambda,
         c: 3.0,
         theta_init: 0.1,
+        baseline: None,
     };
+    let baseline = |name, baseline| DictionaryPlan { baseline: Some(baseline), ..dictionary(name, 0, 0.001) };
     let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
-    let dictionaries = vec![dictionary("a", 0, 0.001), dictionary("b", 1, 0.001), dictionary("c", 0, 0.01)];
+    let dictionaries = vec![
+        dictionary("a", 0, 0.001),
+        dictionary("b", 1, 0.001),
+        dictionary("c", 0, 0.01),
+        baseline("frozen", Baseline::FrozenDecoder),
+        baseline("random", Baseline::RandomLm),
+    ];
     Plan { recipe, dictionaries, seed: 9, checkpoint_every: 7, log_every: 3 }
 }
 
@@ -175,6 +185,36 @@ fn nan_stops_one_dictionary_and_the_others_go_on() {
     assert!(stopped.reason.contains("NaN"), "{stopped:?}");
     assert!(found[1].parameters.w_enc.iter().all(|w| w.is_finite()), "kept as they were before that step");
     assert_eq!(found[0], clean[0]);
-    assert_eq!(found[2], clean[2]);
+    assert_eq!(found[2..], clean[2..]);
     assert_eq!(clean[1].stopped, None);
+}
+
+/// All three start from one point (same site, same width); what becomes of them is what a baseline is for.
+#[test]
+fn baselines_train_on_their_own_rows_or_with_their_decoder_frozen() {
+    let plan = plan(23);
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
+    let start = initial_parameters(&plan.dictionaries[0], &plan.recipe, plan.seed);
+    let [real, _, _, frozen, random] = trained.as_slice() else { panic!("five dictionaries") };
+    assert!(frozen.parameters.w_dec == start.w_dec && frozen.parameters.w_enc != start.w_enc);
+    assert!(real.parameters.w_dec != start.w_dec && random.parameters.w_dec != start.w_dec);
+    assert!(real.parameters.w_enc != frozen.parameters.w_enc && real.parameters != random.parameters);
+    let mut alone = plan.clone();
+    alone.dictionaries.truncate(3);
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(folder.path(), &alone, planted(None), false, None).unwrap(), trained[..3]);
+}
+
+/// A source without the randomised model's rows cannot serve its baseline.
+#[test]
+fn rows_of_a_randomised_model_are_not_taken_from_the_real_one() {
+    let mut source = planted(None);
+    source.sites.pop();
+    let folder = tempfile::tempdir().unwrap();
+    let error = run(folder.path(), &plan(23), source, false, None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("no rows for site 0.res@random-lm of width 20: the source has 0.res"),
+        "{error}"
+    );
 }
