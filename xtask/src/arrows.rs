@@ -15,7 +15,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 12] = [
     ("harvest", &["files", "lm", "store"]),
     ("trainer", &["kernels", "files", "store", "dictionary"]),
     ("splice", &["lm", "dictionary"]),
-    ("evaluation", &["lm", "dictionary", "splice", "stats"]),
+    ("evaluation", &["kernels", "lm", "dictionary", "splice", "stats"]),
     (
         "lapidary",
         &[

@@ -56,4 +56,28 @@ pub enum EvaluationError {
         /// What the model says.
         source: LmError,
     },
+    /// The truth is of another text.
+    #[error(
+        "truth: expected one row for each of the text's {text} ordinary tokens, found {truth}: make truth and windows of \
+         the same text, with the same context and tokenizer"
+    )]
+    TruthRows {
+        /// Rows of the truth.
+        truth: usize,
+        /// Rows of the text.
+        text: usize,
+    },
+    /// The same, found at a token.
+    #[error(
+        "truth: expected token {truth} at row {row}, found {text} in the text: make truth and windows of the same text, \
+         with the same context and tokenizer"
+    )]
+    TruthToken {
+        /// The first row that differs.
+        row: usize,
+        /// Its token in the truth.
+        truth: u32,
+        /// Its token in the text.
+        text: u32,
+    },
 }

@@ -4,7 +4,9 @@
 //! [`cross_entropy`]. [`evaluate`] runs the passes that feed them all; [`Scores`] is what comes out, plain data that
 //! serialises with every n and every interval, and with values that are not finite in plain sight.
 //!
-//! Nothing is trained here and nothing is judged: there is no "good".
+//! [`truth`] compares features with what is known to be true of every row.
+//!
+//! Nothing is trained here, and outside of `truth/verdict.rs` nothing is judged: there is no "good".
 //! Dimension key: `N` positions, `n` rows (non-special positions), `D` width of a site, `F` features.
 #![forbid(unsafe_code)]
 
@@ -16,6 +18,7 @@ pub mod reconstruction;
 mod scores;
 pub mod sparsity;
 mod sums;
+pub mod truth;
 
 pub use error::EvaluationError;
 pub use evaluate::{Options, Subject, evaluate};

@@ -1,12 +1,19 @@
-//! Statistics over plain numbers: bootstrap intervals, percentiles, histograms.
+//! Statistics over plain numbers: bootstrap intervals, percentiles, histograms, assignment, AUROC, ridge regression, PCA.
 //!
 //! Everything is a function of slices and, where something is random, of a seed: the same arguments give the same bits.
-//! Nothing here knows what the numbers measure. Probes, PCA and permutation nulls come with the issues that need them.
+//! Nothing here knows what the numbers measure.
 #![forbid(unsafe_code)]
 
+pub mod assignment;
+pub mod auroc;
 pub mod bootstrap;
 pub mod histogram;
+pub mod pca;
 pub mod percentile;
+pub mod ridge;
 
+pub use assignment::assignment;
+pub use auroc::auroc;
 pub use bootstrap::{Interval, NoInterval, bootstrap};
 pub use histogram::LogHistogram;
+pub use ridge::Ridge;
