@@ -3,7 +3,7 @@
 use crate::plan::RunPlan;
 use anyhow::bail;
 use lapidary_kernels::Device;
-use lapidary_lm::{Model, Site};
+use lapidary_lm::Model;
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::table::{Align, text};
 use lapidary_trainer::{DictionaryPlan, Preset};
@@ -36,17 +36,17 @@ pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimat
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let encoders: f64 = plan.training.dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
-    let lm = if fused { model.weights.count() as f64 * 1.5 } else { 0.0 };
+    let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
+    let lm = if fused { models * model.weights.count() as f64 * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
     let numbers = |d: &DictionaryPlan| (2.0 * d.d as f64 + 4.0) * d.width as f64;
     let parameters: f64 = plan.training.dictionaries.iter().map(numbers).sum();
-    let site_width: usize =
-        plan.sites().unwrap_or_default().iter().map(|s: &Site| model.spec.width(*s)).sum();
+    let site_width: usize = plan.row_sets().values().sum();
     let pool_rows = plan.rows.rows_per_epoch.min(plan.rows.pool_rows as u64);
     let pool = (pool_rows as f64 + recipe.batch as f64) * site_width as f64 * 4.0;
     let widest = plan.training.dictionaries.iter().map(|d| d.width).max().unwrap_or(0) as f64;
     let entries = recipe.batch as f64 * widest / 2.0 * 24.0; // the first steps: half of all features are active
-    let model_bytes = 4.0 * model.weights.count() as f64;
+    let model_bytes = models * 4.0 * model.weights.count() as f64;
     Estimate {
         seconds: rows * work / speed(device),
         memory: (parameters * 8.0 + pool + entries + model_bytes + 64.0 * 1024.0 * 1024.0) as u64,
@@ -93,7 +93,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
                 plan.text.context
             ),
         ),
-        ("dictionaries", plan.training.dictionaries.len().to_string()),
+        ("dictionaries", dictionaries(plan)),
         (
             "rows",
             format!(
@@ -137,6 +137,17 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     match recipe.preset {
         Preset::Short => format!("{table}\npreset short: {}\n", wrapped(lapidary_trainer::SHORT_EXPLAINED)),
         Preset::GemmaScope => table,
+    }
+}
+
+/// `3`, or `3 and 2 baselines`.
+fn dictionaries(plan: &RunPlan) -> String {
+    let baselines = plan.training.dictionaries.iter().filter(|d| d.baseline.is_some()).count();
+    let trained = plan.training.dictionaries.len() - baselines;
+    match baselines {
+        0 => trained.to_string(),
+        1 => format!("{trained} and 1 baseline"),
+        _ => format!("{trained} and {baselines} baselines"),
     }
 }
 

@@ -12,6 +12,7 @@ mod global;
 mod opened;
 mod plan;
 mod progress;
+mod random_rows;
 mod run_folder;
 mod suite;
 

@@ -7,11 +7,12 @@ use crate::opened::Opened;
 use crate::suite::Suite;
 use anyhow::{Context, bail};
 use lapidary_files as files;
-use lapidary_lm::Site;
+use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE};
 use lapidary_store::{RowDtype, SiteRows};
-use lapidary_trainer::{DictionaryPlan, Plan, Preset, Recipe};
+use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Preset, Recipe, row_set};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Version of `plan.json`.
@@ -72,7 +73,7 @@ pub struct Places {
 }
 
 impl RunPlan {
-    /// Derives every number. `norms` are the sites' C, in the order of `sites`.
+    /// Derives every number. `sites` are those of the rows, `norms` their C in the same order.
     pub fn resolve(
         suite: &Suite,
         opened: &Opened,
@@ -82,23 +83,7 @@ impl RunPlan {
         norms: &[f64],
     ) -> anyhow::Result<RunPlan> {
         let recipe = recipe(suite)?;
-        let mut dictionaries = Vec::new();
-        for ((site, &c), &width) in
-            sites.iter().zip(norms).flat_map(|s| suite.widths.iter().map(move |w| (s, w)))
-        {
-            for &lambda in &suite.lambdas {
-                let name = format!("{}-width{width}-lambda{lambda}", site.site);
-                dictionaries.push(DictionaryPlan {
-                    name,
-                    site: site.site.clone(),
-                    d: site.width,
-                    width,
-                    lambda,
-                    c,
-                    theta_init: suite.recipe.theta_init.unwrap_or(recipe.theta_init(site.width, width)),
-                });
-            }
-        }
+        let dictionaries = dictionaries(suite, &recipe, &opened.model.spec, sites, norms)?;
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
@@ -159,17 +144,44 @@ impl RunPlan {
         serde_json::from_value(value).with_context(|| path.display().to_string())
     }
 
-    /// Every distinct site of the plan.
-    pub fn sites(&self) -> anyhow::Result<Vec<Site>> {
-        let mut sites = Vec::new();
-        for d in &self.training.dictionaries {
-            let site: Site = d.site.parse()?;
-            if !sites.contains(&site) {
-                sites.push(site);
+    /// What rows the plan needs, by name, with their width.
+    pub fn row_sets(&self) -> BTreeMap<String, usize> {
+        self.training.dictionaries.iter().map(|d| (d.row_set(), d.d)).collect()
+    }
+
+    /// Does a dictionary need rows of the randomised model?
+    pub fn needs_random_lm(&self) -> bool {
+        self.training.dictionaries.iter().any(|d| d.baseline == Some(Baseline::RandomLm))
+    }
+}
+
+/// All dictionaries of a suite, then its baselines; names are unique.
+fn dictionaries(
+    suite: &Suite,
+    recipe: &Recipe,
+    spec: &Spec,
+    rows: &[SiteRows],
+    norms: &[f64],
+) -> anyhow::Result<Vec<DictionaryPlan>> {
+    let mut out: Vec<DictionaryPlan> = Vec::new();
+    for grid in suite.grids(spec)? {
+        for (site, &width) in grid.sites.iter().flat_map(|s| grid.widths.iter().map(move |w| (s, w))) {
+            let (site, d, baseline) = (site.to_string(), spec.width(*site), grid.baseline);
+            let set = row_set(&site, baseline);
+            let at = rows.iter().position(|r| r.site == set).expect("rows were made for the suite");
+            for &lambda in grid.lambdas {
+                let of = baseline.map(|b| format!("-{b}")).unwrap_or_default();
+                let name = format!("{site}-width{width}-lambda{lambda}{of}");
+                if out.iter().any(|other| other.name == name) {
+                    bail!("[[baselines]]: {name} is named twice; each site, width and λ once per kind");
+                }
+                let theta_init = suite.recipe.theta_init.unwrap_or(recipe.theta_init(d, width));
+                let (site, c) = (site.clone(), norms[at]);
+                out.push(DictionaryPlan { name, site, d, width, lambda, c, theta_init, baseline });
             }
         }
-        Ok(sites)
     }
+    Ok(out)
 }
 
 impl Places {

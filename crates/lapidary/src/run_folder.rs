@@ -50,13 +50,20 @@ pub fn write_dictionaries<S: RowSource>(
         if training.stopped.is_some() {
             continue;
         }
-        let site = sites.iter().position(|s| s.site == d.site).expect("the trainer found it");
+        let site = sites.iter().position(|s| s.site == d.row_set()).expect("the trainer found it");
         let rows = PROBE_ROWS.min(plan.training.recipe.batch);
         let x = &first[site][..rows * d.d];
         let dictionary = training.dictionary(d, &plan.training.recipe);
         let meta = meta(plan, d, opened, &dictionary, x);
-        let card =
-            format!("# {}\n\nNot evaluated yet: run `lapidary evaluate`, then `lapidary release`.\n", d.name);
+        let card = match d.baseline {
+            Some(baseline) => format!("# {}\n\nA baseline ({baseline}), there to be beaten.\n", d.name),
+            None => {
+                format!(
+                    "# {}\n\nNot evaluated yet: run `lapidary evaluate`, then `lapidary release`.\n",
+                    d.name
+                )
+            }
+        };
         save_sae_lens(&dictionary_folder(run, &d.name), &dictionary, &meta, &card)?;
     }
     Ok(())
@@ -86,6 +93,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
             c: d.c,
             lambda: d.lambda,
             rows: recipe.steps * recipe.batch as u64,
+            baseline: d.baseline,
         }),
         probe: Probe::record(dictionary, opened.model.device, x),
     }

@@ -1,8 +1,9 @@
 //! A suite file: few dials, as a person writes them. Everything else is derived in `plan.rs`.
 
 use anyhow::{Context, bail};
+use lapidary_lm::{Site, Spec};
 use lapidary_store::RowDtype;
-use lapidary_trainer::Preset;
+use lapidary_trainer::{Baseline, Preset};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,9 @@ pub struct Suite {
     /// Of initialisation and row order.
     #[serde(default)]
     pub seed: u64,
+    /// What is trained beside the dictionaries, in order to be beaten.
+    #[serde(default)]
+    pub baselines: Vec<Baselines>,
     /// Where rows come from and how.
     #[serde(default)]
     pub rows: Rows,
@@ -47,6 +51,35 @@ pub struct Suite {
 
 fn default_sites() -> String {
     "*.res,*.att,*.mlp".into()
+}
+
+/// `[[baselines]]`: baselines of one kind.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baselines {
+    /// `frozen-decoder` or `random-lm`.
+    pub baseline: Baseline,
+    /// Which of the suite's sites [default: all of them].
+    #[serde(default = "all_sites")]
+    pub sites: String,
+    /// [default: the suite's]
+    pub widths: Option<Vec<usize>>,
+    /// [default: the suite's]
+    pub lambdas: Option<Vec<f64>>,
+}
+
+fn all_sites() -> String {
+    "all".into()
+}
+
+/// One dictionary for each site, width and λ.
+#[derive(Debug)]
+pub struct Grid<'a> {
+    pub baseline: Option<Baseline>,
+    /// In the order in which a run meets them.
+    pub sites: Vec<Site>,
+    pub widths: &'a [usize],
+    pub lambdas: &'a [f64],
 }
 
 /// `[rows]`
@@ -101,12 +134,15 @@ impl Suite {
     }
 
     fn check(self) -> anyhow::Result<Suite> {
-        let usable = |l: f64| l == 0.0 || (1e-12..=1e6).contains(&l); // inputs have unit mean square: λ = 1 is a lot
-        if let Some(lambda) = self.lambdas.iter().find(|&&l| !usable(l)) {
-            bail!("lambdas: expected 0 or numbers from 1e-12 to 1e6, found {lambda}");
-        }
-        if self.widths.is_empty() || self.widths.contains(&0) {
-            bail!("widths: expected numbers of features, each at least 1, found {:?}", self.widths);
+        check_grid(&self.widths, &self.lambdas)?;
+        for b in &self.baselines {
+            check_grid(b.widths(&self), b.lambdas(&self)).context("[[baselines]]")?;
+            if b.baseline == Baseline::RandomLm && self.rows.store.is_some() {
+                bail!(
+                    "[[baselines]] random-lm: expected rows in flight, found [rows] store, which holds the trained \
+                     model's only; leave out the store or this baseline"
+                );
+            }
         }
         if self.text.is_empty() {
             bail!("text: expected at least one file or folder, found none");
@@ -114,13 +150,62 @@ impl Suite {
         if self.rows.pool_rows == 0 || self.rows.norm_rows == 0 {
             bail!("[rows]: expected pool_rows and norm_rows of at least 1");
         }
-        for (name, list) in [("lambdas", repeated(&self.lambdas)), ("widths", repeated(&self.widths))] {
-            if let Some(twice) = list {
-                bail!("{name}: {twice} is named twice");
-            }
-        }
         Ok(self)
     }
+
+    /// All that is trained: the dictionaries, then the baselines in the order of the file.
+    pub fn grids(&self, spec: &Spec) -> anyhow::Result<Vec<Grid<'_>>> {
+        let sites = spec.parse_sites(&self.sites)?;
+        let mut grids =
+            vec![Grid { baseline: None, sites: sites.clone(), widths: &self.widths, lambdas: &self.lambdas }];
+        for b in &self.baselines {
+            let sites = among(&b.sites, &sites, spec).context("[[baselines]] sites")?;
+            let (widths, lambdas) = (b.widths(self), b.lambdas(self));
+            grids.push(Grid { baseline: Some(b.baseline), sites, widths, lambdas });
+        }
+        Ok(grids)
+    }
+}
+
+impl Baselines {
+    fn widths<'a>(&'a self, suite: &'a Suite) -> &'a [usize] {
+        self.widths.as_ref().unwrap_or(&suite.widths)
+    }
+
+    fn lambdas<'a>(&'a self, suite: &'a Suite) -> &'a [f64] {
+        self.lambdas.as_ref().unwrap_or(&suite.lambdas)
+    }
+}
+
+/// The sites of the suite that `patterns` names; each pattern must name one.
+fn among(patterns: &str, suite: &[Site], spec: &Spec) -> anyhow::Result<Vec<Site>> {
+    let named = spec.parse_sites(patterns)?;
+    for pattern in patterns.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        if !spec.parse_sites(pattern)?.iter().any(|site| suite.contains(site)) {
+            let have = suite.iter().map(Site::to_string).collect::<Vec<_>>().join(", ");
+            bail!("expected sites of the suite ({have}), found `{pattern}`; add it to the suite's `sites`");
+        }
+    }
+    Ok(named.into_iter().filter(|site| suite.contains(site)).collect())
+}
+
+fn check_grid(widths: &[usize], lambdas: &[f64]) -> anyhow::Result<()> {
+    let usable = |l: f64| l == 0.0 || (1e-12..=1e6).contains(&l); // inputs have unit mean square: λ = 1 is a lot
+    if let Some(lambda) = lambdas.iter().find(|&&l| !usable(l)) {
+        bail!("lambdas: expected 0 or numbers from 1e-12 to 1e6, found {lambda}");
+    }
+    if lambdas.is_empty() {
+        bail!("lambdas: expected at least one number, for example [0.003], found none");
+    }
+    if widths.is_empty() || widths.contains(&0) {
+        bail!("widths: expected numbers of features, each at least 1, found {widths:?}");
+    }
+    for (name, list) in [("lambdas", repeated(lambdas)), ("widths", repeated(widths))] {
+        if let Some(twice) = list {
+            bail!("{name}: {twice} is named twice");
+        }
+    }
+    Ok(())
 }
 
 /// `line 4: unknown field …`, without the drawing.
@@ -158,5 +243,24 @@ mod tests {
                 .contains("line 7: unknown field `lamdbas`, expected one of")
         );
         assert!(error("lambdas = [0.1]\n[recipe]\nlearning_rate = 1").contains("learning_rate"));
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_baseline() {
+        let bad = |table: &str| error(&format!("lambdas = [0.1]\n[[baselines]]\n{table}"));
+        assert!(bad("").contains("missing field `baseline`"));
+        let unknown = bad("baseline = 'frozen'");
+        assert!(
+            unknown.contains("line 8: unknown variant `frozen`, expected `frozen-decoder` or `random-lm`"),
+            "{unknown}"
+        );
+        assert!(bad("baseline = 'random-lm'\nsite = '2.res'").contains("unknown field `site`"));
+        assert!(bad("baseline = 'random-lm'\nwidths = [0]").contains("[[baselines]]: widths: expected"));
+        assert!(bad("baseline = 'random-lm'\nlambdas = []").contains("[[baselines]]: lambdas: expected"));
+        let stored = bad("baseline = 'random-lm'\n[rows]\nstore = 's'");
+        assert!(stored.contains("leave out the store or this baseline"), "{stored}");
+        let frozen =
+            format!("{GOOD}lambdas = [0.1]\n[[baselines]]\nbaseline = 'frozen-decoder'\n[rows]\nstore = 's'");
+        assert!(Suite::parse(&frozen).is_ok());
     }
 }

@@ -12,6 +12,7 @@ use lapidary_evaluation::{Options, Scores, Subject, evaluate};
 use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use lapidary_report::scores::{sheet_text, suite_text};
+use lapidary_trainer::Baseline;
 use std::path::{Path, PathBuf};
 
 /// Tokens that run through the model at a time.
@@ -58,7 +59,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let run = args.subjects.iter().find(|s| s.join("plan.json").is_file());
     let causes =
         run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::read(run)?))).transpose()?;
-    let subjects = subjects(&args)?;
+    let subjects = subjects(&args, global)?;
     let opened = open_model(&args, causes.as_ref(), global)?;
     let context = args.context.or(causes.as_ref().map(|(plan, _)| plan.text.context));
     let context = resolve_context(&opened.model.spec, context)?;
@@ -91,12 +92,18 @@ struct Named {
     dictionary: Dictionary,
 }
 
-fn subjects(args: &EvaluateArgs) -> anyhow::Result<Vec<Named>> {
+fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> {
     let mut out = Vec::new();
     for path in &args.subjects {
         if path.join("plan.json").is_file() {
             let plan = RunPlan::read(path)?;
             for (d, dictionary, _) in read_dictionaries(path, &plan)? {
+                if d.baseline == Some(Baseline::RandomLm) {
+                    if !global.quiet {
+                        eprintln!("{}: skipped, it reads a randomised model; --truth scores it", d.name);
+                    }
+                    continue;
+                }
                 out.push(Named { name: d.name, site: d.site.parse()?, lambda: Some(d.lambda), dictionary });
             }
         } else {
@@ -115,7 +122,15 @@ fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
             path.display()
         )
     })?;
-    let lambda = meta.as_ref().and_then(|m| Some(m.training.as_ref()?.lambda));
+    let training = meta.as_ref().and_then(|m| m.training.as_ref());
+    if training.and_then(|t| t.baseline) == Some(Baseline::RandomLm) {
+        bail!(
+            "{}: expected a dictionary of the model, found a random-lm baseline, which reads a randomised one; name its \
+             run with --truth",
+            path.display()
+        );
+    }
+    let lambda = training.map(|t| t.lambda);
     Ok(Named { name: path.display().to_string(), site: site.parse()?, lambda, dictionary })
 }
 

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 ///
 /// One folder per dictionary that SAELens loads as it is (cfg.json, sae_weights.safetensors), with lapidary.json (units,
 /// site, hashes, a probe with expected outputs) and card.md; a README.md with the table of scores; the plan and the scores.
+/// Baselines are left out.
 #[derive(clap::Args)]
 pub struct ReleaseArgs {
     /// Run folder, evaluated
@@ -30,7 +31,14 @@ pub struct ReleaseArgs {
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     let plan = RunPlan::read(&args.run)?;
     let scores = EvaluationFile::read(&args.run, &plan.hash())?;
-    let dictionaries = read_dictionaries(&args.run, &plan)?;
+    let (baselines, dictionaries): (Vec<_>, Vec<_>) =
+        read_dictionaries(&args.run, &plan)?.into_iter().partition(|(d, ..)| d.baseline.is_some());
+    if dictionaries.is_empty() {
+        bail!("{}: expected a dictionary to release, found baselines only; train again", args.run.display());
+    }
+    if !baselines.is_empty() && !global.quiet {
+        eprintln!("{} baselines of the run are left out: they are there to be beaten", baselines.len());
+    }
     let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
     global.output_dir(&args.out)?;
     let mut rows = Vec::new();

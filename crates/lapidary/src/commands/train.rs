@@ -4,13 +4,15 @@ use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
+use crate::random_rows::WithRandom;
 use crate::suite::Suite;
 use crate::{estimate, run_folder};
 use anyhow::{Context, bail};
 use lapidary_harvest::FusedRows;
+use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, Split, resolve_context};
 use lapidary_store::{Batches, Order, RowSource, StoreReader, norms};
-use lapidary_trainer::{Event, Run, Training, train};
+use lapidary_trainer::{Baseline, Event, Run, Training, train};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -40,6 +42,7 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
     let spec = &opened.model.spec;
     let context = resolve_context(spec, suite.context)?;
     let sites = spec.parse_sites(&suite.sites)?;
+    let random_sites = random_sites(&suite, &opened)?;
     let text: Vec<PathBuf> = suite.text.iter().map(|t| global.find(t)).collect::<Result<_, _>>()?;
     let corpus = Corpus::read(&text, &opened.tokenizer, spec, context, Split::Train)?;
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
@@ -53,8 +56,26 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
             let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
             job.run(source)
         }
-        None => job.run(FusedRows::new(&opened.model, &corpus, &sites, suite.rows.dtype)?),
+        None => {
+            let real = FusedRows::new(&opened.model, &corpus, &sites, suite.rows.dtype)?;
+            if random_sites.is_empty() {
+                return job.run(real);
+            }
+            let random = opened.model.randomised(suite.seed);
+            let random = FusedRows::new(&random, &corpus, &random_sites, suite.rows.dtype)?;
+            job.run(WithRandom::new(real, random))
+        }
     }
+}
+
+/// Where the randomised model's rows are needed, each site once.
+fn random_sites(suite: &Suite, opened: &Opened) -> anyhow::Result<Vec<Site>> {
+    let grids = suite.grids(&opened.model.spec)?;
+    let random = grids.into_iter().filter(|g| g.baseline == Some(Baseline::RandomLm));
+    let mut sites: Vec<Site> = random.flat_map(|g| g.sites).collect();
+    sites.sort_by_key(|site| site.rank());
+    sites.dedup();
+    Ok(sites)
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
@@ -110,7 +131,8 @@ impl Job<'_> {
     fn norms<S: RowSource>(&self, batches: &mut Batches<S>, folder: &Path) -> anyhow::Result<Vec<f64>> {
         if self.args.resume && folder.join("plan.json").is_file() {
             let plan = RunPlan::read(folder)?;
-            let of = |site: &str| plan.training.dictionaries.iter().find(|d| d.site == site).map(|d| d.c);
+            let of =
+                |rows: &str| plan.training.dictionaries.iter().find(|d| d.row_set() == rows).map(|d| d.c);
             let known: Option<Vec<f64>> = batches.source().sites().iter().map(|s| of(&s.site)).collect();
             if let Some(known) = known {
                 return Ok(known);
