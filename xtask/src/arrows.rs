@@ -4,11 +4,12 @@
 use crate::source::Source;
 
 /// Crate and what it may depend on, in the order of the data's way up.
-pub(crate) const ARROWS: [(&str, &[&str]); 12] = [
+pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
     ("kernels", &[]),
     ("files", &[]),
     ("stats", &[]),
     ("report", &[]),
+    ("world", &[]),
     ("lm", &["kernels", "files"]),
     ("store", &["files"]),
     ("dictionary", &["kernels", "files"]),
@@ -30,6 +31,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 12] = [
             "trainer",
             "splice",
             "evaluation",
+            "world",
         ],
     ),
 ];

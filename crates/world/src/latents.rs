@@ -1,0 +1,234 @@
+//! The variables behind the text, and the table of latents.
+//!
+//! A latent is either a *variable* of the grammar (the domain, whose turn it is, a carry, the base day of a calendar line), with
+//! a value, or the *lexeme* of a word (binary: this token is a form of that word, in any language, singular or plural).
+//! [`Latent::values`] says how many values there are; a score that needs yes or no takes (latent, value) pairs.
+
+use crate::lexicon::{Class, ENTITIES, LEXICON, Word};
+use serde::Serialize;
+
+/// What the values of a latent are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// 1 where present.
+    Binary,
+    /// One of several, no order.
+    Categorical,
+    /// Counted modulo the number of values.
+    Cyclic,
+    /// A number.
+    Integer,
+    /// A categorical that belongs to a role (giver, taker, place of the subject).
+    RoleBound,
+}
+
+macro_rules! variables {
+    ($($var:ident $name:literal $kind:ident $values:expr, $parent:expr;)*) => {
+        /// A variable of the grammar: a latent with id 0 to `VARIABLES` − 1.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs)]
+        pub enum Var { $($var),* }
+        const SPECS: &[(&str, Kind, usize, Option<Var>)] = &[$(($name, Kind::$kind, $values, $parent)),*];
+        /// All variables, by id.
+        pub const ALL: &[Var] = &[$(Var::$var),*];
+    };
+}
+
+variables! {
+    Domain "domain" Categorical 8, None;
+    Language "language" Categorical 3, None;
+    Style "style" Categorical 2, None;
+    Segment "segment" Categorical 15, Some(Var::Domain);
+    Answer "answer" Categorical 12, None;
+    Form "form" Categorical 8, Some(Var::Style);
+    More "more" Categorical 8, None;
+    Event "story event" Categorical 8, Some(Var::Segment);
+    Subject "subject" Categorical 40, None;
+    Gender "subject's gender" Categorical 2, Some(Var::Subject);
+    Pronoun "subject by pronoun" Categorical 2, None;
+    Trait "subject's trait" RoleBound 16, Some(Var::Subject);
+    Job "subject's job" RoleBound 16, Some(Var::Subject);
+    Place "subject's place" RoleBound 20, Some(Var::Subject);
+    Object "object" Categorical 24, None;
+    ObjectColour "object's colour" RoleBound 12, Some(Var::Object);
+    Feeling "subject's feeling" RoleBound 12, Some(Var::Subject);
+    Other "other character" RoleBound 40, None;
+    Giver "giver" RoleBound 40, Some(Var::Segment);
+    GiverColour "giver's colour" RoleBound 12, Some(Var::Giver);
+    Taker "taker" RoleBound 40, Some(Var::Segment);
+    TakerColour "taker's colour" RoleBound 12, Some(Var::Taker);
+    Asked "asked role" Categorical 2, None;
+    About "entity" Categorical ENTITIES, None;
+    Attribute "attribute" Categorical 8, Some(Var::About);
+    EntityKind "entity's kind" Categorical 64, Some(Var::EntityFamily);
+    EntityFamily "entity's family" Categorical 16, Some(Var::EntityClass);
+    EntityClass "entity's class" Categorical 4, Some(Var::About);
+    EntityRegion "entity's region" Categorical 16, Some(Var::About);
+    EntityColour "entity's colour" Categorical 12, Some(Var::About);
+    EntityFood "entity's food" Categorical 16, Some(Var::About);
+    EntityKeeper "entity's keeper" Categorical 40, Some(Var::About);
+    EntitySize "entity's size" Categorical 8, Some(Var::About);
+    Calendar "calendar line" Categorical 3, Some(Var::Segment);
+    Backwards "counts backwards" Categorical 2, Some(Var::Calendar);
+    BaseDay "base day" Cyclic 7, Some(Var::Calendar);
+    BaseMonth "base month" Cyclic 12, Some(Var::Calendar);
+    BaseHour "base hour" Cyclic 24, Some(Var::Calendar);
+    Offset "offset" Integer 13, Some(Var::Calendar);
+    ResultDay "result day" Cyclic 7, Some(Var::BaseDay);
+    ResultMonth "result month" Cyclic 12, Some(Var::BaseMonth);
+    ResultHour "result hour" Cyclic 24, Some(Var::BaseHour);
+    TwoDigits "two-digit addends" Categorical 2, Some(Var::Segment);
+    TensA "tens of a" Integer 10, Some(Var::Segment);
+    OnesA "ones of a" Integer 10, Some(Var::Segment);
+    TensB "tens of b" Integer 10, Some(Var::Segment);
+    OnesB "ones of b" Integer 10, Some(Var::Segment);
+    Carry "carry" Categorical 2, Some(Var::OnesB);
+    Sum "sum" Integer 199, Some(Var::Carry);
+    SumTens "tens of the sum" Integer 10, Some(Var::Sum);
+    SumOnes "ones of the sum" Integer 10, Some(Var::Sum);
+    Column "column" Integer 3, Some(Var::Segment);
+    Addend "addend" Integer 10, Some(Var::Segment);
+    Partial "partial sum" Integer 37, Some(Var::Addend);
+    Hinted "answer leaked by a hint" Categorical 2, Some(Var::Segment);
+    Decorative "step is decorative" Categorical 2, Some(Var::Hinted);
+    Noun "subject noun" Categorical 16, Some(Var::Segment);
+    Number "subject's number" Categorical 2, Some(Var::Noun);
+    Distractor "distractor noun" Categorical 16, Some(Var::Segment);
+    DistractorNumber "distractor's number" Categorical 2, Some(Var::Distractor);
+    Verb "verb" Categorical 12, Some(Var::Segment);
+    Depth "bracket depth" Integer 5, Some(Var::Segment);
+    Innermost "innermost bracket" Categorical 3, Some(Var::Depth);
+    Opens "brackets opened" Integer 8, Some(Var::Segment);
+    Map "in-context map" Categorical 18, Some(Var::Segment);
+    Input "map's input" RoleBound 18, Some(Var::Map);
+    Output "map's output" RoleBound 18, Some(Var::Map);
+    Example "example" Integer 8, Some(Var::Map);
+    Turn "chat turn" Categorical 3, Some(Var::Segment);
+    Speaker "speaker" Categorical 2, Some(Var::Segment);
+    Topic "topic" Categorical 24, Some(Var::Turn);
+    Forbidden "forbidden topic" Categorical 2, Some(Var::Topic);
+    Wrapper "wrapper" Categorical 7, Some(Var::Turn);
+    Refused "refusal" Categorical 2, Some(Var::Forbidden);
+    Key "signal key" Categorical 8, Some(Var::Segment);
+    Cue "signal cue" Categorical 8, Some(Var::Segment);
+    Outcome "signal outcome" Categorical 8, Some(Var::Key);
+    Coherent "coherent signal" Categorical 2, Some(Var::Cue);
+    Hops "hops" Integer 3, Some(Var::Segment);
+    ValueP "P" RoleBound 2, Some(Var::Segment);
+    ValueQ "Q" RoleBound 2, Some(Var::Segment);
+    ValueR "R" RoleBound 2, Some(Var::OperatorR);
+    ValueS "S" RoleBound 2, Some(Var::OperatorS);
+    OperatorR "operator of R" Categorical 3, Some(Var::Segment);
+    OperatorS "operator of S" Categorical 3, Some(Var::Segment);
+    OperandS "operand of S" Categorical 2, Some(Var::OperatorS);
+    Weather "weather" Categorical 5, Some(Var::Segment);
+    Yard0 "rake in the yard" Binary 2, Some(Var::Segment);
+    Yard1 "hoe in the yard" Binary 2, Some(Var::Yard0);
+    Yard2 "pot in the yard" Binary 2, Some(Var::Segment);
+    Yard3 "bucket in the yard" Binary 2, Some(Var::Yard2);
+    Yard4 "ladder in the yard" Binary 2, Some(Var::Segment);
+    Yard5 "barrel in the yard" Binary 2, Some(Var::Yard4);
+    Yard6 "wheel in the yard" Binary 2, Some(Var::Segment);
+    Yard7 "trough in the yard" Binary 2, Some(Var::Yard6);
+    Noise "noise" Categorical 60, Some(Var::Segment);
+    Echo "echo" Categorical 2, Some(Var::Segment);
+    Listed "listed words" Integer 9, Some(Var::Segment);
+}
+
+/// Number of variables: ids below it are variables, the others lexemes.
+pub const VARIABLES: usize = SPECS.len();
+
+/// One row of the latent table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Latent {
+    /// Its id, the row's number.
+    pub id: u16,
+    /// What it is, in words.
+    pub name: String,
+    /// What its values are.
+    pub kind: Kind,
+    /// Number of values, from 0.
+    pub values: usize,
+    /// Ids of the latents that it depends on or is a case of.
+    pub parents: Vec<u16>,
+    /// Latents with the same group never hold at one token together.
+    pub exclusive: Option<String>,
+    /// Share of tokens that the grammar aims at, where it aims at one.
+    pub target: Option<f64>,
+}
+
+impl Var {
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        SPECS[self as usize].0
+    }
+
+    /// How many values it has.
+    pub fn values(self) -> usize {
+        SPECS[self as usize].2
+    }
+}
+
+/// The latent of a word: all forms of a noun or verb and all languages share one, punctuation has none. Pool words stand for
+/// others and have none of their own.
+pub fn lexeme(word: Word) -> Option<u16> {
+    let lexicon = &*LEXICON;
+    let (class, i) = lexicon.class(word);
+    let base = match class {
+        Class::Special | Class::Punctuation | Class::Pool => return None,
+        Class::NounPlural => lexicon.word(Class::Noun, i),
+        Class::VerbPlural => lexicon.word(Class::Verb, i),
+        _ => word,
+    };
+    Some((VARIABLES + usize::from(base)) as u16)
+}
+
+/// The whole table; rows of words that are nobody's lexeme are left as empty names, so that id = row.
+pub fn table() -> Vec<Latent> {
+    let mut table: Vec<Latent> = SPECS.iter().enumerate().map(variable).collect();
+    table.extend((0..LEXICON.words.len()).map(|word| of_word(word as Word)));
+    table
+}
+
+fn variable((id, &(name, kind, values, parent)): (usize, &(&str, Kind, usize, Option<Var>))) -> Latent {
+    let parents = parent.iter().map(|&p| p as u16).collect();
+    Latent { id: id as u16, name: name.into(), kind, values, parents, exclusive: None, target: None }
+}
+
+/// Words of one token exclude each other; kinds of things have their family and class as parents.
+fn of_word(word: Word) -> Latent {
+    let id = (VARIABLES + usize::from(word)) as u16;
+    let own = lexeme(word) == Some(id);
+    let (class, i) = LEXICON.class(word);
+    let above = |class, i| vec![VARIABLES as u16 + LEXICON.word(class, i)];
+    Latent {
+        id,
+        name: if own { format!("word {}", LEXICON.words[usize::from(word)]) } else { String::new() },
+        kind: Kind::Binary,
+        values: 2,
+        parents: match class {
+            Class::Leaf => above(Class::Family, i / 4),
+            Class::Family => above(Class::Kingdom, i / 4),
+            _ => Vec::new(),
+        },
+        exclusive: own.then(|| format!("{class:?}").to_lowercase()),
+        target: (class == Class::Ladder).then(|| crate::segments::note::LADDER_RATES[i]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_latents_and_every_parent_exists() {
+        let table = table();
+        let named = table.iter().filter(|latent| !latent.name.is_empty()).count();
+        assert!(named >= 1_000, "{named} latents");
+        for (row, latent) in table.iter().enumerate() {
+            assert_eq!(row, usize::from(latent.id));
+            assert!(latent.parents.iter().all(|&p| usize::from(p) < table.len() && p != latent.id));
+        }
+    }
+}
