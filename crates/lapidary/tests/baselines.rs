@@ -85,6 +85,7 @@ fn the_frozen_are_scored_the_random_skipped_and_none_released() {
         let line = format!("{name}: skipped, it reads a randomised model; --truth scores it");
         assert!(said.error.lines().any(|l| l == line), "{}", said.error);
     }
+    assert!(said.out.contains("0.res frozen-decoder") && said.out.contains("1.att "), "{}", said.out);
     assert_eq!(names(&json(&tiny, "with/evaluation.json")["scores"]), [REAL, FROZEN].concat());
     let release = lapidary(&["release", &tiny.at("with"), "--out", &tiny.at("release")]);
     assert_eq!(release.code, Some(0), "{}", release.error);

@@ -11,7 +11,7 @@ use lapidary_dictionary::{Dictionary, load};
 use lapidary_evaluation::{Options, Scores, Subject, evaluate};
 use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
-use lapidary_report::scores::{sheet_text, suite_text};
+use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_trainer::Baseline;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +89,7 @@ struct Named {
     name: String,
     site: Site,
     lambda: Option<f64>,
+    baseline: Option<Baseline>,
     dictionary: Dictionary,
 }
 
@@ -104,7 +105,8 @@ fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> 
                     }
                     continue;
                 }
-                out.push(Named { name: d.name, site: d.site.parse()?, lambda: Some(d.lambda), dictionary });
+                let (lambda, baseline) = (Some(d.lambda), d.baseline);
+                out.push(Named { name: d.name, site: d.site.parse()?, lambda, baseline, dictionary });
             }
         } else {
             out.push(named(path, args.site.as_deref())?);
@@ -130,8 +132,8 @@ fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
             path.display()
         );
     }
-    let lambda = training.map(|t| t.lambda);
-    Ok(Named { name: path.display().to_string(), site: site.parse()?, lambda, dictionary })
+    let (lambda, baseline) = (training.map(|t| t.lambda), training.and_then(|t| t.baseline));
+    Ok(Named { name: path.display().to_string(), site: site.parse()?, lambda, baseline, dictionary })
 }
 
 type Causes = (RunPlan, Places);
@@ -181,6 +183,13 @@ fn score(
     Ok(scores)
 }
 
+/// A baseline stands in the table under its site's name and its own.
+fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
+    let plain = row(scores, named.lambda);
+    let of = named.baseline.map(|b| format!(" {b}")).unwrap_or_default();
+    ScoreRow { site: plain.site.clone() + &of, ..plain }
+}
+
 fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: &Global) {
     if global.json {
         println!("{}", file.json());
@@ -195,8 +204,7 @@ fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: 
             sheet_text(&lines(scores))
         );
     } else {
-        let rows: Vec<_> = file.scores.iter().zip(subjects).map(|(s, named)| row(s, named.lambda)).collect();
-        println!("{}", suite_text(&rows));
+        println!("{}", suite_text(&file.scores.iter().zip(subjects).map(table_row).collect::<Vec<_>>()));
     }
     println!("{}", file.scored_on());
     if let Some(run) = run {

@@ -26,7 +26,7 @@ use std::time::Instant;
 /// command with --resume continues and ends with the same bytes.
 #[derive(clap::Args)]
 pub struct TrainArgs {
-    /// Suite file (TOML): model, text, sites, widths, lambdas, tokens, preset, seed
+    /// Suite file (TOML): model, text, sites, widths, lambdas, tokens, preset, seed, baselines
     suite: PathBuf,
     /// Run folder; must be empty or missing, unless --resume or --overwrite is given
     #[arg(long, value_name = "RUN")]
