@@ -44,6 +44,11 @@ impl Firings {
         &self.index[self.row_start[n]..self.row_start[n + 1]]
     }
 
+    /// Does `feature` fire in row n?
+    pub fn fires(&self, n: u32, feature: u32) -> bool {
+        self.row(n as usize).binary_search(&feature).is_ok()
+    }
+
     /// Rows in which each feature fires [F].
     pub fn counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.columns];
@@ -55,9 +60,9 @@ impl Firings {
 /// Where a pseudo-feature may have its threshold: quantiles of its own values.
 pub const QUANTILES: [f64; 7] = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995];
 
-/// Pseudo-features of the dimensions of rows x [N, D]: column (2·d + sign)·7 + quantile, sign 0 for x and 1 for −x.
+/// Pseudo-features of the dimensions of rows x [N, D]: column (2·d + sign)·7 + quantile, sign 0 for x and 1 for −x. N > 0.
 pub fn neurons(x: &[f32], d: usize) -> Firings {
-    assert!(d > 0 && x.len().is_multiple_of(d), "neurons: x [N, {d}]");
+    assert!(d > 0 && !x.is_empty() && x.len().is_multiple_of(d), "neurons: x [N, {d}]");
     let thresholds: Vec<[[f32; 7]; 2]> = (0..d).map(|k| thresholds(x, d, k)).collect();
     let mut firings = Firings::with_columns(2 * QUANTILES.len() * d);
     for row in x.chunks_exact(d) {

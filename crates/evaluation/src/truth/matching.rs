@@ -99,8 +99,7 @@ pub(crate) fn matching(kept: &[Kept], firings: &Firings) -> Matching {
 fn fit(feature: Option<usize>, rows: &[u32], firings: &Firings, counts: &[u32]) -> Fit {
     let mut fit = Fit::default();
     if let Some(j) = feature {
-        let fires = |n: &&u32| firings.row(**n as usize).binary_search(&(j as u32)).is_ok();
-        let both = rows.iter().filter(fires).count() as u32;
+        let both = rows.iter().filter(|&&n| firings.fires(n, j as u32)).count() as u32;
         fit.improve(j, both, f1(both, rows.len(), counts[j]));
     }
     fit

@@ -34,7 +34,7 @@ pub struct Recovery {
     pub cosine: Vec<f64>,
 }
 
-/// Compares `directions` [M, D] with `decoder` rows [F, D]; neither needs to have length 1, and rows of length 0 match nothing.
+/// Compares `directions` [M, D] with `decoder` rows [F, D]; neither needs to have length 1, and rows of length 0, or not finite, match nothing.
 pub fn recovery(directions: &[f32], decoder: &[f32], d: usize, threshold: f64, device: Device) -> Recovery {
     assert!(d > 0 && directions.len().is_multiple_of(d), "recovery: directions [M, {d}]");
     assert!(decoder.len().is_multiple_of(d), "recovery: decoder [F, {d}]");
@@ -60,11 +60,14 @@ pub fn recovery(directions: &[f32], decoder: &[f32], d: usize, threshold: f64, d
     }
 }
 
-/// Rows of length 1, or 0.
+/// Rows of length 1, or 0 where there is no direction.
 fn unit_rows(x: &[f32], d: usize) -> Vec<f32> {
     let unit = |row: &[f32]| {
         let norm = dot(row, row).sqrt();
-        row.iter().map(|&x| if norm > 0.0 { (f64::from(x) / norm) as f32 } else { 0.0 }).collect::<Vec<f32>>()
+        let is_direction = norm > 0.0 && norm.is_finite();
+        row.iter()
+            .map(|&x| if is_direction { (f64::from(x) / norm) as f32 } else { 0.0 })
+            .collect::<Vec<f32>>()
     };
     x.chunks_exact(d).flat_map(unit).collect()
 }
@@ -72,7 +75,7 @@ fn unit_rows(x: &[f32], d: usize) -> Vec<f32> {
 /// |cos| in f64: exactly 1 for equal rows, because √(s·s) = s.
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let squares = dot(a, a) * dot(b, b);
-    if squares > 0.0 { (dot(a, b).abs() / squares.sqrt()).min(1.0) } else { 0.0 }
+    if squares > 0.0 && squares.is_finite() { (dot(a, b).abs() / squares.sqrt()).min(1.0) } else { 0.0 }
 }
 
 fn dot(a: &[f32], b: &[f32]) -> f64 {

@@ -32,7 +32,8 @@ pub fn probe(truth: &Truth, x: &[f32], d: usize, device: Device, options: &Optio
     let is_fitted = halves(truth, options.seed);
     let (fitted, scored) = (Half::new(x, d, &is_fitted, true), Half::new(x, d, &is_fitted, false));
     let mut aurocs = vec![f64::NAN; truth.indicators.len()];
-    if let Some(ridge) = Ridge::new(&fitted.x, d, options.ridge) {
+    let ridge = Ridge::new(&fitted.x, d, options.ridge).filter(|_| x.iter().all(|x| x.is_finite()));
+    if let Some(ridge) = ridge {
         let (kept, _, _) = kept(truth, options);
         let enough = |kept: &&Kept| {
             let count = kept.rows.iter().filter(|&&n| is_fitted[n as usize]).count();

@@ -1,13 +1,14 @@
 //! The truth scores of one dictionary: plain data, and the function that measures it.
 //!
-//! Means are over indicators, their intervals over documents: assignment, best features and sets of indicators are held fixed,
-//! the rows of resampled documents are counted anew. Consecutive documents are joined to at most 100 blocks first, which
-//! bounds the work and changes the width of an interval by little. What is not finite is written as "NaN".
+//! Means are over indicators, their intervals over documents, with assignment, best features and sets of indicators held fixed.
+//! What is resampled is the mean to first order in the counts, F1 + (2·δn_vj − F1·δ(n_v + n_j)) / (n_v + n_j): a rare indicator
+//! lives in few documents, and its ratio itself would come out too low in almost every resample, so that an interval
+//! need not hold its estimate. What is not finite is written as "NaN".
 
 use super::matching::{Fit, Kept, Matching, Null, kept, matching, null, shifts};
 use super::{Firings, Options, Probes, Truth};
 use crate::{Interval, number};
-use lapidary_stats::{NoInterval, bootstrap};
+use lapidary_stats::bootstrap;
 use serde::{Deserialize, Serialize};
 
 /// Does the model represent an indicator at the site?
@@ -147,17 +148,17 @@ pub fn score(
     let indicators: Vec<IndicatorScore> = kept.iter().enumerate().map(indicator).collect();
     let features = (0..firings.columns).map(|j| feature(j, &kept, &matching)).collect();
 
-    let blocks = Blocks::new(truth);
+    let documents = Documents::new(truth);
     let mean = |fits: &[Fit], all: bool| {
         let is_in = |v: &usize| all || indicators[*v].represented == Represented::Yes;
         let chosen: Vec<usize> = (0..kept.len()).filter(is_in).collect();
-        blocks.mean_f1(&chosen, &kept, fits, firings, options)
+        documents.mean_f1(&chosen, &kept, fits, firings, options)
     };
     let count = |of: &dyn Fn(&IndicatorScore) -> bool| indicators.iter().filter(|i| of(i)).count() as u64;
     TruthScores {
         name: name.into(),
         rows: truth.rows() as u64,
-        documents: blocks.documents as u64,
+        documents: documents.count as u64,
         width: firings.columns,
         too_rare,
         too_frequent,
@@ -221,25 +222,20 @@ fn feature(j: usize, kept: &[Kept], matching: &Matching) -> FeatureScore {
     }
 }
 
-const MAX_BLOCKS: usize = 100;
-
-/// Consecutive documents, joined: what the bootstrap draws.
-struct Blocks {
-    documents: usize,
+/// What the bootstrap draws.
+struct Documents {
     count: usize,
     of_row: Vec<usize>, // [N]
 }
 
-impl Blocks {
-    fn new(truth: &Truth) -> Blocks {
+impl Documents {
+    fn new(truth: &Truth) -> Documents {
         let starts = truth.document_starts();
-        let documents = starts.len() - 1;
-        let count = documents.min(MAX_BLOCKS);
         let mut of_row = vec![0; truth.rows()];
-        for (k, span) in starts.windows(2).enumerate() {
-            of_row[span[0]..span[1]].fill(k * count / documents);
+        for (document, span) in starts.windows(2).enumerate() {
+            of_row[span[0]..span[1]].fill(document);
         }
-        Blocks { documents, count, of_row }
+        Documents { count: starts.len() - 1, of_row }
     }
 
     /// Mean F1 of the `chosen` indicators with the features of their `fits`.
@@ -252,51 +248,29 @@ impl Blocks {
         options: &Options,
     ) -> MeanF1 {
         let value = chosen.iter().map(|&v| fits[v].f1).sum::<f64>() / chosen.len() as f64;
-        let interval = if chosen.is_empty() {
-            Err(NoInterval::NotFinite)
-        } else {
-            let sums = self.sums(chosen, kept, fits, firings);
-            let mean = |sums: &[f64]| [mean_of_sums(sums)];
-            bootstrap(&sums, 2 * chosen.len(), options.resamples, options.seed, mean)[0]
-        };
+        let moves = self.moves(chosen, kept, fits, firings);
+        let [interval] = bootstrap(&moves, 1, options.resamples, options.seed, |sums| [value + sums[0]]);
         MeanF1 { value, indicators: chosen.len() as u64, interval: interval.into() }
     }
 
-    /// Per block and chosen pair: rows with both, and n_v + n_j [blocks, chosen, 2].
-    fn sums(&self, chosen: &[usize], kept: &[Kept], fits: &[Fit], firings: &Firings) -> Vec<f64> {
-        let k = 2 * chosen.len();
-        let mut sums = vec![0.0; self.count * k];
-        let mut pairs_of = vec![Vec::new(); firings.columns];
-        for (c, &v) in chosen.iter().enumerate() {
-            kept[v].rows.iter().for_each(|&n| sums[self.of_row[n as usize] * k + 2 * c + 1] += 1.0);
-            if let Some(j) = fits[v].with {
-                pairs_of[j as usize].push(c);
-                let fires = |n: &&u32| firings.row(**n as usize).binary_search(&j).is_ok();
-                let both = kept[v].rows.iter().filter(fires);
-                both.for_each(|&n| sums[self.of_row[n as usize] * k + 2 * c] += 1.0);
+    /// How far one more copy of each document moves the mean, to first order [documents]; they add up to 0.
+    fn moves(&self, chosen: &[usize], kept: &[Kept], fits: &[Fit], firings: &Firings) -> Vec<f64> {
+        let mut moves = vec![0.0; self.count];
+        let mut of_firing = vec![0.0; firings.columns]; // what a firing of a feature adds, over all its pairs
+        let counts = firings.counts();
+        for &v in chosen {
+            let Some(j) = fits[v].with else { continue };
+            let total = kept[v].rows.len() as f64 + f64::from(counts[j as usize]);
+            let unit = 1.0 / (total * chosen.len() as f64);
+            of_firing[j as usize] -= fits[v].f1 * unit;
+            for &n in &kept[v].rows {
+                let both = f64::from(u8::from(firings.fires(n, j)));
+                moves[self.of_row[n as usize]] += (2.0 * both - fits[v].f1) * unit;
             }
         }
-        for (n, &block) in self.of_row.iter().enumerate() {
-            let pairs = firings.row(n).iter().flat_map(|&j| &pairs_of[j as usize]);
-            pairs.for_each(|&c| sums[block * k + 2 * c + 1] += 1.0);
+        for (n, &document) in self.of_row.iter().enumerate() {
+            moves[document] += firings.row(n).iter().map(|&j| of_firing[j as usize]).sum::<f64>();
         }
-        sums
-    }
-}
-
-/// Mean of 2·n_vj / (n_v + n_j); a pair that a resample never draws counts as 0.
-fn mean_of_sums(sums: &[f64]) -> f64 {
-    let f1 = |pair: &[f64]| if pair[0] == 0.0 { 0.0 } else { 2.0 * pair[0] / pair[1] };
-    sums.chunks_exact(2).map(f1).sum::<f64>() / (sums.len() / 2) as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::matching::f1;
-    use super::*;
-
-    #[test]
-    fn f1_of_sums_is_f1_of_counts() {
-        assert_eq!(mean_of_sums(&[3.0, 10.0, 0.0, 0.0]), f1(3, 4, 6) / 2.0);
+        moves
     }
 }
