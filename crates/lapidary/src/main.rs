@@ -15,6 +15,7 @@ mod progress;
 mod random_rows;
 mod run_folder;
 mod suite;
+mod text;
 
 use clap::{Parser, Subcommand};
 use global::GlobalFlags;
@@ -43,6 +44,9 @@ enum Verb {
     Release(commands::release::ReleaseArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
+    /// The ground-truth language: text, truth, pairs, vocab, latents, score
+    #[command(subcommand)]
+    World(commands::world::WorldCommand),
     Doctor(commands::doctor::DoctorArgs),
 }
 
@@ -57,6 +61,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Release(args) => commands::release::run(args, &global),
         Verb::Convert(args) => commands::convert::run(args, &global),
         Verb::Encode(args) => commands::encode::run(args, &global),
+        Verb::World(command) => commands::world::run(command, &global),
         Verb::Doctor(args) => commands::doctor::run(args, &global),
     }
 }

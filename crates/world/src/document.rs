@@ -5,7 +5,7 @@ use crate::latents::Var;
 use crate::lexicon::Class;
 use crate::segments::{Segment, story};
 use crate::trace::{Odds, Trace, cumulative};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
 /// Words of a document, at most: with BOS it fills a context of 128.
@@ -43,7 +43,7 @@ pub const DOMAINS: [Domain; 8] = [
 ];
 
 /// Which documents: each split is a language of its own, slightly different where its name says so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Split {
     /// What the organism is trained on.
@@ -59,7 +59,7 @@ pub enum Split {
 }
 
 /// How the chat's bot answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// Everything.

@@ -170,6 +170,53 @@ impl Var {
     }
 }
 
+/// A latent's value in words: `Monday` for value 0 of the base day, the number where nothing better is known.
+pub fn value_name(latent: u16, value: usize) -> String {
+    let word = |class| LEXICON.words[usize::from(LEXICON.word(class, value))].clone();
+    let Some(&var) = ALL.get(usize::from(latent)) else { return value.to_string() };
+    match var {
+        Var::Domain => format!("{:?}", crate::DOMAINS[value]).to_lowercase(),
+        Var::Segment => format!("{:?}", crate::Segment::ALL[value]).to_lowercase(),
+        Var::Answer => format!("{:?}", crate::Task::ALL[value]).to_lowercase(),
+        Var::Subject | Var::Other | Var::Giver | Var::Taker | Var::EntityKeeper => word(Class::Name),
+        Var::Trait => word(Class::Trait),
+        Var::Job => word(Class::Job),
+        Var::Place => word(Class::Place),
+        Var::Object => word(Class::Object),
+        Var::ObjectColour | Var::GiverColour | Var::TakerColour | Var::EntityColour => word(Class::Colour),
+        Var::Feeling => word(Class::Feeling),
+        Var::About => word(Class::Entity),
+        Var::EntityKind => word(Class::Leaf),
+        Var::EntityFamily => word(Class::Family),
+        Var::EntityClass => word(Class::Kingdom),
+        Var::EntityRegion => word(Class::Region),
+        Var::EntityFood => word(Class::Food),
+        Var::EntitySize => word(Class::Size),
+        Var::BaseDay | Var::ResultDay => word(Class::Day),
+        Var::BaseMonth | Var::ResultMonth => word(Class::Month),
+        Var::Noun | Var::Distractor => word(Class::Noun),
+        Var::Number | Var::DistractorNumber => ["singular", "plural"][value].into(),
+        Var::Gender => ["he", "she"][value].into(),
+        Var::Language => ["English", "second", "third"][value].into(),
+        Var::Style => ["plain", "formal"][value].into(),
+        Var::Speaker => ["user", "bot"][value].into(),
+        Var::Verb => word(Class::VerbPlural),
+        Var::Input | Var::Output => word(Class::Item),
+        Var::Key => word(Class::Key),
+        Var::Cue => word(Class::Cue),
+        Var::Outcome => word(Class::Outcome),
+        Var::Weather => word(Class::Weather),
+        Var::ValueP | Var::ValueQ | Var::ValueR | Var::ValueS => ["false", "true"][value].into(),
+        Var::OperatorR | Var::OperatorS => ["and", "or", "xor"][value].into(),
+        Var::Topic if value < LEXICON.size(Class::Topic) => word(Class::Topic),
+        Var::Topic => {
+            let i = value - LEXICON.size(Class::Topic);
+            LEXICON.words[usize::from(LEXICON.word(Class::Forbidden, i))].clone()
+        }
+        _ => value.to_string(),
+    }
+}
+
 /// The latent of a word: all forms of a noun or verb and all languages share one, punctuation has none. Pool words stand for
 /// others and have none of their own.
 pub fn lexeme(word: Word) -> Option<u16> {

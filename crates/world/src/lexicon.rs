@@ -266,6 +266,19 @@ impl Lexicon {
         self.ids.get(word).copied()
     }
 
+    /// The plural of a singular noun or verb form, and the other way round.
+    pub fn other_number(&self, word: Word) -> Option<Word> {
+        let (class, i) = self.class(word);
+        let other = match class {
+            Class::Noun => Class::NounPlural,
+            Class::NounPlural => Class::Noun,
+            Class::Verb => Class::VerbPlural,
+            Class::VerbPlural => Class::Verb,
+            _ => return None,
+        };
+        Some(self.word(other, i))
+    }
+
     /// The word in `language` (0 to 2): itself, or its form in the pool.
     pub fn translate(&self, word: Word, language: usize) -> Word {
         let first = self.first[Class::Grammar as usize];

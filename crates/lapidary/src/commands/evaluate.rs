@@ -6,6 +6,7 @@ use crate::opened::Opened;
 use crate::plan::{ModelIdentity, Places, RunPlan, TextIdentity};
 use crate::progress::Progress;
 use crate::run_folder::read_dictionaries;
+use crate::text::Text;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, load};
 use lapidary_evaluation::{Options, Scores, Subject, evaluate};
@@ -65,7 +66,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let context = resolve_context(&opened.model.spec, context)?;
     let text = texts(&args, causes.as_ref(), global)?;
     let split = if args.all_documents { Split::All } else { Split::HeldOut };
-    let corpus = Corpus::read(&text, &opened.tokenizer, &opened.model.spec, context, split)?;
+    let corpus = text.corpus(&opened, context, split)?;
     let scores = score(&args, &opened, &corpus, &subjects, global)?;
     let text = TextIdentity {
         context,
@@ -152,11 +153,11 @@ fn open_model(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> 
     Ok(opened)
 }
 
-fn texts(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyhow::Result<Vec<PathBuf>> {
+fn texts(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyhow::Result<Text> {
     match (args.text.is_empty(), causes) {
-        (true, Some((_, places))) => Ok(places.text.clone()),
+        (true, Some((_, places))) => Text::parse(&places.text, global),
         (true, None) => bail!("no run folder is named: add --text FILE"),
-        (false, _) => args.text.iter().map(|t| global.find(t)).collect(),
+        (false, _) => Text::parse(&args.text, global),
     }
 }
 

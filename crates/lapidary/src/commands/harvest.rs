@@ -3,6 +3,7 @@
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::progress::Progress;
+use crate::text::Text;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
@@ -56,8 +57,7 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let spec = &opened.model.spec;
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;
-    let paths: Vec<PathBuf> = args.text.iter().map(|t| global.find(t)).collect::<Result<_, _>>()?;
-    let corpus = Corpus::read(&paths, &opened.tokenizer, spec, context, args.split)?;
+    let corpus = Text::parse(&args.text, global)?.corpus(&opened, context, args.split)?;
     if !global.quiet {
         corpus.skipped.iter().for_each(|path| eprintln!("{}: skipped: hidden, or no file", path.display()));
     }

@@ -9,3 +9,5 @@ pub mod harvest;
 pub mod lm;
 pub mod release;
 pub mod train;
+pub mod world;
+pub mod world_score;

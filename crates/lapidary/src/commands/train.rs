@@ -6,6 +6,7 @@ use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::WithRandom;
 use crate::suite::Suite;
+use crate::text::Text;
 use crate::{estimate, run_folder};
 use anyhow::{Context, bail};
 use lapidary_harvest::FusedRows;
@@ -43,11 +44,10 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
     let context = resolve_context(spec, suite.context)?;
     let sites = spec.parse_sites(&suite.sites)?;
     let random_sites = random_sites(&suite, &opened)?;
-    let text: Vec<PathBuf> = suite.text.iter().map(|t| global.find(t)).collect::<Result<_, _>>()?;
-    let corpus = Corpus::read(&text, &opened.tokenizer, spec, context, Split::Train)?;
+    let text = Text::parse(&suite.text, global)?;
+    let corpus = text.corpus(&opened, context, Split::Train)?;
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
-    let places =
-        Places { model: absolute(&opened.folder)?, text: all_absolute(&text)?, store: store.clone() };
+    let places = Places { model: absolute(&opened.folder)?, text: text.places()?, store: store.clone() };
     let job = Job { args: &args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global };
     match store {
         Some(folder) => {
@@ -80,10 +80,6 @@ fn random_sites(suite: &Suite, opened: &Opened) -> anyhow::Result<Vec<Site>> {
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     std::path::absolute(path).with_context(|| path.display().to_string())
-}
-
-fn all_absolute(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    paths.iter().map(|p| absolute(p)).collect()
 }
 
 /// A suite with everything that it names, opened.

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 /// T when nobody says otherwise, if the model has that many positions.
 pub const DEFAULT_CONTEXT: usize = 1024;
 
+/// Documents that are encoded together.
+const GROUP: usize = 4096;
+
 /// Shortest piece that is kept, in ids.
 const MIN_PIECE: usize = 2;
 
@@ -68,29 +71,40 @@ impl Corpus {
         context: usize,
         split: Split,
     ) -> Result<Corpus, LmError> {
-        let context = resolve_context(spec, Some(context))?;
-        let (mut corpus, mut read, mut hasher) = (Corpus::default(), 0u32, blake3::Hasher::new());
-        corpus.skipped = read::for_each_group(paths, |documents| {
-            let (mut indices, mut chosen) = (Vec::new(), Vec::new());
-            for (index, document) in (read..).zip(documents) {
-                let hash = document_hash(document);
-                if split.contains(&hash) {
-                    hasher.update(hash.as_bytes());
-                    indices.push(index);
-                    chosen.push(document.as_str());
-                }
-            }
-            for (doc, ids) in indices.into_iter().zip(tokenizer.encode_all(&chosen)?) {
-                corpus.push(doc, &ids, spec, context)?;
-            }
-            read += documents.len() as u32;
-            Ok::<(), LmError>(())
-        })?;
-        if corpus.windows.is_empty() {
-            return Err(no_text(paths, split, read, corpus.documents));
+        let mut reading = Reading::new(tokenizer, spec, context, split)?;
+        let skipped = read::for_each_group(paths, |documents| reading.add(documents))?;
+        if reading.corpus.windows.is_empty() {
+            return Err(no_text(paths, split, reading.read, reading.corpus.documents));
         }
-        corpus.hash = hasher.finalize().to_hex().to_string();
-        Ok(corpus)
+        Ok(Corpus { skipped, ..reading.finish() })
+    }
+
+    /// The same from documents that are at hand, with `name` for messages. The number of documents may be large: they are
+    /// taken in groups.
+    ///
+    /// # Errors
+    /// Those of [`Corpus::read`] that are not about files.
+    pub fn from_documents(
+        name: &str,
+        documents: impl IntoIterator<Item = String>,
+        tokenizer: &Tokenizer,
+        spec: &Spec,
+        context: usize,
+        split: Split,
+    ) -> Result<Corpus, LmError> {
+        let mut reading = Reading::new(tokenizer, spec, context, split)?;
+        let mut documents = documents.into_iter();
+        loop {
+            let group: Vec<String> = documents.by_ref().take(GROUP).collect();
+            if group.is_empty() {
+                break;
+            }
+            reading.add(&group)?;
+        }
+        if reading.corpus.windows.is_empty() {
+            return Err(no_text(&[name.into()], split, reading.read, reading.corpus.documents));
+        }
+        Ok(reading.finish())
     }
 
     /// Cuts one document of the split into windows.
@@ -110,6 +124,53 @@ impl Corpus {
     /// Rows of each window `[W]`.
     pub fn window_rows(&self, spec: &Spec) -> Vec<u32> {
         self.windows.iter().map(|w| w.row_positions(spec).count() as u32).collect()
+    }
+}
+
+/// A corpus on the way.
+struct Reading<'a> {
+    tokenizer: &'a Tokenizer,
+    spec: &'a Spec,
+    context: usize,
+    split: Split,
+    corpus: Corpus,
+    /// Documents so far, of all splits.
+    read: u32,
+    hasher: blake3::Hasher,
+}
+
+impl<'a> Reading<'a> {
+    fn new(
+        tokenizer: &'a Tokenizer,
+        spec: &'a Spec,
+        context: usize,
+        split: Split,
+    ) -> Result<Reading<'a>, LmError> {
+        let context = resolve_context(spec, Some(context))?;
+        let (corpus, hasher) = (Corpus::default(), blake3::Hasher::new());
+        Ok(Reading { tokenizer, spec, context, split, corpus, read: 0, hasher })
+    }
+
+    /// Adds the documents of the split, which are stripped already.
+    fn add(&mut self, documents: &[String]) -> Result<(), LmError> {
+        let (mut indices, mut chosen) = (Vec::new(), Vec::new());
+        for (index, document) in (self.read..).zip(documents) {
+            let hash = document_hash(document);
+            if self.split.contains(&hash) {
+                self.hasher.update(hash.as_bytes());
+                indices.push(index);
+                chosen.push(document.as_str());
+            }
+        }
+        for (doc, ids) in indices.into_iter().zip(self.tokenizer.encode_all(&chosen)?) {
+            self.corpus.push(doc, &ids, self.spec, self.context)?;
+        }
+        self.read += documents.len() as u32;
+        Ok(())
+    }
+
+    fn finish(self) -> Corpus {
+        Corpus { hash: self.hasher.finalize().to_hex().to_string(), ..self.corpus }
     }
 }
 

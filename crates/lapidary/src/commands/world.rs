@@ -1,0 +1,137 @@
+//! `lapidary world`: the ground-truth language as text, truth, minimal pairs and tables; and how well a model knows it.
+
+use crate::commands::world_score::{ScoreArgs, score};
+use crate::global::Global;
+use crate::text::World;
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use lapidary_world::{CORPUS_VERSION, Sample, latents, render, tokenizer_json};
+use serde::Serialize;
+use serde_json::json;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+#[derive(Subcommand)]
+pub enum WorldCommand {
+    /// Documents, one JSON line each: {"document", "text"}
+    Text(TextArgs),
+    /// Documents with the truth about every token, one JSON line each: tokens as [word, [[latent, value], …]]
+    Truth(TextArgs),
+    /// Minimal pairs, one JSON line each: a document, its twin with one latent swapped, and the tokens that must change
+    Pairs(TextArgs),
+    /// The vocabulary as a Hugging Face tokenizer.json
+    Vocab,
+    /// The latent table, one JSON line per latent, with its measured share of tokens
+    Latents(TextArgs),
+    /// Loss of a model over the oracle's, and its accuracy by task
+    Score(ScoreArgs),
+}
+
+#[derive(Args)]
+pub struct TextArgs {
+    /// Seed of the documents
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Documents are written until they have this many tokens
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    tokens: u64,
+    /// train, eval, templates (word orders unseen in training), entities or compositions (held out of training)
+    #[arg(long, default_value = "train")]
+    split: String,
+    /// base: the bot answers everything; chat: it refuses forbidden topics
+    #[arg(long, default_value = "base")]
+    policy: String,
+    /// Planted correlation of the formal style with cheerful feelings, 0 to 1
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    spurious: f64,
+    /// File to write [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl TextArgs {
+    fn world(&self) -> anyhow::Result<World> {
+        let TextArgs { seed, tokens, split, policy, spurious, .. } = self;
+        format!("world:seed={seed},tokens={tokens},split={split},policy={policy},spurious={spurious}").parse()
+    }
+
+    fn writer(&self) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
+        Ok(BufWriter::new(match &self.out {
+            None => Box::new(std::io::stdout().lock()),
+            Some(path) => Box::new(std::fs::File::create(path).with_context(|| path.display().to_string())?),
+        }))
+    }
+}
+
+pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
+    match command {
+        WorldCommand::Text(args) => text(&args),
+        WorldCommand::Truth(args) => truth(&args),
+        WorldCommand::Pairs(args) => pairs(&args),
+        WorldCommand::Vocab => Ok(writeln!(std::io::stdout(), "{:#}", tokenizer_json())?),
+        WorldCommand::Latents(args) => latent_table(&args),
+        WorldCommand::Score(args) => score(&args, global),
+    }
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, value).map_err(std::io::Error::from)?;
+    Ok(out.write_all(b"\n")?)
+}
+
+#[derive(Serialize)]
+struct TextLine {
+    document: usize,
+    text: String,
+}
+
+fn text(args: &TextArgs) -> anyhow::Result<()> {
+    let (world, mut out) = (args.world()?, args.writer()?);
+    for (document, tokens) in world.documents().enumerate() {
+        line(&mut out, &TextLine { document, text: render(&tokens) })?;
+    }
+    Ok(out.flush()?)
+}
+
+fn truth(args: &TextArgs) -> anyhow::Result<()> {
+    let (world, mut out) = (args.world()?, args.writer()?);
+    for (document, _) in world.documents().enumerate() {
+        let sample = world.corpus.sample(document as u64);
+        line(
+            &mut out,
+            &json!({ "corpus_version": CORPUS_VERSION, "document": document, "tokens": tokens(&sample) }),
+        )?;
+    }
+    Ok(out.flush()?)
+}
+
+fn tokens(sample: &Sample) -> Vec<serde_json::Value> {
+    let marks = |i| sample.at(i).iter().map(|m| (m.latent, m.value)).collect::<Vec<_>>();
+    sample.tokens.iter().enumerate().map(|(i, &word)| json!([render(&[word]), marks(i)])).collect()
+}
+
+fn pairs(args: &TextArgs) -> anyhow::Result<()> {
+    let (world, mut out) = (args.world()?, args.writer()?);
+    for (document, _) in world.documents().enumerate() {
+        let document = document as u64;
+        line(&mut out, &world.corpus.random_pair(document).line(document))?;
+    }
+    Ok(out.flush()?)
+}
+
+/// Frequencies are counted, not quoted: share of tokens at which a binary latent is on or another has a value.
+fn latent_table(args: &TextArgs) -> anyhow::Result<()> {
+    let (world, mut out) = (args.world()?, args.writer()?);
+    let (mut counts, mut tokens) = (vec![0u64; latents::table().len()], 0u64);
+    for (document, words) in world.documents().enumerate() {
+        tokens += words.len() as u64;
+        let sample = world.corpus.sample(document as u64);
+        sample.marks.iter().for_each(|mark| counts[usize::from(mark.latent)] += 1);
+    }
+    for (latent, count) in latents::table().iter().zip(counts).filter(|(latent, _)| !latent.name.is_empty()) {
+        let mut row = serde_json::to_value(latent)?;
+        row["frequency"] = json!(count as f64 / tokens.max(1) as f64);
+        line(&mut out, &row)?;
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,231 @@
+//! Where documents come from: files and folders, or the ground-truth language, named `world`, `world:tokens=3000000` or
+//! `world:seed=7,tokens=3000000,split=templates,policy=chat`. Only the language knows the truth about its tokens.
+
+use crate::global::Global;
+use crate::opened::Opened;
+use anyhow::{Context, bail};
+use lapidary_evaluation::truth::Truth;
+use lapidary_lm::Spec;
+use lapidary_lm::text::{Corpus, Split};
+use lapidary_world as world;
+use std::path::{Path, PathBuf};
+
+/// Tokens of a `world` text when nobody says how many.
+const DEFAULT_TOKENS: u64 = 2_000_000;
+
+/// A source of documents.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// Text files and folders.
+    Files(Vec<PathBuf>),
+    /// The ground-truth language.
+    World(World),
+}
+
+/// Consecutive documents of a seed of the language.
+#[derive(Clone, Copy, Debug)]
+pub struct World {
+    /// Seed and configuration.
+    pub corpus: world::Corpus,
+    /// Documents are taken until they have this many tokens, of all splits of `Split` together.
+    pub tokens: u64,
+}
+
+impl Text {
+    /// What names on the command line or in a suite mean.
+    pub fn parse(names: &[PathBuf], global: &Global) -> anyhow::Result<Text> {
+        let worlds: Vec<&str> = names
+            .iter()
+            .filter_map(|n| n.to_str())
+            .filter(|n| *n == "world" || n.starts_with("world:"))
+            .collect();
+        match (worlds.as_slice(), names) {
+            ([], _) => Ok(Text::Files(names.iter().map(|n| global.find(n)).collect::<Result<_, _>>()?)),
+            ([one], [_]) => Ok(Text::World(one.parse()?)),
+            _ => {
+                bail!("text: expected `world` alone or files, found both; evaluate them one after the other")
+            }
+        }
+    }
+
+    /// Its windows.
+    pub fn corpus(&self, opened: &Opened, context: usize, split: Split) -> anyhow::Result<Corpus> {
+        let (tokenizer, spec) = (&opened.tokenizer, &opened.model.spec);
+        Ok(match self {
+            Text::Files(paths) => Corpus::read(paths, tokenizer, spec, context, split)?,
+            Text::World(world) => {
+                let documents = world.documents().map(|tokens| world::render(&tokens));
+                Corpus::from_documents("world", documents, tokenizer, spec, context, split)?
+            }
+        })
+    }
+
+    /// Names under which the same text is found from any folder.
+    pub fn places(&self) -> anyhow::Result<Vec<PathBuf>> {
+        match self {
+            Text::Files(paths) => paths.iter().map(|p| absolute(p)).collect(),
+            Text::World(world) => Ok(vec![PathBuf::from(world.to_string())]),
+        }
+    }
+
+    /// The language, if the text is of it.
+    pub fn world(&self) -> Option<&World> {
+        match self {
+            Text::Files(_) => None,
+            Text::World(world) => Some(world),
+        }
+    }
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(path).with_context(|| path.display().to_string())
+}
+
+impl World {
+    /// The documents, in order.
+    pub fn documents(&self) -> impl Iterator<Item = Vec<world::Word>> + use<> {
+        let World { corpus, tokens } = *self;
+        let mut said = 0;
+        (0..).map(move |n| corpus.tokens(n)).take_while(move |document| {
+            let wanted = said < tokens;
+            said += document.len() as u64;
+            wanted
+        })
+    }
+
+    /// What is true of every row of a corpus that [`Text::corpus`] made of this text, in the order of its windows.
+    pub fn truth(&self, corpus: &Corpus, spec: &Spec) -> Truth {
+        let indicators = Indicators::new();
+        let mut truth = Truth {
+            indicators: indicators.names.clone(),
+            starts: vec![0],
+            on: Vec::new(),
+            documents: Vec::new(),
+            tokens: Vec::new(),
+        };
+        let mut sample = (u32::MAX, None);
+        for window in &corpus.windows {
+            if sample.0 != window.doc {
+                sample = (window.doc, Some(self.corpus.sample(u64::from(window.doc))));
+            }
+            let sample = sample.1.as_ref().expect("it was just made");
+            for position in window.row_positions(spec) {
+                let token = window.document_position(position, spec) as usize;
+                let mut on: Vec<u32> = sample.at(token).iter().filter_map(|m| indicators.of(m)).collect();
+                on.sort_unstable();
+                truth.on.extend(on);
+                truth.starts.push(truth.on.len());
+                truth.documents.push(window.doc);
+                truth.tokens.push(u32::from(sample.tokens[token]));
+            }
+        }
+        truth
+    }
+}
+
+/// Yes/no questions about a token, one per (latent, value).
+struct Indicators {
+    names: Vec<String>,
+    /// First indicator of each latent and whether it is binary: then only value 1 has one.
+    first: Vec<(u32, bool)>,
+}
+
+impl Indicators {
+    fn new() -> Indicators {
+        let (mut names, mut first) = (Vec::new(), Vec::new());
+        for latent in world::latents::table() {
+            let binary = latent.kind == world::Kind::Binary;
+            first.push((names.len() as u32, binary));
+            if binary {
+                names.push(latent.name);
+            } else {
+                let value = |v| format!("{} = {}", latent.name, world::latents::value_name(latent.id, v));
+                names.extend((0..latent.values).map(value));
+            }
+        }
+        Indicators { names, first }
+    }
+
+    fn of(&self, mark: &world::Mark) -> Option<u32> {
+        match self.first[usize::from(mark.latent)] {
+            (first, true) => (mark.value == 1).then_some(first),
+            (first, false) => Some(first + u32::from(mark.value)),
+        }
+    }
+}
+
+impl std::fmt::Display for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let config = self.corpus.config;
+        write!(f, "world:seed={},tokens={}", self.corpus.seed, self.tokens)?;
+        if config != world::Config::default() {
+            let name = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let (split, policy) = (serde_json::json!(config.split), serde_json::json!(config.policy));
+            write!(f, ",split={},policy={},spurious={}", name(split), name(policy), config.spurious)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for World {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<World> {
+        let mut world = World {
+            corpus: world::Corpus { seed: 0, config: world::Config::default() },
+            tokens: DEFAULT_TOKENS,
+        };
+        let settings = name.strip_prefix("world").unwrap_or(name).trim_start_matches(':');
+        for setting in settings.split(',').filter(|s| !s.is_empty()) {
+            let (key, value) = setting
+                .split_once('=')
+                .with_context(|| format!("{name}: expected KEY=VALUE after `world:`, found {setting}"))?;
+            world.set(key, value).with_context(|| name.to_owned())?;
+        }
+        Ok(world)
+    }
+}
+
+impl World {
+    fn set(&mut self, key: &str, value: &str) -> anyhow::Result<()> {
+        let config = &mut self.corpus.config;
+        let number = || value.replace('_', "");
+        match key {
+            "seed" => self.corpus.seed = number().parse().with_context(|| format!("seed={value}"))?,
+            "tokens" => self.tokens = number().parse().with_context(|| format!("tokens={value}"))?,
+            "split" => config.split = one_of(key, value)?,
+            "policy" => config.policy = one_of(key, value)?,
+            "spurious" => config.spurious = value.parse().with_context(|| format!("spurious={value}"))?,
+            _ => bail!("expected seed, tokens, split, policy or spurious, found {key}"),
+        }
+        if !(0.0..=1.0).contains(&self.corpus.config.spurious) {
+            bail!("spurious={value}: expected a number from 0 to 1");
+        }
+        Ok(())
+    }
+}
+
+/// A value of a closed set, by its name.
+fn one_of<T: serde::de::DeserializeOwned>(key: &str, value: &str) -> anyhow::Result<T> {
+    serde_json::from_value(serde_json::json!(value)).map_err(|e| anyhow::anyhow!("{key}={value}: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_worlds_are_read_back() {
+        for name in
+            ["world:seed=3,tokens=1000", "world:seed=0,tokens=5,split=templates,policy=chat,spurious=0.5"]
+        {
+            assert_eq!(name.parse::<World>().unwrap().to_string(), name);
+        }
+        let error = |name: &str| format!("{:#}", name.parse::<World>().unwrap_err());
+        assert!(error("world:seeds=3").contains("found seeds"));
+        assert!(error("world:split=tset").contains("unknown variant `tset`"));
+        assert!(error("world:seed=x").contains("seed=x"));
+        assert!(error("world:spurious=2").contains("from 0 to 1"));
+        assert!(error("world:seed").contains("expected KEY=VALUE"));
+    }
+}
