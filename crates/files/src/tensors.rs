@@ -177,6 +177,11 @@ impl<'a> Tensor<'a> {
     pub fn f32(name: &'a str, shape: &'a [usize], values: &'a [f32]) -> Tensor<'a> {
         Tensor { name, dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(values) }
     }
+
+    /// A tensor of bf16.
+    pub fn bf16(name: &'a str, shape: &'a [usize], values: &'a [bf16]) -> Tensor<'a> {
+        Tensor { name, dtype: Dtype::BF16, shape, bytes: bytemuck::cast_slice(values) }
+    }
 }
 
 /// Publishes tensors with `metadata` as one safetensors file, tensors in the given order (which must put wider dtypes

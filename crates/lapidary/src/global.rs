@@ -1,5 +1,6 @@
 //! Flags that every verb shares, and what they resolve to. The only reader of the environment.
 
+use crate::organism;
 use anyhow::{Context, bail};
 use lapidary_files::failpoint::{self, Failure};
 use lapidary_kernels::{Device, Isa};
@@ -42,6 +43,8 @@ pub struct Global {
     pub data: PathBuf,
     /// Where arithmetic runs.
     pub device: Device,
+    /// Where what the binary carries is unpacked.
+    cache: PathBuf,
 }
 
 impl GlobalFlags {
@@ -61,8 +64,15 @@ impl GlobalFlags {
             Err(_) => Device::detect(),
         };
         let Self { dry_run, quiet, overwrite, json, data, .. } = self;
-        Ok(Global { dry_run, quiet, overwrite, json, data, device })
+        Ok(Global { dry_run, quiet, overwrite, json, data, device, cache: cache() })
     }
+}
+
+/// `LAPIDARY_CACHE`, else where the system keeps caches, else its temporary folder.
+fn cache() -> PathBuf {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let system = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
+    var("LAPIDARY_CACHE").unwrap_or_else(|| system.unwrap_or_else(std::env::temp_dir).join("lapidary"))
 }
 
 /// `LAPIDARY_FAIL=kill:12` or `disk-full:12`: the twelfth step of publishing files fails so. For tests.
@@ -79,17 +89,21 @@ fn arm_failpoint() -> anyhow::Result<()> {
 }
 
 impl Global {
-    /// A model or text named on the command line or in a suite: as it is if it exists, else inside `--data`.
+    /// A model or text named on the command line or in a suite: as it is if it exists, else inside `--data`, else what the
+    /// binary carries under that name.
     pub fn find(&self, name: &Path) -> anyhow::Result<PathBuf> {
         let inside = self.data.join(name);
         match (name.exists(), inside.exists()) {
             (true, _) => Ok(name.to_path_buf()),
             (false, true) => Ok(inside),
-            _ => bail!(
-                "{}: no such file or folder, neither here nor in {}; name the folder that holds it with --data",
-                name.display(),
-                self.data.display()
-            ),
+            _ => match organism::unpack(name, &self.cache)? {
+                Some(folder) => Ok(folder),
+                None => bail!(
+                    "{}: no such file or folder, neither here nor in {}; name the folder that holds it with --data",
+                    name.display(),
+                    self.data.display()
+                ),
+            },
         }
     }
 

@@ -10,6 +10,7 @@ mod estimate;
 mod evaluation_file;
 mod global;
 mod opened;
+mod organism;
 mod plan;
 mod progress;
 mod random_rows;

@@ -5,12 +5,14 @@ use crate::global::Global;
 use crate::plan::RunPlan;
 use crate::run_folder::read_dictionaries;
 use anyhow::{Context, bail};
-use lapidary_dictionary::{Meta, hooks, save_sae_lens};
+use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
+use lapidary_kernels::Device;
 use lapidary_lm::Spec;
 use lapidary_lm::model::load_spec;
 use lapidary_report::card::{Card, Suite};
 use lapidary_report::number::{count, significant};
+use lapidary_store::RowDtype;
 use lapidary_trainer::DictionaryPlan;
 use std::path::PathBuf;
 
@@ -26,13 +28,20 @@ pub struct ReleaseArgs {
     /// Release folder; must be empty or missing, unless --overwrite is given
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Precision of the encoder's and decoder's weights: f32, or bf16 (half the bytes; scores were measured in f32)
+    #[arg(long, value_name = "DTYPE", default_value_t = RowDtype::F32)]
+    weights: RowDtype,
+    /// Release the run's baselines too
+    #[arg(long)]
+    with_baselines: bool,
 }
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     let plan = RunPlan::read(&args.run)?;
     let scores = EvaluationFile::read(&args.run, &plan.hash())?;
-    let (baselines, dictionaries): (Vec<_>, Vec<_>) =
-        read_dictionaries(&args.run, &plan)?.into_iter().partition(|(d, ..)| d.baseline.is_some());
+    let (baselines, dictionaries): (Vec<_>, Vec<_>) = read_dictionaries(&args.run, &plan)?
+        .into_iter()
+        .partition(|(d, ..)| d.baseline.is_some() && !args.with_baselines);
     if dictionaries.is_empty() {
         bail!("{}: expected a dictionary to release, found baselines only; train again", args.run.display());
     }
@@ -42,7 +51,8 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
     global.output_dir(&args.out)?;
     let mut rows = Vec::new();
-    for (d, dictionary, meta) in dictionaries {
+    for (d, mut dictionary, mut meta) in dictionaries {
+        round(&mut dictionary, &mut meta, args.weights, global.device);
         dictionary_check(&args, &d, &meta, &plan)?;
         let scored = scores.scores.iter().find(|s| s.name == d.name);
         let scored = scored.with_context(|| format!("{}: not in evaluation.json; evaluate again", d.name))?;
@@ -75,6 +85,15 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Rounds the weights; the probe then says what the rounded ones give.
+fn round(dictionary: &mut Dictionary, meta: &mut Meta, weights: RowDtype, device: Device) {
+    if weights != RowDtype::F32 {
+        weights.round(&mut dictionary.w_enc);
+        weights.round(&mut dictionary.w_dec);
+        meta.probe = Probe::record(dictionary, device, &meta.probe.x.concat());
+    }
 }
 
 fn dictionary_check(

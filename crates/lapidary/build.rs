@@ -1,0 +1,32 @@
+//! Embeds the organism: writes a table of every file that belongs to it, with its bytes, for `src/organism.rs`.
+
+use std::path::{Path, PathBuf};
+
+fn main() {
+    let models = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("set by cargo")).join("../../models");
+    println!("cargo::rerun-if-changed={}", models.display());
+    let mut files = Vec::new();
+    list(&models, &mut files);
+    files.retain(|file| !matches!(file.extension().and_then(|e| e.to_str()), Some("py" | "md")));
+    files.sort();
+    let entry = |file: &PathBuf| {
+        let name = file.strip_prefix(&models).expect("listed below it").to_string_lossy().replace('\\', "/");
+        let path = file.canonicalize().expect("it was just listed");
+        format!("    ({name:?}, include_bytes!({path:?})),\n")
+    };
+    let table: String = files.iter().map(entry).collect();
+    let out = Path::new(&std::env::var("OUT_DIR").expect("set by cargo")).join("organism.rs");
+    std::fs::write(out, format!("&[\n{table}]")).expect("OUT_DIR can be written");
+}
+
+fn list(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in folder.read_dir().into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            println!("cargo::rerun-if-changed={}", path.display());
+            list(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The truth scores as they are saved in `evaluation.json` and shown: a line per dictionary and baseline, the lists of
+//! features and indicators of each dictionary that is judged, and the words for the table.
+//!
+//! Lists are kept short: indicators that are represented or found, features that ever fire with one, four decimals. Names of
+//! indicators stand once, in [`TruthTable::indicators`].
+
+use crate::text::World;
+use lapidary_evaluation::Interval;
+use lapidary_evaluation::truth::{
+    Baseline, FeatureScore, IndicatorScore, MeanF1, Options, Represented, Truth, TruthScores, Verdict,
+};
+use lapidary_lm::Site;
+use lapidary_report::Measure;
+use lapidary_report::truth::TruthRow;
+use serde::{Deserialize, Serialize};
+
+/// The section `truth` of `evaluation.json`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TruthTable {
+    /// The text by name, `world:seed=0,tokens=3000000`.
+    pub text: String,
+    /// Version of the language.
+    pub corpus_version: u32,
+    /// N.
+    pub rows: u64,
+    /// Documents that they come from.
+    pub documents: u64,
+    /// Names of all indicators [V].
+    pub indicators: Vec<String>,
+    /// In the order in which they were named, then principal components and neurons of every site.
+    pub dictionaries: Vec<DictionaryTruth>,
+    /// Every threshold.
+    pub options: Options,
+}
+
+/// One dictionary, or what stands in for one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DictionaryTruth {
+    /// As in `scores`.
+    pub name: String,
+    pub site: String,
+    /// F.
+    pub width: usize,
+    pub lambda: Option<f64>,
+    /// None: it was judged.
+    pub baseline: Option<Baseline>,
+    /// Mean features that fire in a row.
+    pub l0: f64,
+    /// One-to-one F1 over the indicators that the model represents: the headline.
+    pub matched_f1_represented: MeanF1,
+    /// Best F1 over the same.
+    pub best_f1_represented: MeanF1,
+    /// One-to-one F1 over all that are known.
+    pub matched_f1: MeanF1,
+    /// Best F1 over the same.
+    pub best_f1: MeanF1,
+    /// Mean best F1 over the represented ones that chance gives; a matched F1 by chance is below. None without any.
+    pub null: Option<f64>,
+    /// Indicators found.
+    pub found: u64,
+    /// Indicators that the model represents at the site.
+    pub represented: u64,
+    /// Both.
+    pub found_and_represented: u64,
+    /// Indicators that were scored: neither too rare nor too frequent.
+    pub known: u64,
+    /// None for a baseline.
+    pub judgement: Option<Judgement>,
+    /// None for a baseline.
+    pub lists: Option<Lists>,
+}
+
+/// Valid or not, and against what.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Judgement {
+    pub status: Status,
+    /// Trained baselines that are asked for and were not there.
+    pub missing: Vec<Baseline>,
+    /// Against those that were.
+    pub verdict: Verdict,
+}
+
+/// How a score is to be printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Every baseline is beaten.
+    Valid,
+    /// One is not.
+    Invalid,
+    /// All that were there are beaten, but one was missing.
+    Unproven,
+}
+
+/// Which feature is which indicator.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Lists {
+    /// The indicators that are represented or found, ascending.
+    pub indicators: Vec<IndicatorLine>,
+    /// The features that ever fire with an indicator, ascending.
+    pub features: Vec<FeatureLine>,
+}
+
+/// One indicator and its best feature.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IndicatorLine {
+    /// Index in [`TruthTable::indicators`].
+    pub indicator: u32,
+    /// Rows in which it is on.
+    pub count: u64,
+    /// The feature with the highest F1.
+    pub feature: Option<u32>,
+    pub f1: f64,
+    /// Mean best F1 by chance; none where it cannot be said.
+    pub null: Option<f64>,
+    /// One-to-one F1.
+    pub matched_f1: f64,
+    pub represented: bool,
+    pub found: bool,
+}
+
+/// One feature and its best indicator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FeatureLine {
+    pub feature: u32,
+    /// Rows in which it fires.
+    pub count: u64,
+    /// Index in [`TruthTable::indicators`] of the indicator with the highest F1.
+    pub indicator: u32,
+    pub precision: f64,
+    pub recall: f64,
+    pub f1: f64,
+}
+
+fn rounded(x: f64) -> f64 {
+    (x * 1e4).round() / 1e4
+}
+
+fn finite(x: f64) -> Option<f64> {
+    x.is_finite().then(|| rounded(x))
+}
+
+impl TruthTable {
+    /// Without dictionaries yet.
+    pub fn new(text: &World, truth: &Truth, options: &Options) -> TruthTable {
+        let mut documents = truth.documents.clone();
+        documents.dedup();
+        TruthTable {
+            text: text.to_string(),
+            corpus_version: lapidary_world::CORPUS_VERSION,
+            rows: truth.rows() as u64,
+            documents: documents.len() as u64,
+            indicators: truth.indicators.clone(),
+            dictionaries: Vec::new(),
+            options: options.clone(),
+        }
+    }
+
+    /// The lines to print: what was judged, or the baselines if nothing was.
+    pub fn rows(&self) -> Vec<TruthRow> {
+        let judged: Vec<TruthRow> =
+            self.dictionaries.iter().filter(|d| d.judgement.is_some()).map(DictionaryTruth::row).collect();
+        if !judged.is_empty() {
+            return judged;
+        }
+        let is_dictionary =
+            |b: Option<Baseline>| matches!(b, Some(Baseline::FrozenDecoder | Baseline::RandomLm));
+        self.dictionaries.iter().filter(|d| is_dictionary(d.baseline)).map(DictionaryTruth::row).collect()
+    }
+}
+
+impl DictionaryTruth {
+    /// Neither judged nor with lists.
+    pub fn new(site: Site, l0: f64, scores: &TruthScores) -> DictionaryTruth {
+        let represented = scores.indicators.iter().filter(|i| i.represented == Represented::Yes);
+        let null = represented.map(|i| i.null_mean).sum::<f64>() / scores.represented as f64;
+        DictionaryTruth {
+            name: scores.name.clone(),
+            site: site.to_string(),
+            width: scores.width,
+            lambda: None,
+            baseline: None,
+            l0,
+            matched_f1_represented: scores.matched_f1_represented.clone(),
+            best_f1_represented: scores.best_f1_represented.clone(),
+            matched_f1: scores.matched_f1.clone(),
+            best_f1: scores.best_f1.clone(),
+            null: finite(null),
+            found: scores.found,
+            represented: scores.represented,
+            found_and_represented: scores.found_and_represented,
+            known: scores.indicators.len() as u64,
+            judgement: None,
+            lists: None,
+        }
+    }
+
+    pub fn with_lists(self, scores: &TruthScores) -> DictionaryTruth {
+        let indicators = scores.indicators.iter().filter(|i| i.found || i.represented == Represented::Yes);
+        let features = (0..).zip(&scores.features).filter_map(|(j, f)| FeatureLine::new(j, f));
+        let lists =
+            Lists { indicators: indicators.map(IndicatorLine::new).collect(), features: features.collect() };
+        DictionaryTruth { lists: Some(lists), ..self }
+    }
+
+    pub fn judged(self, judgement: Judgement) -> DictionaryTruth {
+        DictionaryTruth { judgement: Some(judgement), ..self }
+    }
+
+    fn row(&self) -> TruthRow {
+        let f1 = &self.matched_f1_represented;
+        let of = self.baseline.map(|b| format!(" {b}")).unwrap_or_default();
+        let of_baseline = |kind| {
+            let comparisons = &self.judgement.as_ref()?.verdict.comparisons;
+            comparisons.iter().find(|c| c.baseline == kind).map(|c| c.untrained)
+        };
+        TruthRow {
+            site: self.site.clone() + &of,
+            width: self.width,
+            lambda: self.lambda,
+            l0: self.l0,
+            f1: Measure { value: f1.value, interval: known(&f1.interval), n: f1.indicators },
+            null: self.null,
+            counts: [self.found_and_represented, self.represented, self.known],
+            baselines: [Baseline::FrozenDecoder, Baseline::RandomLm, Baseline::Pca, Baseline::Neurons]
+                .map(of_baseline),
+            verdict: self.judgement.as_ref().map_or("baseline", |j| j.status.word()).into(),
+            reason: self.judgement.as_ref().and_then(Judgement::reason),
+        }
+    }
+}
+
+fn known(interval: &Interval) -> Option<(f64, f64)> {
+    match interval {
+        Interval::Known { low, high } => Some((*low, *high)),
+        Interval::Missing { .. } => None,
+    }
+}
+
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Status::Valid => "valid",
+            Status::Invalid => "invalid",
+            Status::Unproven => "unproven",
+        }
+    }
+}
+
+impl Judgement {
+    pub fn new(verdict: Verdict, missing: Vec<Baseline>) -> Judgement {
+        let status = match (verdict.valid, missing.is_empty()) {
+            (false, _) => Status::Invalid,
+            (true, false) => Status::Unproven,
+            (true, true) => Status::Valid,
+        };
+        Judgement { status, missing, verdict }
+    }
+
+    /// Why it is not valid, in short: `gap to pca 0.012, to neurons -0.031; no random-lm baseline`.
+    pub fn reason(&self) -> Option<String> {
+        let lines = &self.verdict.lines;
+        let lost = self.verdict.comparisons.iter().filter(|c| !c.is_beaten).map(|c| match c.interval {
+            Interval::Known { low, high } if c.gap >= lines.margin => {
+                format!("gap to {} {:.2} [{low:.2}, {high:.2}]", c.baseline, c.gap)
+            }
+            _ => format!("gap to {} {:.2}", c.baseline, c.gap),
+        });
+        let mut parts: Vec<String> = lost.collect();
+        if self.verdict.indicators == 0 {
+            parts = self.verdict.reasons.clone();
+        }
+        parts.extend(self.missing.iter().map(|b| format!("no {b} baseline")));
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+impl IndicatorLine {
+    fn new(score: &IndicatorScore) -> IndicatorLine {
+        IndicatorLine {
+            indicator: score.indicator,
+            count: score.count,
+            feature: score.best_feature,
+            f1: rounded(score.best_f1),
+            null: finite(score.null_mean),
+            matched_f1: rounded(score.matched_f1),
+            represented: score.represented == Represented::Yes,
+            found: score.found,
+        }
+    }
+}
+
+impl FeatureLine {
+    fn new(feature: u32, score: &FeatureScore) -> Option<FeatureLine> {
+        Some(FeatureLine {
+            feature,
+            count: score.count,
+            indicator: score.indicator?,
+            precision: rounded(score.precision),
+            recall: rounded(score.recall),
+            f1: rounded(score.f1),
+        })
+    }
+}
