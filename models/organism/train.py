@@ -117,8 +117,8 @@ def loss_function(model, device):
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan 2024): Nesterov momentum, then the nearest orthogonal matrix. Not torch's: that iterates in bf16, slow
-    on a CPU without bf16 arithmetic, and one by one; here matrices of one shape are one stack [n, rows, cols]."""
+    """Muon (Jordan 2024): Nesterov momentum, then the nearest orthogonal matrix. Not torch's: that iterates in bf16,
+    slow on a CPU without bf16 arithmetic, and one by one; here matrices of one shape are one stack [n, rows, cols]."""
 
     def __init__(self, params, lr, momentum=0.95, weight_decay=0.1):
         shapes = {}
