@@ -1,6 +1,7 @@
 //! `evaluation.json`: the scores of a run's dictionaries and what they were measured on.
 
 use crate::plan::{ModelIdentity, TextIdentity};
+use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
 use lapidary_evaluation::{Interval, Score, Scores};
 use lapidary_report::scores::Line;
@@ -23,6 +24,9 @@ pub struct EvaluationFile {
     /// Hash of the run's plan; none for dictionaries from elsewhere.
     pub plan_hash: Option<String>,
     pub scores: Vec<Scores>,
+    /// Scores against the truth, where it is known and was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truth: Option<TruthTable>,
 }
 
 impl EvaluationFile {
@@ -31,8 +35,9 @@ impl EvaluationFile {
         text: TextIdentity,
         plan_hash: Option<String>,
         scores: Vec<Scores>,
+        truth: Option<TruthTable>,
     ) -> Self {
-        EvaluationFile { format: FORMAT, model, text, plan_hash, scores }
+        EvaluationFile { format: FORMAT, model, text, plan_hash, scores, truth }
     }
 
     pub fn json(&self) -> String {

@@ -17,6 +17,8 @@ mod random_rows;
 mod run_folder;
 mod suite;
 mod text;
+mod truth_scores;
+mod truth_table;
 
 use clap::{Parser, Subcommand};
 use global::GlobalFlags;

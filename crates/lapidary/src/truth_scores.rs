@@ -58,6 +58,7 @@ pub struct SubjectTruth {
 
 /// Everything that was measured.
 #[derive(Debug)]
+#[allow(dead_code)] // `evaluate` takes the table; the rest is for verbs that show features with their rows
 pub struct Measured {
     /// The scored windows, the first of the corpus.
     pub windows: Corpus,
@@ -100,7 +101,7 @@ pub fn truth_scores(
         let rows = rows_of(model, &windows, group, subjects)?;
         for &site in group {
             let here = AtSite { model, truth: &truth, options, rows: &rows, site };
-            let found = here.score(subjects)?;
+            let found = here.score(subjects);
             done += found.subjects.len() as u64 + 2;
             found.subjects.into_iter().for_each(|(k, subject)| scored[k] = Some(subject));
             untrained.push((site, found.untrained));
@@ -259,7 +260,7 @@ enum Job {
 
 impl AtSite<'_> {
     /// Scores are independent, each on one thread.
-    fn score(&self, subjects: &[TruthSubject<'_>]) -> anyhow::Result<OfSite> {
+    fn score(&self, subjects: &[TruthSubject<'_>]) -> OfSite {
         let (x, d) = (self.x(None), self.model.spec.width(self.site));
         let probes = probe(self.truth, x, d, self.model.device, self.options);
         let here = (0..subjects.len()).filter(|&k| subjects[k].site == self.site).map(Job::Subject);
@@ -277,7 +278,7 @@ impl AtSite<'_> {
                 }
             }
         }
-        Ok(out)
+        out
     }
 
     fn run(&self, job: Job, subjects: &[TruthSubject<'_>], probes: &Probes) -> SubjectTruth {
@@ -355,13 +356,10 @@ fn judge(
     options: &Options,
 ) -> Judgement {
     let is_like = |s: &TruthSubject<'_>| {
-        s.run == subject.run
-            && s.site == subject.site
-            && s.dictionary.width() == subject.dictionary.width()
+        s.run == subject.run && s.site == subject.site && s.dictionary.width() == subject.dictionary.width()
     };
     let best = |kind: Baseline| {
-        let of_kind =
-            subjects.iter().zip(scored).filter(|(s, _)| is_like(s) && s.baseline == Some(kind));
+        let of_kind = subjects.iter().zip(scored).filter(|(s, _)| is_like(s) && s.baseline == Some(kind));
         let f1 = |scores: &TruthScores| scores.matched_f1_represented.value;
         of_kind.map(|(_, s)| &s.scores).max_by(|a, b| f1(a).total_cmp(&f1(b)))
     };

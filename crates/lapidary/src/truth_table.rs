@@ -6,6 +6,7 @@
 
 use crate::text::World;
 use lapidary_evaluation::Interval;
+use lapidary_evaluation::truth::verdict::Comparison;
 use lapidary_evaluation::truth::{
     Baseline, FeatureScore, IndicatorScore, MeanF1, Options, Represented, Truth, TruthScores, Verdict,
 };
@@ -259,19 +260,29 @@ impl Judgement {
 
     /// Why it is not valid, in short: `gap to pca 0.012, to neurons -0.031; no random-lm baseline`.
     pub fn reason(&self) -> Option<String> {
-        let lines = &self.verdict.lines;
-        let lost = self.verdict.comparisons.iter().filter(|c| !c.is_beaten).map(|c| match c.interval {
-            Interval::Known { low, high } if c.gap >= lines.margin => {
-                format!("gap to {} {:.2} [{low:.2}, {high:.2}]", c.baseline, c.gap)
-            }
-            _ => format!("gap to {} {:.2}", c.baseline, c.gap),
-        });
-        let mut parts: Vec<String> = lost.collect();
-        if self.verdict.indicators == 0 {
-            parts = self.verdict.reasons.clone();
+        let lost = self.verdict.comparisons.iter().filter(|c| !c.is_beaten);
+        let gaps: Vec<String> = lost.map(|c| self.gap(c)).collect();
+        let missing: Vec<String> = self.missing.iter().map(Baseline::to_string).collect();
+        let mut parts = Vec::new();
+        match (self.verdict.indicators, gaps.is_empty()) {
+            (0, _) => parts.extend(self.verdict.reasons.clone()),
+            (_, false) => parts.push(format!("gap {}", gaps.join(", "))),
+            (_, true) => {}
         }
-        parts.extend(self.missing.iter().map(|b| format!("no {b} baseline")));
-        (!parts.is_empty()).then(|| parts.join(", "))
+        if !missing.is_empty() {
+            parts.push(format!("no {} baseline", missing.join(" or ")));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// With its interval where the gap alone would do.
+    fn gap(&self, c: &Comparison) -> String {
+        match c.interval {
+            Interval::Known { low, high } if c.gap >= self.verdict.lines.margin => {
+                format!("to {} {:.3} [{low:.3}, {high:.3}]", c.baseline, c.gap)
+            }
+            _ => format!("to {} {:.3}", c.baseline, c.gap),
+        }
     }
 }
 

@@ -9,5 +9,6 @@ pub mod card;
 pub mod number;
 pub mod scores;
 pub mod table;
+pub mod truth;
 
 pub use scores::{Measure, ScoreRow};

@@ -1,6 +1,6 @@
 //! Scores against a known truth as a table, with the reasons of verdicts and the words below it.
 //!
-//! Everything fits in 110 columns. F1, null and baselines are means over the same latents, two decimals: the verdict's
+//! The table fits in 110 columns. F1, null and baselines are means over the same latents, two decimals: the verdict's
 //! margin is 0.05.
 
 use crate::number;
@@ -47,11 +47,14 @@ const COLUMNS: [(&str, Align); 12] = [
     ("verdict", Align::Left),
 ];
 
+/// Width of the text below the table.
+const WIDTH: usize = 108;
+
 const WORDS: &str = "\
-F1: how well one feature's firing tells that a latent of the text is on; mean over the latents that the model
-represents (a linear probe reads them), one feature each. null: by chance. found/rep/known: latents with a feature
-of F1 ≥ 0.5, latents represented, latents asked about. frozen, random, PCA, neurons: F1 of a dictionary with a frozen
-decoder, of one on a model with random weights, and without any training; valid: each is beaten by 0.05 or more.
+F1: does one feature fire where a latent of the text is on? Mean over the latents that the model represents
+(a linear probe reads them), one feature each; null: by chance. found/rep/known: represented latents with a
+feature of F1 ≥ 0.5, latents represented, latents asked about. The last four: the same F1 with a frozen
+decoder, on a model with random weights, of principal components and neurons. Valid: beats each by 0.05.
 ";
 
 /// The table, a line per reason, and what the words mean. Reasons that are the same stand once.
@@ -59,7 +62,10 @@ pub fn truth_text(rows: &[TruthRow]) -> String {
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let mut out = table::text(&COLUMNS, &cells) + "\n";
     for (reason, of) in reasons(rows) {
-        out += &format!("{}: {reason}\n", of.join("; "));
+        out += &wrapped(&format!("{}: {reason}", of.join(", ")));
+    }
+    if rows.iter().any(|row| row.reason.is_some()) {
+        out += "\n";
     }
     out + WORDS
 }
@@ -91,6 +97,23 @@ fn fixed(x: f64) -> String {
     if x.is_finite() { format!("{x:.2}") } else { "–".into() }
 }
 
+/// Lines of at most [`WIDTH`], where words allow; all but the first are set in.
+fn wrapped(text: &str) -> String {
+    let (mut out, mut column) = (String::new(), 0);
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let gap = match column {
+            0 => "",
+            _ if column + 1 + length <= WIDTH => " ",
+            _ => "\n  ",
+        };
+        column = if gap.len() > 1 { 2 + length } else { column + gap.len() + length };
+        out += gap;
+        out += word;
+    }
+    out + "\n"
+}
+
 /// Each reason with the dictionaries that have it, in order of appearance.
 fn reasons(rows: &[TruthRow]) -> Vec<(String, Vec<String>)> {
     let mut out: Vec<(String, Vec<String>)> = Vec::new();
@@ -105,4 +128,56 @@ fn reasons(rows: &[TruthRow]) -> Vec<(String, Vec<String>)> {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(site: &str, lambda: f64, verdict: &str, reason: Option<&str>) -> TruthRow {
+        TruthRow {
+            site: site.into(),
+            width: 1024,
+            lambda: Some(lambda),
+            l0: 12.345,
+            f1: Measure { value: 0.3141, interval: Some((0.2996, 0.33)), n: 807 },
+            null: Some(0.0312),
+            counts: [101, 807, 1588],
+            baselines: [Some(0.08), None, Some(0.12), Some(0.125)],
+            verdict: verdict.into(),
+            reason: reason.map(String::from),
+        }
+    }
+
+    #[test]
+    fn the_page_is_narrow_and_says_a_reason_once() {
+        let missing = Some("no random-lm baseline");
+        let mut last = row("5.mlp", 0.01, "invalid", Some("gap to pca 0.012"));
+        last.f1 = Measure { value: f64::NAN, interval: None, n: 0 };
+        last.null = None;
+        let rows = [
+            row("3.res", 0.003, "valid", None),
+            row("3.att", 0.003, "unproven", missing),
+            row("3.att", 0.01, "unproven", missing),
+            last,
+        ];
+        let page = truth_text(&rows);
+        let expect = "\
+site   width      λ    L0          F1 [95 %]  null  found/rep/known  frozen  random   PCA  neurons  verdict
+────────────────────────────────────────────────────────────────────────────────────────────────────────────
+3.res  1,024  0.003  12.3  0.31 [0.30, 0.33]  0.03     101/807/1588    0.08       –  0.12     0.12  valid
+3.att  1,024  0.003  12.3  0.31 [0.30, 0.33]  0.03     101/807/1588    0.08       –  0.12     0.12  unproven
+3.att  1,024   0.01  12.3  0.31 [0.30, 0.33]  0.03     101/807/1588    0.08       –  0.12     0.12  unproven
+5.mlp  1,024   0.01  12.3                  –     –     101/807/1588    0.08       –  0.12     0.12  invalid
+
+3.att 1,024 λ 0.003, 3.att 1,024 λ 0.01: unproven, no random-lm baseline
+5.mlp 1,024 λ 0.01: invalid, gap to pca 0.012
+
+F1: does one feature fire";
+        assert!(page.starts_with(expect), "{page}");
+        assert!(page.lines().all(|line| line.chars().count() <= 110), "{page}");
+        let many = vec![rows[1].clone(); 9];
+        assert!(truth_text(&many).lines().all(|line| line.chars().count() <= 110), "{}", truth_text(&many));
+        assert!(truth_text(&rows[..1]).contains("valid\n\nF1: does"));
+    }
 }

@@ -1,4 +1,5 @@
-//! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text.
+//! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text; and against the truth,
+//! where the text is of the language.
 
 use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
@@ -6,13 +7,17 @@ use crate::opened::Opened;
 use crate::plan::{ModelIdentity, Places, RunPlan, TextIdentity};
 use crate::progress::Progress;
 use crate::run_folder::read_dictionaries;
-use crate::text::Text;
+use crate::text::{Text, World};
+use crate::truth_scores::{self, TruthSubject, truth_scores};
+use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, load};
-use lapidary_evaluation::{Options, Scores, Subject, evaluate};
+use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
 use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_report::number::count;
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
+use lapidary_report::truth::truth_text;
 use lapidary_trainer::Baseline;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +30,9 @@ const BATCH_TOKENS: usize = 8_192;
 /// training never saw; scores are also saved as RUN/evaluation.json. For dictionary folders name --model and --text.
 /// Units: L0 features per row; FVU and loss recovered are shares; Δloss and CE are nats per target; intervals are 95 %,
 /// by bootstrap over documents.
+///
+/// With --truth world, features are also compared with what the language says of every token: which latents does the
+/// model represent, which did the dictionary find, and does it beat its baselines?
 #[derive(clap::Args)]
 pub struct EvaluateArgs {
     /// Run folders, or dictionaries (SAELens folders, Gemma Scope params.npz)
@@ -48,12 +56,24 @@ pub struct EvaluateArgs {
     /// Only the first N windows
     #[arg(long, value_name = "N")]
     max_windows: Option<usize>,
+    /// Compare features with the truth about every token; `world`, for text of the language
+    #[arg(long, value_name = "LANGUAGE")]
+    truth: Option<Language>,
+    /// Rows that are compared, about
+    #[arg(long, value_name = "N", default_value_t = truth_scores::DEFAULT_ROWS, requires = "truth")]
+    truth_rows: usize,
     /// Resamples of the bootstrap
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     resamples: usize,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+/// Languages whose truth is known.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Language {
+    World,
 }
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
@@ -65,9 +85,11 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let context = args.context.or(causes.as_ref().map(|(plan, _)| plan.text.context));
     let context = resolve_context(&opened.model.spec, context)?;
     let text = texts(&args, causes.as_ref(), global)?;
+    let world = args.truth.map(|Language::World| language(&args, &text)).transpose()?;
     let split = if args.all_documents { Split::All } else { Split::HeldOut };
     let corpus = text.corpus(&opened, context, split)?;
     let scores = score(&args, &opened, &corpus, &subjects, global)?;
+    let truth = world.map(|world| truth(&args, &opened, world, &corpus, &subjects, global)).transpose()?;
     let text = TextIdentity {
         context,
         split: SPLIT_RULE.into(),
@@ -77,7 +99,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
     let only_run = run.filter(|_| args.subjects.len() == 1);
     let plan_hash = causes.as_ref().filter(|_| only_run.is_some()).map(|(plan, _)| plan.hash());
-    let file = EvaluationFile::new(model, text, plan_hash, scores);
+    let file = EvaluationFile::new(model, text, plan_hash, scores, truth);
     if let Some(run) = only_run {
         lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
     }
@@ -91,23 +113,50 @@ struct Named {
     site: Site,
     lambda: Option<f64>,
     baseline: Option<Baseline>,
+    /// Number of its run among the subjects, and the seed of its plan; 0 for one that is named alone.
+    run: (usize, u64),
     dictionary: Dictionary,
+}
+
+impl Named {
+    /// Does it read the model as it is?
+    fn reads_the_model(&self) -> bool {
+        self.baseline != Some(Baseline::RandomLm)
+    }
+
+    fn for_truth(&self) -> TruthSubject<'_> {
+        let kind = |baseline| match baseline {
+            Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
+            Baseline::RandomLm => truth::Baseline::RandomLm,
+        };
+        let Named { name, site, lambda, baseline, run: (run, seed), dictionary } = self;
+        TruthSubject {
+            name,
+            site: *site,
+            dictionary,
+            lambda: *lambda,
+            baseline: baseline.map(kind),
+            run: *run,
+            seed: *seed,
+        }
+    }
 }
 
 fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> {
     let mut out = Vec::new();
-    for path in &args.subjects {
+    for (number, path) in (1..).zip(&args.subjects) {
         if path.join("plan.json").is_file() {
             let plan = RunPlan::read(path)?;
             for (d, dictionary, _) in read_dictionaries(path, &plan)? {
-                if d.baseline == Some(Baseline::RandomLm) {
+                let (lambda, baseline, run) = (Some(d.lambda), d.baseline, (number, plan.training.seed));
+                let named = Named { name: d.name, site: d.site.parse()?, lambda, baseline, run, dictionary };
+                if !named.reads_the_model() && args.truth.is_none() {
                     if !global.quiet {
-                        eprintln!("{}: skipped, it reads a randomised model; --truth scores it", d.name);
+                        eprintln!("{}: skipped, it reads a randomised model; --truth scores it", named.name);
                     }
                     continue;
                 }
-                let (lambda, baseline) = (Some(d.lambda), d.baseline);
-                out.push(Named { name: d.name, site: d.site.parse()?, lambda, baseline, dictionary });
+                out.push(named);
             }
         } else {
             out.push(named(path, args.site.as_deref())?);
@@ -134,7 +183,8 @@ fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
         );
     }
     let (lambda, baseline) = (training.map(|t| t.lambda), training.and_then(|t| t.baseline));
-    Ok(Named { name: path.display().to_string(), site: site.parse()?, lambda, baseline, dictionary })
+    let name = path.display().to_string();
+    Ok(Named { name, site: site.parse()?, lambda, baseline, run: (0, 0), dictionary })
 }
 
 type Causes = (RunPlan, Places);
@@ -161,6 +211,24 @@ fn texts(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyho
     }
 }
 
+/// The language that the text is of.
+fn language<'a>(args: &EvaluateArgs, text: &'a Text) -> anyhow::Result<&'a World> {
+    if args.truth_rows == 0 {
+        bail!("--truth-rows: expected at least 1, found 0");
+    }
+    text.world().with_context(|| {
+        let files: Vec<String> = text.places().unwrap_or_default().iter().map(|p| p.display().to_string()).collect();
+        format!(
+            "--truth world: expected text of the language, found {}; add --text world:tokens=500000, or train on such text",
+            files.join(", ")
+        )
+    })
+}
+
+fn read_the_model(subjects: &[Named]) -> impl Iterator<Item = &Named> {
+    subjects.iter().filter(|s| s.reads_the_model())
+}
+
 fn score(
     args: &EvaluateArgs,
     opened: &Opened,
@@ -168,8 +236,9 @@ fn score(
     subjects: &[Named],
     global: &Global,
 ) -> anyhow::Result<Vec<Scores>> {
-    let views: Vec<Subject<'_>> =
-        subjects.iter().map(|s| Subject { name: &s.name, site: s.site, dictionary: &s.dictionary }).collect();
+    let views: Vec<Subject<'_>> = read_the_model(subjects)
+        .map(|s| Subject { name: &s.name, site: s.site, dictionary: &s.dictionary })
+        .collect();
     let options = Options {
         seed: args.seed,
         resamples: args.resamples,
@@ -182,6 +251,23 @@ fn score(
     })?;
     bar.finish();
     Ok(scores)
+}
+
+fn truth(
+    args: &EvaluateArgs,
+    opened: &Opened,
+    world: &World,
+    corpus: &Corpus,
+    subjects: &[Named],
+    global: &Global,
+) -> anyhow::Result<TruthTable> {
+    let subjects: Vec<TruthSubject<'_>> = subjects.iter().map(Named::for_truth).collect();
+    let options = truth::Options::standard(args.seed);
+    let mut bar = Progress::new(global, "truth", 0, "scores");
+    let mut progress = |done, total| bar.set_of(done, total);
+    let measured = truth_scores(opened, world, corpus, &subjects, args.truth_rows, &options, &mut progress)?;
+    bar.finish();
+    Ok(measured.table)
 }
 
 /// A baseline stands in the table under its site's name and its own.
@@ -205,9 +291,17 @@ fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: 
             sheet_text(&lines(scores))
         );
     } else {
-        println!("{}", suite_text(&file.scores.iter().zip(subjects).map(table_row).collect::<Vec<_>>()));
+        println!(
+            "{}",
+            suite_text(&file.scores.iter().zip(read_the_model(subjects)).map(table_row).collect::<Vec<_>>())
+        );
     }
     println!("{}", file.scored_on());
+    if let Some(truth) = &file.truth {
+        println!("\n{}", truth_text(&truth.rows()));
+        let (rows, documents) = (count(truth.rows), count(truth.documents));
+        println!("Compared with the truth of {rows} rows of {documents} documents of {}.", truth.text);
+    }
     if let Some(run) = run {
         println!("saved {}", run.join("evaluation.json").display());
         println!("next: lapidary release {} --out DIR", run.display());
