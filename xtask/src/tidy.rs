@@ -57,7 +57,7 @@ fn map(files: &[Source], breaches: &mut Vec<String>) {
         let Some((name, path)) = file.path.strip_prefix("crates/").and_then(|p| p.split_once("/src/")) else {
             continue;
         };
-        let known = ["lib.rs", "main.rs", "mod.rs", "tests.rs"].iter().any(|n| path.ends_with(n));
+        let known = ["lib.rs", "main.rs", "mod.rs", "error.rs", "tests.rs"].iter().any(|n| path.ends_with(n));
         let section = map.text.split("\n### ").find(|s| s.starts_with(&format!("{name}\n"))).unwrap_or("");
         if !known && !section.contains(&format!("`{path}`")) {
             breaches.push(format!("ARCHITECTURE.md: section `{name}` does not name `{path}`"));
