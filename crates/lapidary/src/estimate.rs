@@ -20,7 +20,7 @@ pub struct Estimate {
 }
 
 /// Multiply-adds that the processor does in a second on products like ours, measured in some milliseconds.
-fn speed(device: Device) -> f64 {
+pub fn speed(device: Device) -> f64 {
     let (n, d, m) = (2048, 64, 1024);
     let (x, w, mut out) = (vec![0.5f32; n * d], vec![0.25f32; m * d], vec![0.0f32; n * m]);
     device.linear(&x, &w, None, d, &mut out);
@@ -69,7 +69,7 @@ pub fn check_memory(estimate: &Estimate) -> anyhow::Result<()> {
 }
 
 /// Bytes of memory of this machine, as Linux says.
-fn machine_memory() -> Option<u64> {
+pub fn machine_memory() -> Option<u64> {
     let text = lapidary_files::read_string(Path::new("/proc/meminfo"), 1 << 20).ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -12,6 +12,8 @@ mod global;
 mod opened;
 mod organism;
 mod plan;
+mod planted_rows;
+mod planted_scores;
 mod progress;
 mod random_rows;
 mod run_folder;
@@ -47,7 +49,7 @@ enum Verb {
     Release(commands::release::ReleaseArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
-    /// The ground-truth language: text, truth, pairs, vocab, latents, score
+    /// The ground-truth language: text, truth, pairs, vocab, latents, score; and planted dictionaries
     #[command(subcommand)]
     World(commands::world::WorldCommand),
     Doctor(commands::doctor::DoctorArgs),

@@ -189,7 +189,7 @@ fn among(patterns: &str, suite: &[Site], spec: &Spec) -> anyhow::Result<Vec<Site
     Ok(named.into_iter().filter(|site| suite.contains(site)).collect())
 }
 
-fn check_grid(widths: &[usize], lambdas: &[f64]) -> anyhow::Result<()> {
+pub fn check_grid(widths: &[usize], lambdas: &[f64]) -> anyhow::Result<()> {
     let usable = |l: f64| l == 0.0 || (1e-12..=1e6).contains(&l); // inputs have unit mean square: λ = 1 is a lot
     if let Some(lambda) = lambdas.iter().find(|&&l| !usable(l)) {
         bail!("lambdas: expected 0 or numbers from 1e-12 to 1e6, found {lambda}");

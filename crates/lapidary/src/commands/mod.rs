@@ -10,4 +10,5 @@ pub mod lm;
 pub mod release;
 pub mod train;
 pub mod world;
+pub mod world_planted;
 pub mod world_score;

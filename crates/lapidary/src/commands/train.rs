@@ -242,7 +242,7 @@ impl Job<'_> {
 }
 
 /// Set by Ctrl-C: the run then ends after the current step, resumable.
-fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
+pub fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| STOP.store(true, SeqCst)).context("cannot listen for Ctrl-C")?;
     Ok(&STOP)

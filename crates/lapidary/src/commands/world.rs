@@ -1,5 +1,6 @@
 //! `lapidary world`: the ground-truth language as text, truth, minimal pairs and tables; and how well a model knows it.
 
+use crate::commands::world_planted::{PlantedArgs, planted};
 use crate::commands::world_score::{ScoreArgs, score};
 use crate::global::Global;
 use crate::text::World;
@@ -25,6 +26,7 @@ pub enum WorldCommand {
     Latents(TextArgs),
     /// Loss of a model over the oracle's, and its accuracy by task
     Score(ScoreArgs),
+    Planted(PlantedArgs),
 }
 
 #[derive(Args)]
@@ -71,6 +73,7 @@ pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
         WorldCommand::Vocab => Ok(writeln!(std::io::stdout(), "{:#}", tokenizer_json())?),
         WorldCommand::Latents(args) => latent_table(&args),
         WorldCommand::Score(args) => score(&args, global),
+        WorldCommand::Planted(args) => planted(&args, global),
     }
 }
 
