@@ -208,7 +208,8 @@ impl DictionaryTruth {
         DictionaryTruth { judgement: Some(judgement), ..self }
     }
 
-    fn row(&self) -> TruthRow {
+    /// Its line of the table.
+    pub fn row(&self) -> TruthRow {
         let f1 = &self.matched_f1_represented;
         let of = self.baseline.map(|b| format!(" {b}")).unwrap_or_default();
         let of_baseline = |kind| {
@@ -239,7 +240,8 @@ fn known(interval: &Interval) -> Option<(f64, f64)> {
 }
 
 impl Status {
-    fn word(self) -> &'static str {
+    /// As it is printed.
+    pub fn word(self) -> &'static str {
         match self {
             Status::Valid => "valid",
             Status::Invalid => "invalid",

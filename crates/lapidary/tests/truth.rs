@@ -191,6 +191,9 @@ fn a_store_of_such_text_gives_the_same_truth_and_both_files_can_be_released() {
     let rows = fused["truth"]["rows"].as_u64().unwrap();
     assert!((1500..1564).contains(&rows), "the windows that reach 1,500 rows: {rows}");
     good(&["release", &tiny.at("run"), "--out", &tiny.at("release"), "-q"]);
+    assert_eq!(compared(&tiny, "run", &["--max-windows", "2"]).code, Some(0), "two documents are enough");
+    let file = evaluation(&tiny, "run");
+    assert_eq!(file["truth"]["rows"], file["scores"][0]["rows"]);
     // As files were before there was a truth.
     good(&["evaluate", &tiny.at("run"), "--resamples", "20", "-q"]);
     assert_eq!(evaluation(&tiny, "run").get("truth"), None);

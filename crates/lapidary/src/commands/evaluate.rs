@@ -265,7 +265,9 @@ fn truth(
     let options = truth::Options::standard(args.seed);
     let mut bar = Progress::new(global, "truth", 0, "scores");
     let mut progress = |done, total| bar.set_of(done, total);
-    let measured = truth_scores(opened, world, corpus, &subjects, args.truth_rows, &options, &mut progress)?;
+    let windows = &corpus.windows[..args.max_windows.unwrap_or(usize::MAX).min(corpus.windows.len())];
+    let corpus = Corpus { windows: windows.to_vec(), ..Corpus::default() };
+    let measured = truth_scores(opened, world, &corpus, &subjects, args.truth_rows, &options, &mut progress)?;
     bar.finish();
     Ok(measured.table)
 }
