@@ -12,6 +12,7 @@ mod global;
 mod opened;
 mod organism;
 mod plan;
+mod planted_cost;
 mod planted_rows;
 mod planted_scores;
 mod progress;

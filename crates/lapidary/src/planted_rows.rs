@@ -13,6 +13,8 @@ use rayon::prelude::*;
 pub const SITE: &str = "planted";
 /// Rows of a window, but for the last one.
 pub const WINDOW: usize = 1_024;
+/// Rows that are shuffled together, and over which C is measured: one pool, so that it is made once for both.
+pub const POOL_ROWS: usize = 65_536;
 
 /// The first rows of a planted dictionary. Fields are private: windows and sites are those of the rows.
 pub struct PlantedRows<'a> {

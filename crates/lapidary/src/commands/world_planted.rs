@@ -5,15 +5,15 @@
 //! scored too. A planted dictionary has no text, so nothing here is a suite, and `lapidary evaluate` has no use for the run.
 
 use crate::commands::train::stop_on_interrupt;
-use crate::estimate::{machine_memory, speed};
 use crate::global::Global;
-use crate::planted_rows::{PlantedRows, SITE, WINDOW, known_rows};
+use crate::planted_cost::{Cost, Job};
+use crate::planted_rows::{POOL_ROWS, PlantedRows, SITE, WINDOW, known_rows};
 use crate::planted_scores::{PlantedScores, RECOVERED, Scorer, Subject};
 use crate::progress::Progress;
 use crate::suite::check_grid;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
-use lapidary_report::number::{bytes, count, duration, significant};
+use lapidary_report::number::{count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{Batches, Order, norms};
 use lapidary_trainer::{Baseline, DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, train};
@@ -24,8 +24,6 @@ use std::sync::atomic::Ordering::SeqCst;
 
 /// Version of `planted.json` and of the printed JSON.
 const FORMAT: u32 = 1;
-/// Rows that are shuffled together, and over which C is measured: one pool, so that it is made once for both.
-const POOL_ROWS: usize = 65_536;
 
 /// Train on planted dictionaries, whose true features are known, and say how much of them was found
 ///
@@ -36,8 +34,9 @@ const POOL_ROWS: usize = 65_536;
 /// scores 1 on all of these.
 ///
 /// Caveat: the Zipf rates ask siblings together for more than their parent gives, so they share out nearly all of it: a parent
-/// almost never fires without one of its children, and is nearly the union of them. A dictionary that has the children and not
-/// the parent (absorption) therefore loses little of the variance, and is marked down for it here.
+/// almost never fires without one of its children, and is nearly the union of them. A sparse dictionary then does best with
+/// decoder rows that hold a child and the parents above it in one (absorption): |cos| to any single direction stays near 0.7, and
+/// almost none counts as recovered.
 #[derive(Args)]
 pub struct PlantedArgs {
     /// everyday: D 128, 2,048 directions, drawn in a second; full: D 768, 16,384 directions, drawn in minutes
@@ -119,14 +118,15 @@ struct Report {
 pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     let recipe = args.recipe()?;
     let config = args.config();
-    let cost = Cost::of(args, &config, &recipe, global);
+    let job = args.job(&config, &recipe);
+    let cost = Cost::of(&job, global.device);
     if global.dry_run {
-        println!("{}", cost.describe(args, &config, &recipe));
+        println!("{}", job.describe(&cost));
         return Ok(());
     }
     cost.check_memory()?;
     if !global.quiet {
-        eprintln!("{}", cost.describe(args, &config, &recipe));
+        eprintln!("{}", job.describe(&cost));
     }
     let folder = Folder::open(args, global)?;
     let planted = Planted::new(args.seed, config);
@@ -173,6 +173,17 @@ impl PlantedArgs {
             bail!("--samples: expected at most {most} rows, found {}; lower it", self.samples);
         }
         Ok(of(self.samples / batch))
+    }
+
+    fn job<'a>(&self, config: &'a PlantedConfig, recipe: &'a Recipe) -> Job<'a> {
+        Job {
+            config,
+            recipe,
+            width: self.width,
+            lambdas: if self.oracle { 0 } else { self.lambdas.len() },
+            truth_rows: self.truth_rows,
+            kept: self.out.is_some(),
+        }
     }
 
     /// What is trained: each λ, then its baseline.
@@ -323,82 +334,6 @@ impl Drop for Folder {
         }
     }
 }
-
-/// What it will cost, roughly.
-struct Cost {
-    seconds: f64,
-    memory: f64,
-    disk: f64,
-}
-
-impl Cost {
-    fn of(args: &PlantedArgs, config: &PlantedConfig, recipe: &Recipe, global: &Global) -> Cost {
-        let (d, m, width) = (config.d as f64, config.features as f64, args.width as f64);
-        let dictionaries = if args.oracle { 0.0 } else { 2.0 * args.lambdas.len() as f64 };
-        let rows = if args.oracle { 0.0 } else { args.samples as f64 };
-        let truth_rows = args.truth_rows as f64;
-        let parameters = dictionaries * (2.0 * d + 4.0) * width;
-        let drawing = 4.0 * m * d * d * config.orthogonal_steps as f64 / DRAWING_PER_SECOND;
-        let per_row = m * config.correlation_rank as f64 * ROW_PER_LATENT;
-        let work = rows * dictionaries * STEP_PER_PRODUCT * d * width + (rows + truth_rows) * per_row;
-        let pool = if args.oracle { 0.0 } else { (POOL_ROWS + recipe.batch) as f64 * d * 4.0 };
-        let entries = recipe.batch as f64 * width / 2.0 * 24.0; // the first steps: half of all features are active
-        let windows = rows / WINDOW as f64 * 12.0;
-        let known = truth_rows * (2.0 * d * 4.0 + ENTRIES_PER_ROW * 8.0);
-        let pairs = (4.0 * m * m).max(if args.oracle { 0.0 } else { 8.0 * m * width });
-        let training = parameters * 8.0 + pool + entries + windows;
-        Cost {
-            seconds: drawing + work / speed(global.device),
-            memory: m * d * 16.0 + training + known + pairs + 64.0 * 1024.0 * 1024.0,
-            disk: parameters * if args.out.is_some() { 20.0 } else { 8.0 },
-        }
-    }
-
-    fn check_memory(&self) -> anyhow::Result<()> {
-        match machine_memory() {
-            Some(there) if self.memory > there as f64 => bail!(
-                "about {} of memory is needed, this machine has {}; choose --size everyday, a smaller --width, fewer \
-                 --lambdas or fewer --truth-rows",
-                bytes(self.memory as u64),
-                bytes(there)
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    fn describe(&self, args: &PlantedArgs, config: &PlantedConfig, recipe: &Recipe) -> String {
-        let what = if args.oracle {
-            "the oracle alone".into()
-        } else {
-            let (n, rows) = (args.lambdas.len(), recipe.steps * recipe.batch as u64);
-            format!(
-                "{n} dictionaries of {} features and {n} baselines on {} rows = {} steps of {}, preset {}",
-                count(args.width as u64),
-                count(rows),
-                count(recipe.steps),
-                count(recipe.batch as u64),
-                recipe.preset
-            )
-        };
-        format!(
-            "{} planted directions in {} dimensions; {what}\nestimate: {}, {} of memory, {} of disk",
-            count(config.features as u64),
-            config.d,
-            duration(self.seconds),
-            bytes(self.memory as u64),
-            bytes(self.disk as u64)
-        )
-    }
-}
-
-/// Multiply-adds per second in which directions are made orthogonal, on one thread; measured.
-const DRAWING_PER_SECOND: f64 = 1.5e10;
-/// Everything sparse around the encoder's product, as in a suite.
-const STEP_PER_PRODUCT: f64 = 2.2;
-/// What a row costs, in multiply-adds of a product per planted feature and rank; measured.
-const ROW_PER_LATENT: f64 = 4.0;
-/// Active features of a row that are provided for when scoring.
-const ENTRIES_PER_ROW: f64 = 100.0;
 
 impl Report {
     fn table(&self) -> String {
