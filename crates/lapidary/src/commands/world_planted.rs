@@ -34,9 +34,9 @@ const FORMAT: u32 = 1;
 /// scores 1 on all of these.
 ///
 /// Caveat: the Zipf rates ask siblings together for more than their parent gives, so they share out nearly all of it: a parent
-/// almost never fires without one of its children, and is nearly the union of them. A sparse dictionary then does best with
-/// decoder rows that hold a child and the parents above it in one (absorption): |cos| to any single direction stays near 0.7, and
-/// almost none counts as recovered.
+/// almost never fires without one of its children, and is nearly the union of them. Trained decoder rows then hold a child with
+/// the parents above it (absorption), and few single directions count as recovered. In a run with the defaults, λ 0.01, 67 % of
+/// the rows had |cos| of 0.9 or more with the span of one such path, and 1 % with a single direction.
 #[derive(Args)]
 pub struct PlantedArgs {
     /// everyday: D 128, 2,048 directions, drawn in a second; full: D 768, 16,384 directions, drawn in minutes
