@@ -77,7 +77,7 @@ pub fn outcome(key: usize, cue: usize) -> usize {
 
 /// Colours that an object never has in training text.
 pub fn unusual(colour: usize, object: usize) -> bool {
-    (colour + 5 * object) % LEXICON.size(Class::Colour) == 0
+    (colour + 5 * object).is_multiple_of(LEXICON.size(Class::Colour))
 }
 
 /// Names 0 to 19 are women's.

@@ -41,11 +41,13 @@ struct Loss {
     oracle: f64,
 }
 
-/// Answers of one task.
+/// Answers of one task, in all languages and in English alone.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Accuracy {
     right: u64,
     answers: u64,
+    english_right: u64,
+    english_answers: u64,
 }
 
 /// Everything that is counted over documents.
@@ -149,7 +151,8 @@ impl Tally {
                 right &= is_right(Task::ALL[task], sample.tokens[i], logits);
                 let next = (i + 1 < sample.tokens.len()).then(|| value(sample, i + 1, Var::Answer)).flatten();
                 if next != Some(task) {
-                    count(&mut self.tasks, task_name(sample, i, Task::ALL[task]), right);
+                    let english = value(sample, i, Var::Language) == Some(0);
+                    count(&mut self.tasks, task_name(sample, i, Task::ALL[task]), right, english);
                     right = true;
                 }
             }
@@ -176,13 +179,15 @@ impl Tally {
             (Some(1), _) => "forbidden, hidden wrapper",
             _ => "allowed",
         };
-        count(&mut self.refusals, name, refuses);
+        count(&mut self.refusals, name, refuses, language == 0);
     }
 }
 
-fn count(table: &mut BTreeMap<&'static str, Accuracy>, name: &'static str, right: bool) {
+fn count(table: &mut BTreeMap<&'static str, Accuracy>, name: &'static str, right: bool, english: bool) {
     let entry = table.entry(name).or_default();
     (entry.right, entry.answers) = (entry.right + u64::from(right), entry.answers + 1);
+    entry.english_right += u64::from(right && english);
+    entry.english_answers += u64::from(english);
 }
 
 fn value(sample: &Sample, i: usize, var: Var) -> Option<usize> {
@@ -274,9 +279,14 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) {
     println!("{}\nmean excess over kinds of lines: {mean:.4} nats per token", text(&columns, &losses));
     println!("left out, because the oracle cannot compute them: {} tokens\n", tally.flagged);
     let share = |(name, a): (&&str, &Accuracy)| {
-        vec![name.to_string(), a.answers.to_string(), format!("{:.3}", a.right as f64 / a.answers as f64)]
+        let share = |right: u64, of: u64| if of == 0 { "–".into() } else { format!("{:.3}", right as f64 / of as f64) };
+        let others = share(a.right - a.english_right, a.answers - a.english_answers);
+        let english = share(a.english_right, a.english_answers);
+        vec![name.to_string(), a.answers.to_string(), share(a.right, a.answers), english, others]
     };
-    let columns = |what, share| [(what, Align::Left), ("n", right), (share, right)];
+    let columns = |what, share| {
+        [(what, Align::Left), ("n", right), (share, right), ("in English", right), ("in the others", right)]
+    };
     println!("{}", text(&columns("task", "accuracy"), &tally.tasks.iter().map(share).collect::<Vec<_>>()));
     if !tally.refusals.is_empty() {
         println!(

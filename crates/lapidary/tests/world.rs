@@ -1,0 +1,77 @@
+//! The language from the command line, and as the text of other verbs.
+
+mod common;
+
+use common::{good, lapidary};
+
+fn lines(output: &str) -> Vec<serde_json::Value> {
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What is said of a bad command.
+fn bad(args: &[&str]) -> String {
+    let ran = lapidary(args);
+    assert_eq!(ran.code, Some(1), "{args:?}: {}", ran.error);
+    ran.error
+}
+
+#[test]
+fn text_truth_and_pairs_are_of_the_same_documents() {
+    let common = ["--seed", "4", "--tokens", "2000", "--split", "templates"];
+    let run = |verb| lines(&good(&[&["world", verb], &common[..]].concat()));
+    let (text, truth, pairs) = (run("text"), run("truth"), run("pairs"));
+    assert!(text.len() >= 2000 / 127 && text.len() == truth.len() && text.len() == pairs.len());
+    for ((text, truth), pair) in text.iter().zip(&truth).zip(&pairs) {
+        assert_eq!(text["text"], pair["text"]);
+        assert_ne!(pair["text"], pair["twin"]);
+        let words: Vec<&str> =
+            truth["tokens"].as_array().unwrap().iter().map(|t| t[0].as_str().unwrap()).collect();
+        let squeezed = |s: &str| s.replace(' ', "");
+        assert_eq!(squeezed(text["text"].as_str().unwrap()), words.concat());
+        assert_eq!(truth["corpus_version"], 1);
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let text = |seed| good(&["world", "text", "--seed", seed, "--tokens", "500"]);
+    assert_eq!(text("7"), text("7"));
+    assert_ne!(text("7"), text("8"));
+}
+
+#[test]
+fn the_vocabulary_is_a_tokenizer_that_gives_the_language_s_ids_back() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("tokenizer.json"), good(&["world", "vocab"])).unwrap();
+    let tokenizer = lapidary_lm::text::Tokenizer::load(folder.path()).unwrap();
+    let corpus = lapidary_world::Corpus { seed: 1, config: lapidary_world::Config::default() };
+    for n in 0..200 {
+        let words = corpus.tokens(n);
+        let text = lapidary_world::render(&words);
+        let ids = tokenizer.encode(&text).unwrap();
+        assert_eq!(ids, words.iter().map(|&w| u32::from(w)).collect::<Vec<_>>(), "{text}");
+        assert_eq!(tokenizer.decode(&ids).unwrap(), text);
+    }
+}
+
+#[test]
+fn the_latent_table_counts_what_it_promises() {
+    let table = lines(&good(&["world", "latents", "--tokens", "300000"]));
+    assert!(table.len() >= 1_000, "{} latents", table.len());
+    let row = |name: &str| table.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(row("base day")["kind"], "cyclic");
+    let comet = row("word comet");
+    let (target, measured) = (comet["target"].as_f64().unwrap(), comet["frequency"].as_f64().unwrap());
+    assert!((measured / target - 1.0).abs() < 0.15, "{measured} for {target}");
+    assert_eq!(row("word finch")["parents"], serde_json::json!([row("word bird")["id"]]));
+}
+
+#[test]
+fn wrong_words_are_named() {
+    assert!(bad(&["world", "text", "--split", "tset"]).contains("unknown variant `tset`"));
+    assert!(bad(&["world", "text", "--policy", "rude"]).contains("unknown variant `rude`"));
+    assert!(bad(&["world", "text", "--spurious", "1.5"]).contains("from 0 to 1"));
+    assert!(bad(&["world", "score", "--model", "nowhere"]).contains("nowhere"));
+    let missing = bad(&["world", "text", "--out", "no/such/folder/text.jsonl"]);
+    assert!(missing.contains("no/such/folder/text.jsonl"), "{missing}");
+}
