@@ -6,7 +6,7 @@ use crate::global::Global;
 use crate::text::World;
 use anyhow::Context;
 use clap::{Args, Subcommand};
-use lapidary_world::{CORPUS_VERSION, Sample, latents, render, tokenizer_json};
+use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, latents, render, tokenizer_json};
 use serde::Serialize;
 use serde_json::json;
 use std::io::{BufWriter, Write};
@@ -96,21 +96,33 @@ fn text(args: &TextArgs) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-fn truth(args: &TextArgs) -> anyhow::Result<()> {
-    let (world, mut out) = (args.world()?, args.writer()?);
-    for (document, _) in world.documents().enumerate() {
-        let sample = world.corpus.sample(document as u64);
-        line(
-            &mut out,
-            &json!({ "corpus_version": CORPUS_VERSION, "document": document, "tokens": tokens(&sample) }),
-        )?;
-    }
-    Ok(out.flush()?)
+#[derive(Serialize)]
+struct TruthLine<'a> {
+    corpus_version: u32,
+    document: usize,
+    tokens: Vec<(&'a str, Marks<'a>)>,
 }
 
-fn tokens(sample: &Sample) -> Vec<serde_json::Value> {
-    let marks = |i| sample.at(i).iter().map(|m| (m.latent, m.value)).collect::<Vec<_>>();
-    sample.tokens.iter().enumerate().map(|(i, &word)| json!([render(&[word]), marks(i)])).collect()
+/// Written as [[latent, value], …], straight from the sample: a million tokens have ten million marks.
+struct Marks<'a>(&'a [Mark]);
+
+impl Serialize for Marks<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|mark| (mark.latent, mark.value)))
+    }
+}
+
+fn truth(args: &TextArgs) -> anyhow::Result<()> {
+    let (world, mut out) = (args.world()?, args.writer()?);
+    for (document, words) in world.documents().enumerate() {
+        let sample = world.corpus.sample(document as u64);
+        let token = |(i, &word): (usize, &Word)| {
+            (LEXICON.words[usize::from(word)].as_str(), Marks(sample.at(i)))
+        };
+        let tokens = words.iter().enumerate().map(token).collect();
+        line(&mut out, &TruthLine { corpus_version: CORPUS_VERSION, document, tokens })?;
+    }
+    Ok(out.flush()?)
 }
 
 fn pairs(args: &TextArgs) -> anyhow::Result<()> {
