@@ -7,6 +7,7 @@
 
 pub mod card;
 pub mod number;
+pub mod page;
 pub mod scores;
 pub mod table;
 pub mod truth;
