@@ -28,10 +28,18 @@ pub fn unpack(name: &Path, cache: &Path) -> anyhow::Result<Option<PathBuf>> {
         let here = path.metadata().is_ok_and(|meta| meta.len() == bytes.len() as u64);
         if !here {
             files::create_dir(path.parent().expect("it is below the folder"))?;
-            files::publish(&path, bytes)?;
+            publish_alone(&path, bytes)?;
         }
     }
     Ok(Some(folder))
+}
+
+/// Under a name of this process first: another may be unpacking the same file.
+fn publish_alone(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut own = path.as_os_str().to_owned();
+    own.push(format!(".{}", std::process::id()));
+    files::publish(Path::new(&own), bytes)?;
+    Ok(std::fs::rename(&own, path).map_err(files::FileError::io(path, "rename"))?)
 }
 
 /// Short name of the content.
