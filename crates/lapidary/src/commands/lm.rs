@@ -2,6 +2,7 @@
 //! `tap` write what the model computes as safetensors, `generate` continues a text.
 
 use crate::global::Global;
+use crate::organism::NAMES;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_files::tensors::{self, Dtype, Tensor};
@@ -116,18 +117,21 @@ pub fn run(command: LmCommand, global: &Global) -> anyhow::Result<()> {
 }
 
 impl ModelArgs {
-    /// The folder as named, or inside `--data`.
-    fn folder(&self, global: &Global) -> PathBuf {
-        let inside = global.data.join(&self.model);
-        if !self.model.exists() && inside.exists() { inside } else { self.model.clone() }
+    /// The folder as named, inside `--data`, or what the program carries; of what is nowhere, the loader says more.
+    fn folder(&self, global: &Global) -> anyhow::Result<PathBuf> {
+        let is_embedded = NAMES.iter().any(|name| Path::new(name) == self.model);
+        match global.find(&self.model) {
+            Err(error) if is_embedded => Err(error),
+            found => Ok(found.unwrap_or_else(|_| self.model.clone())),
+        }
     }
 
     fn load(&self, global: &Global) -> anyhow::Result<Model> {
-        Ok(Model::load(&self.folder(global), global.device)?)
+        Ok(Model::load(&self.folder(global)?, global.device)?)
     }
 
     fn tokenizer(&self, global: &Global) -> anyhow::Result<Tokenizer> {
-        Tokenizer::load(&self.folder(global))
+        Tokenizer::load(&self.folder(global)?)
             .context("--text needs a tokenizer; with --tokens none is needed")
     }
 }
