@@ -38,6 +38,11 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
+    train_suite(&args, global, true)
+}
+
+/// With `tell`, the plan goes to stderr and what was trained to stdout; bars are shown either way.
+pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Result<()> {
     let suite = Suite::read(&args.suite)?;
     let opened = Opened::load(&suite.model, global)?;
     let spec = &opened.model.spec;
@@ -48,7 +53,7 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
     let corpus = text.corpus(&opened, context, Split::Train)?;
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
     let places = Places { model: absolute(&opened.folder)?, text: text.places()?, store: store.clone() };
-    let job = Job { args: &args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global };
+    let job = Job { args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global, tell };
     match store {
         Some(folder) => {
             let source = StoreReader::open(&folder)?;
@@ -91,6 +96,7 @@ struct Job<'a> {
     context: usize,
     places: Places,
     global: &'a Global,
+    tell: bool,
 }
 
 impl Job<'_> {
@@ -112,7 +118,7 @@ impl Job<'_> {
         let norms = self.norms(&mut batches, folder)?;
         let plan = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &norms)?;
         self.prepare(folder, &plan)?;
-        if !self.global.quiet {
+        if self.tell && !self.global.quiet {
             eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
         }
         let began = Instant::now();
@@ -120,7 +126,10 @@ impl Job<'_> {
         run_folder::check_any(&plan, &trained)?;
         run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
         let seconds = began.elapsed().as_secs_f64();
-        run_folder::print_trained(folder, &plan, &trained, seconds, self.global)
+        if self.tell {
+            run_folder::print_trained(folder, &plan, &trained, seconds, self.global)?;
+        }
+        Ok(())
     }
 
     /// C of each site: from the plan when resuming, else measured.
@@ -241,10 +250,15 @@ impl Job<'_> {
     }
 }
 
-/// Set by Ctrl-C: the run then ends after the current step, resumable.
+/// Set by Ctrl-C: the run then ends after the current step, resumable. The second Ctrl-C ends the program at once.
 pub fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
-    ctrlc::set_handler(|| STOP.store(true, SeqCst)).context("cannot listen for Ctrl-C")?;
+    let stop = || {
+        if STOP.swap(true, SeqCst) {
+            std::process::exit(1);
+        }
+    };
+    ctrlc::set_handler(stop).context("cannot listen for Ctrl-C")?;
     Ok(&STOP)
 }
 
