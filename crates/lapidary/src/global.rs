@@ -4,6 +4,7 @@ use crate::organism;
 use anyhow::{Context, bail};
 use lapidary_files::failpoint::{self, Failure};
 use lapidary_kernels::{Device, Isa};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// As written on the command line.
@@ -89,6 +90,12 @@ fn arm_failpoint() -> anyhow::Result<()> {
 }
 
 impl Global {
+    /// Is stdout a terminal that is to have colour? `NO_COLOR` says no unless it is empty.
+    pub fn colour(&self) -> bool {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        std::io::stdout().is_terminal() && !refused
+    }
+
     /// A model or text named on the command line or in a suite: as it is if it exists, else inside `--data`, else what the
     /// binary carries under that name.
     pub fn find(&self, name: &Path) -> anyhow::Result<PathBuf> {

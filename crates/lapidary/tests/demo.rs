@@ -1,59 +1,122 @@
-//! The whole way as a newcomer walks it: `lapidary demo`, with fewer rows than it takes by itself.
+//! The demo as a newcomer walks it: `lapidary demo`, with fewer rows than it takes by itself.
 
 mod common;
 
-use common::{bytes, good};
+use common::{Ran, bytes, command};
+use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 
-fn demo(folder: &Path, name: &str, seed: &str) -> String {
-    let out = folder.join(name);
-    good(&["demo", "--quiet", "--tokens", "16384", "--seed", seed, "--out", out.to_str().unwrap()])
+/// The words of a run in `folder`, whose `--out` is always `demo`: the page names it.
+fn demo(folder: &Path, words: &[&str]) -> Ran {
+    let mut command = command(&[&["demo", "--quiet", "--out", "demo"], words].concat());
+    command.current_dir(folder).env("LAPIDARY_CACHE", env!("CARGO_TARGET_TMPDIR"));
+    command.output().expect("the binary runs").into()
+}
+
+fn good(folder: &Path, words: &[&str]) -> String {
+    let ran = demo(folder, words);
+    assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.error);
+    ran.out
 }
 
 #[test]
-fn the_demo_trains_measures_and_releases_and_its_seed_decides_every_byte() {
-    let folder = tempfile::tempdir().unwrap();
-    let said = demo(folder.path(), "a", "5");
-    assert!(said.contains("Scored on") && said.contains("start with"), "{said}");
-    demo(folder.path(), "b", "5");
-    demo(folder.path(), "c", "6");
-    let [a, b, c] = ["a", "b", "c"].map(|name| bytes(&folder.path().join(name)));
-    assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
-    // suite.toml names the folders: everything else is the same.
-    let differing: Vec<_> = a.keys().filter(|n| a[*n] != b[*n] && !n.ends_with("suite.toml")).collect();
-    assert!(differing.is_empty(), "{differing:?}");
-    for name in ["run/metrics.jsonl", "run/evaluation.json", "random-llama/model.safetensors", "text.txt"] {
-        assert!(a[name] != c[name], "{name} depends on the seed");
+fn the_page_shows_ten_features_and_its_seed_decides_every_byte() {
+    let [a, b, c] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let page = good(a.path(), &["--tokens", "4096", "--seed", "5"]);
+    assert_eq!(good(b.path(), &["--tokens", "4096", "--seed", "5"]), page);
+    let other = good(c.path(), &["--tokens", "4096", "--seed", "6", "--json"]);
+    let [same, again, differing] = [&a, &b, &c].map(|folder| bytes(&folder.path().join("demo")));
+    assert_eq!(same.keys().collect::<Vec<_>>(), again.keys().collect::<Vec<_>>());
+    let changed: Vec<_> = same.keys().filter(|n| same[*n] != again[*n]).collect();
+    assert!(changed.is_empty(), "{changed:?}");
+    for name in ["suite.toml", "run/metrics.jsonl", "run/evaluation.json", "page.txt"] {
+        assert!(same[name] != differing[name], "{name} depends on the seed");
     }
-    released(&folder.path().join("a/release"));
-    evaluated(&folder.path().join("a/run"));
+    assert_eq!(same["page.txt"], page.as_bytes());
+    is_a_page(&page);
+    is_its_data(&serde_json::from_str(&other).expect("JSON alone"));
+    what_comes_next_works(a.path(), &page);
 }
 
-/// A README, and for each of the six dictionaries what SAELens and people read.
-fn released(release: &Path) {
-    let readme = std::fs::read_to_string(release.join("README.md")).unwrap();
-    for layer in 0..2 {
-        for kind in ["res", "att", "mlp"] {
-            let name = format!("{layer}.{kind}-width128-lambda0.003");
-            assert!(readme.contains(&format!("{layer}.{kind}")), "{readme}");
-            let cfg = std::fs::read(release.join(&name).join("cfg.json")).unwrap();
-            let cfg: serde_json::Value = serde_json::from_slice(&cfg).unwrap();
-            assert!(cfg["metadata"]["sae_lens_version"].is_string(), "{cfg}");
-            assert_eq!((&cfg["d_in"], &cfg["d_sae"]), (&32.into(), &128.into()));
-            for file in ["sae_weights.safetensors", "lapidary.json", "card.md"] {
-                assert!(release.join(&name).join(file).is_file(), "{name}/{file}");
-            }
+fn is_a_page(page: &str) {
+    for words in ["small Gemma 2", "2.res frozen decoder", "2.res random model", "Ten features", "What next?"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let is_score =
+        |line: &&str| line.contains("F1 0.") && line.contains("precision") && line.contains("feature ");
+    assert_eq!(page.lines().filter(is_score).count(), 10, "{page}");
+    assert!(page.lines().filter(|line| line.contains('«')).count() > 10, "examples: {page}");
+    assert!(!page.contains('\x1b'), "no colour where stdout is no terminal");
+    assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+}
+
+fn is_its_data(data: &Value) {
+    let list = |value: &Value| value.as_array().expect("a list").clone();
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let live = list(&data["dictionaries"]).into_iter().filter(|d| d["group"] == "just now");
+    let verdicts: Vec<Value> = live.map(|d| d["verdict"].clone()).collect();
+    assert_eq!(verdicts.iter().filter(|v| *v == "baseline").count(), 2, "{verdicts:?}");
+    assert_eq!(verdicts.len(), 5, "{verdicts:?}");
+    assert_eq!(list(&data["features"]).len(), 10);
+    for feature in list(&data["features"]) {
+        let [p, r, f1] = ["precision", "recall", "f1"].map(|name| number(&feature[name]));
+        assert!((f1 - 2.0 * p * r / (p + r)).abs() < 1e-9, "{feature}");
+        let examples = list(&feature["examples"]);
+        assert!((1..=3).contains(&examples.len()), "{feature}");
+        for example in &examples {
+            let strengths: Vec<f64> = list(example).iter().map(|piece| number(&piece["strength"])).collect();
+            assert!(strengths.iter().all(|s| (0.0..=1.0).contains(s)) && strengths.iter().any(|&s| s > 0.0));
         }
+        assert!(list(&examples[0]).iter().any(|piece| piece["strength"] == 1.0), "the strongest comes first");
     }
 }
 
-fn evaluated(run: &Path) {
-    let json = good(&["evaluate", run.to_str().unwrap(), "--json", "--quiet", "--resamples", "20"]);
-    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let scores = value["scores"].as_array().unwrap();
-    assert_eq!(scores.len(), 6);
-    for score in scores {
-        let fvu = score["fvu"]["value"].as_f64().unwrap();
-        assert!(fvu > 0.0 && fvu < 1.0, "{score}");
+/// Every command on the page, typed as it stands there.
+fn what_comes_next_works(folder: &Path, page: &str) {
+    let binary = Path::new(env!("CARGO_BIN_EXE_lapidary"));
+    let path = std::env::join_paths(
+        std::iter::once(binary.parent().unwrap().to_path_buf())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+    );
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("  lapidary ")).collect();
+    assert_eq!(commands.len(), 3, "{page}");
+    for typed in commands {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &format!("lapidary -q {typed}")])
+            .current_dir(folder)
+            .env("PATH", path.as_ref().unwrap());
+        let ran: Ran =
+            shell.env("LAPIDARY_CACHE", env!("CARGO_TARGET_TMPDIR")).output().expect("a shell").into();
+        assert!(ran.code == Some(0) && !ran.out.is_empty(), "{typed}: {}", ran.error);
     }
+    assert!(folder.join("demo/release/README.md").is_file());
+}
+
+#[test]
+fn sizes_seeds_and_models_are_checked_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    assert!(good(at, &["--dry-run"]).contains("\ntokens = 1400000\n"));
+    assert!(good(at, &["--dry-run", "--quick"]).contains("\ntokens = 180000\n"));
+    assert!(good(at, &["--dry-run", "--quick", "--tokens", "4096"]).contains("\ntokens = 4096\n"));
+    for words in [["--seed", "-1"], ["--seed", "x"], ["--seed", "4294967296"], ["--tokens", "2047"]] {
+        let ran = demo(at, &words);
+        assert!(ran.code == Some(2) && ran.error.contains(words[0]), "{words:?}: {}", ran.error);
+    }
+    let chat = demo(at, &["--chat", "--dry-run"]);
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    if models.join("organism-chat/model.safetensors").is_file() {
+        assert!(chat.code == Some(0) && chat.out.contains("model = \"organism-chat\""), "{}", chat.error);
+    } else {
+        let message = "organism-chat: expected this model inside the program, found none; use a build with";
+        assert!(chat.code == Some(1) && chat.error.contains(message), "{}", chat.error);
+    }
+    assert_eq!(at.read_dir().unwrap().count(), 0, "nothing was written");
+    std::fs::create_dir(at.join("demo")).unwrap();
+    std::fs::write(at.join("demo/mine"), "").unwrap();
+    let occupied = demo(at, &[]);
+    assert!(occupied.code == Some(1) && occupied.error.contains("--overwrite"), "{}", occupied.error);
 }

@@ -1,164 +1,261 @@
-//! `lapidary demo`: the main job from end to end on a small model that is written on the spot, offline.
+//! `lapidary demo`: three dictionaries of the embedded organism, trained before your eyes, and what their features stand for.
 //!
-//! The model's weights are random (it has learned nothing, and the demo says so), its text comes from a small grammar. What
-//! is real is the way: suite file, fused training, held-out evaluation, release.
+//! The organism is a small Gemma 2 that learned a language of ours (`lapidary world`): what every token means is known. The
+//! demo trains at one layer only and for minutes; the suite that the binary carries (`organism-suite`) was trained for longer
+//! at all of them, and its scores are those that it was released with. What is said of all this is in `demo/page.rs`.
 
-use crate::commands::{evaluate, release, train};
+mod features;
+mod page;
+mod words;
+
+use crate::commands::train::{self, TrainArgs};
+use crate::evaluation_file::EvaluationFile;
 use crate::global::Global;
+use crate::opened::Opened;
+use crate::plan::{ModelIdentity, RunPlan, TextIdentity};
+use crate::progress::Progress;
+use crate::run_folder::read_dictionaries;
+use crate::text::{Text, World};
+use crate::truth_scores::{Measured, TruthSubject, truth_scores};
+use anyhow::bail;
 use clap::Parser;
-use lapidary_files::tensors::{self, Tensor};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
-use std::collections::HashMap;
+use lapidary_dictionary::Dictionary;
+use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
+use lapidary_lm::Site;
+use lapidary_lm::text::{Corpus, SPLIT_RULE, Split};
+use lapidary_report::page::text;
+use lapidary_trainer::{Baseline, DictionaryPlan};
 use std::path::{Path, PathBuf};
 
-/// The whole way in a minute, offline: a small model, a suite, its scores
+/// What features are, in five minutes, offline
 ///
-/// Writes a tiny Llama model with random weights and a little text, then trains, evaluates and releases dictionaries for
-/// all its layers and sub-layers. The scores show that the way works, not that the model knows anything.
+/// Trains three dictionaries and two baselines on the middle layer of the organism, a small Gemma 2 inside this program whose
+/// language we wrote, scores them on held-out text against the truth about every token, and prints a page: a table of
+/// dictionaries, and ten features with what they stand for and where they fire. Everything is in --out afterwards.
 #[derive(clap::Args)]
 pub struct DemoArgs {
     /// Folder for everything that the demo writes
     #[arg(long, value_name = "DIR", default_value = "lapidary-demo")]
     out: PathBuf,
-    /// Seed of weights, text and training
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Rows to train on
-    #[arg(long, value_name = "ROWS", default_value_t = 400_000)]
-    tokens: u64,
+    /// Seed of text and training: the same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    seed: u32,
+    /// Use the organism that was taught to chat and to refuse
+    #[arg(long)]
+    chat: bool,
+    /// A minute instead of five: fewer rows, poorer features
+    #[arg(long)]
+    quick: bool,
+    /// Rows to train on, at least 2,048 [default: 1,400,000; with --quick 180,000]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(2_048..=1_000_000_000))]
+    tokens: Option<u64>,
 }
 
-const D: usize = 32;
-const LAYERS: usize = 2;
-const HEADS: usize = 4;
-const MLP: usize = 64;
-const DOCUMENTS: usize = 3_000;
+/// The middle layer's sites, their width, and the weight of the L0 term.
+const SITES: &str = "2.res,2.att,2.mlp";
+const BASELINES_AT: &str = "2.res";
+const WIDTH: usize = 1_024;
+const LAMBDA: f64 = 0.002;
+
+/// Tokens per window, BOS included: the organism's context.
+const CONTEXT: usize = 128;
+/// Rows from which the norms are measured, at most.
+const NORM_ROWS: u64 = 20_000;
+/// Seed of the text of the demo's seed 0; the organism and its suite read others.
+const TEXT_SEED: u64 = 1_000_000;
+/// Least text, tokens: an eighth of it is held out.
+const LEAST_TEXT: u64 = 24_000;
+/// Rows compared with the truth, at most.
+const TRUTH_ROWS: usize = 60_000;
+/// Tokens that run through the model at a time.
+const BATCH_TOKENS: usize = 8_192;
+/// Resamples of the bootstrap; the page shows no intervals, `lapidary evaluate` does.
+const RESAMPLES: usize = 200;
+
+impl DemoArgs {
+    fn rows(&self) -> u64 {
+        self.tokens.unwrap_or(if self.quick { 180_000 } else { 1_400_000 })
+    }
+
+    /// Windows in which the model runs with copies of its activations.
+    fn windows(&self) -> usize {
+        if self.quick { 80 } else { 200 }
+    }
+
+    fn model(&self) -> &'static str {
+        if self.chat { "organism-chat" } else { "organism" }
+    }
+
+    fn text(&self) -> String {
+        // Seven eighths are for training, and each row is to be seen about once.
+        let tokens = (self.rows() / 7 * 8).max(LEAST_TEXT);
+        let policy = if self.chat { ",policy=chat" } else { "" };
+        format!("world:seed={},tokens={tokens}{policy}", TEXT_SEED + u64::from(self.seed))
+    }
+
+    fn suite(&self) -> String {
+        let (model, text, rows, seed) = (self.model(), self.text(), self.rows(), self.seed);
+        let norm_rows = rows.min(NORM_ROWS);
+        let baseline = |kind| format!("\n[[baselines]]\nbaseline = \"{kind}\"\nsites = \"{BASELINES_AT}\"\n");
+        format!(
+            "# What `lapidary demo` trained; again by: lapidary train suite.toml --out RUN\n\
+             model = \"{model}\"\ntext = [\"{text}\"]\ncontext = {CONTEXT}\nsites = \"{SITES}\"\nwidths = [{WIDTH}]\n\
+             lambdas = [{LAMBDA}]\ntokens = {rows}\npreset = \"short\"\nseed = {seed}\n\n[rows]\nnorm_rows = {norm_rows}\n{}{}",
+            baseline(Baseline::FrozenDecoder),
+            baseline(Baseline::RandomLm)
+        )
+    }
+}
 
 pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
+    check_embedded(args.model(), global)?;
+    if global.dry_run {
+        let suite = args.out.join("suite.toml");
+        println!(
+            "{}:\n\n{}\nrun `lapidary train` on such a file with --dry-run for its cost",
+            suite.display(),
+            args.suite()
+        );
+        return Ok(());
+    }
     global.output_dir(&args.out)?;
+    let (suite, run) = (args.out.join("suite.toml"), args.out.join("run"));
+    lapidary_files::publish(&suite, args.suite().as_bytes())?;
     let say = |text: &str| {
         if !global.quiet {
-            eprintln!("{text}");
+            eprintln!("{text}")
         }
     };
-    say(
-        "no trained model is embedded yet: this demo uses a tiny one with RANDOM weights, written on the spot",
-    );
-    write_model(&args.out.join("random-llama"), args.seed)?;
-    let text: Vec<String> = documents(args.seed);
-    lapidary_files::publish(&args.out.join("text.txt"), text.join("\n<|endoftext|>\n").as_bytes())?;
-    let suite = args.out.join("suite.toml");
-    lapidary_files::publish(&suite, suite_text(&args).as_bytes())?;
-    let (run_folder, release_folder) = (args.out.join("run"), args.out.join("release"));
-    say("\n1. train");
-    train::run(parse(&["train".as_ref(), &suite, "--out".as_ref(), &run_folder]), global)?;
-    say("\n2. evaluate");
-    evaluate::run(parse(&["evaluate".as_ref(), &run_folder]), global)?;
-    say("\n3. release");
-    release::run(parse(&["release".as_ref(), &run_folder, "--out".as_ref(), &release_folder]), global)
+    say("1/3  training 3 dictionaries and 2 baselines of the organism's middle layer, all in one pass");
+    train::train_suite(&typed(&suite, &run), global, false)?;
+    say("2/3  scoring them on held-out text, and against the truth about every token");
+    let demo = Demo::measure(&args, &run, global)?;
+    say("3/3  finding features and where they fire");
+    let page = page::page(&demo, &args, global)?;
+    lapidary_files::publish(&args.out.join("page.txt"), text(&page, false).as_bytes())?;
+    match (global.json, global.colour()) {
+        (true, _) => println!("{}", page::json(&page, &run)),
+        (false, colour) => print!("{}", text(&page, colour)),
+    }
+    Ok(())
 }
 
-/// A verb's arguments, as if typed.
-fn parse<A: clap::Args>(words: &[&Path]) -> A {
+/// `train SUITE --out RUN`, as if typed.
+fn typed(suite: &Path, run: &Path) -> TrainArgs {
     #[derive(Parser)]
-    struct Typed<A: clap::Args> {
+    struct Typed {
         #[command(flatten)]
-        args: A,
+        args: TrainArgs,
     }
-    Typed::parse_from(words).args
+    Typed::parse_from(["train".as_ref(), suite.as_os_str(), "--out".as_ref(), run.as_os_str()]).args
 }
 
-fn suite_text(args: &DemoArgs) -> String {
-    let DemoArgs { out, seed, tokens } = args;
-    format!(
-        "model = {:?}\ntext = [{:?}]\ncontext = 64\nwidths = [128]\nlambdas = [0.003]\ntokens = {tokens}\npreset = \"short\"\n\
-         seed = {seed}\n\n[rows]\npool_rows = 16_384\nnorm_rows = 16_384\n",
-        out.join("random-llama"),
-        out.join("text.txt")
-    )
+fn check_embedded(model: &str, global: &Global) -> anyhow::Result<()> {
+    match global.find(Path::new(model)) {
+        Err(error) if error.is::<lapidary_files::FileError>() => Err(error),
+        Err(_) => bail!(
+            "{model}: expected this model inside the program, found none; use a build with models/{model} in the \
+             repository, or put its folder into {}",
+            global.data.display()
+        ),
+        Ok(_) => Ok(()),
+    }
 }
 
-const NAMES: [&str; 8] = ["anna", "ben", "clara", "david", "emma", "felix", "greta", "hugo"];
-const ANIMALS: [&str; 8] = ["cat", "dog", "bird", "horse", "fox", "mouse", "frog", "bear"];
-const COLOURS: [&str; 6] = ["red", "blue", "green", "white", "black", "brown"];
-const PLACES: [&str; 6] = ["garden", "forest", "kitchen", "river", "school", "barn"];
-const WORDS: [&str; 14] =
-    ["has", "a", "the", "is", "in", "sees", "and", "likes", "it", "runs", "to", "not", ".", "because"];
-
-fn pick<'a>(rng: &mut ChaCha8Rng, from: &[&'a str]) -> &'a str {
-    from[rng.next_u32() as usize % from.len()]
+/// A dictionary or baseline of the run.
+struct Trained {
+    plan: DictionaryPlan,
+    site: Site,
+    dictionary: Dictionary,
 }
 
-/// Little stories about who has which animal where.
-fn documents(seed: u64) -> Vec<String> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let rng = &mut rng;
-    let story = |rng: &mut ChaCha8Rng| {
-        let (name, animal, colour, place) =
-            (pick(rng, &NAMES), pick(rng, &ANIMALS), pick(rng, &COLOURS), pick(rng, &PLACES));
-        let (friend, elsewhere) = (pick(rng, &NAMES), pick(rng, &PLACES));
-        format!(
-            "{name} has a {colour} {animal} . the {animal} is in the {place} . {friend} sees the {animal} and likes it \
-             because it is {colour} . the {animal} runs to the {elsewhere} and {name} runs to the {elsewhere} . \
-             {friend} is not in the {elsewhere} ."
-        )
+/// Everything that was measured.
+struct Demo {
+    opened: Opened,
+    trained: Vec<Trained>,
+    measured: Measured,
+    file: EvaluationFile,
+}
+
+impl Demo {
+    /// Scores the run and saves them as `lapidary evaluate --truth world` does.
+    fn measure(args: &DemoArgs, run: &Path, global: &Global) -> anyhow::Result<Demo> {
+        let plan = RunPlan::read(run)?;
+        let opened = Opened::load(Path::new(args.model()), global)?;
+        let mut trained = Vec::new();
+        for (plan, dictionary, _) in read_dictionaries(run, &plan)? {
+            trained.push(Trained { site: plan.site.parse()?, plan, dictionary });
+        }
+        let world: World = args.text().parse()?;
+        let corpus = Text::World(world).corpus(&opened, CONTEXT, Split::HeldOut)?;
+        let scores = scores(args, &opened, &corpus, &trained, global)?;
+        let measured = compare(args, &opened, &world, &corpus, &trained, global)?;
+        let text = TextIdentity {
+            context: CONTEXT,
+            split: SPLIT_RULE.into(),
+            hash: corpus.hash.clone(),
+            documents: corpus.documents,
+        };
+        let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
+        let file = EvaluationFile::new(model, text, Some(plan.hash()), scores, Some(measured.table.clone()));
+        lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
+        Ok(Demo { opened, trained, measured, file })
+    }
+}
+
+fn scores(
+    args: &DemoArgs,
+    opened: &Opened,
+    corpus: &Corpus,
+    trained: &[Trained],
+    global: &Global,
+) -> anyhow::Result<Vec<Scores>> {
+    let read_the_model = trained.iter().filter(|t| t.plan.baseline != Some(Baseline::RandomLm));
+    let subjects: Vec<Subject<'_>> = read_the_model
+        .map(|t| Subject { name: &t.plan.name, site: t.site, dictionary: &t.dictionary })
+        .collect();
+    let options = Options {
+        seed: u64::from(args.seed),
+        resamples: RESAMPLES,
+        batch_tokens: BATCH_TOKENS,
+        max_windows: Some(args.windows()),
     };
-    (0..DOCUMENTS).map(|_| story(rng)).collect()
+    let mut bar = Progress::new(global, "evaluating", 0, "tokens");
+    let mut progress = |done, total| bar.set_of(done, total);
+    let scores = evaluate(&opened.model, &corpus.windows, &subjects, options, &mut progress)?;
+    bar.finish();
+    Ok(scores)
 }
 
-fn vocabulary() -> Vec<&'static str> {
-    ["<unk>", "<s>", "</s>"]
-        .into_iter()
-        .chain(NAMES)
-        .chain(ANIMALS)
-        .chain(COLOURS)
-        .chain(PLACES)
-        .chain(WORDS)
-        .collect()
-}
-
-/// A Hugging Face folder: config, tokenizer, weights uniform with the usual 1/√fan-in spread.
-fn write_model(folder: &Path, seed: u64) -> anyhow::Result<()> {
-    lapidary_files::create_dir(folder)?;
-    let words = vocabulary();
-    let config = serde_json::json!({
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": D, "intermediate_size": MLP,
-        "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "head_dim": D / HEADS,
-        "vocab_size": words.len(), "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
-        "hidden_act": "silu", "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2,
-    });
-    lapidary_files::publish(&folder.join("config.json"), format!("{config:#}\n").as_bytes())?;
-    let vocab: HashMap<&str, usize> = words.iter().enumerate().map(|(i, w)| (*w, i)).collect();
-    let tokenizer = serde_json::json!({
-        "version": "1.0", "added_tokens": [], "pre_tokenizer": { "type": "WhitespaceSplit" },
-        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
-    });
-    lapidary_files::publish(&folder.join("tokenizer.json"), format!("{tokenizer:#}\n").as_bytes())?;
-    write_weights(&folder.join("model.safetensors"), words.len(), seed)
-}
-
-fn write_weights(path: &Path, vocab: usize, seed: u64) -> anyhow::Result<()> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x006d_6f64_656c);
-    let mut shapes: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![vocab, D])];
-    for l in 0..LAYERS {
-        let name = |part: &str| format!("model.layers.{l}.{part}.weight");
-        shapes.extend(["q", "k", "v", "o"].map(|p| (name(&format!("self_attn.{p}_proj")), vec![D, D])));
-        shapes.extend(["gate", "up"].map(|p| (name(&format!("mlp.{p}_proj")), vec![MLP, D])));
-        shapes.push((name("mlp.down_proj"), vec![D, MLP]));
-        shapes.extend(["input_layernorm", "post_attention_layernorm"].map(|p| (name(p), vec![D])));
-    }
-    shapes.push(("model.norm.weight".into(), vec![D]));
-    let values: Vec<Vec<f32>> = shapes
+/// With the truth.
+fn compare(
+    args: &DemoArgs,
+    opened: &Opened,
+    world: &World,
+    corpus: &Corpus,
+    trained: &[Trained],
+    global: &Global,
+) -> anyhow::Result<Measured> {
+    let kind = |baseline| match baseline {
+        Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
+        Baseline::RandomLm => truth::Baseline::RandomLm,
+    };
+    let subjects: Vec<TruthSubject<'_>> = trained
         .iter()
-        .map(|(_, shape)| {
-            let spread = (3.0 / *shape.last().unwrap_or(&1) as f32).sqrt();
-            let uniform = |rng: &mut ChaCha8Rng| (rng.next_u32() >> 8) as f32 / (1 << 23) as f32 - 1.0;
-            let n = shape.iter().product();
-            if shape.len() == 1 { vec![1.0; n] } else { (0..n).map(|_| spread * uniform(&mut rng)).collect() }
+        .map(|t| TruthSubject {
+            name: &t.plan.name,
+            site: t.site,
+            dictionary: &t.dictionary,
+            lambda: Some(t.plan.lambda),
+            baseline: t.plan.baseline.map(kind),
+            run: 1,
+            seed: u64::from(args.seed),
         })
         .collect();
-    let tensors: Vec<Tensor<'_>> =
-        shapes.iter().zip(&values).map(|((name, shape), values)| Tensor::f32(name, shape, values)).collect();
-    Ok(tensors::write(path, &tensors, &HashMap::from([("format".into(), "pt".into())]))?)
+    let options = truth::Options::standard(u64::from(args.seed));
+    let mut bar = Progress::new(global, "truth", 0, "scores");
+    let mut progress = |done, total| bar.set_of(done, total);
+    let measured = truth_scores(opened, world, corpus, &subjects, TRUTH_ROWS, &options, &mut progress)?;
+    bar.finish();
+    Ok(measured)
 }

@@ -1,11 +1,12 @@
-//! What the end-to-end tests share: the real binary, a tiny model with its text and suite in a folder of their own, and a
-//! comparison of whole run folders. The model is the demo's (random weights), written once per test binary.
+//! What the end-to-end tests share: the real binary, a tiny model (random weights, `llama.rs`) with its text and suite in a
+//! folder of their own, and a comparison of whole run folders.
 #![allow(dead_code)] // each test binary takes what it needs
+
+mod llama;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// Documents of the tiny text.
@@ -54,10 +55,8 @@ impl Tiny {
     /// A suite of so many steps of 128 rows.
     pub fn new(steps: u64) -> Tiny {
         let tiny = Tiny { folder: tempfile::tempdir().expect("a folder") };
-        copy(&demo().join("random-llama"), &tiny.path("model"));
-        let text = std::fs::read_to_string(demo().join("text.txt")).expect("the demo's text");
-        let some: Vec<&str> = text.split("<|endoftext|>").take(DOCUMENTS).collect();
-        tiny.write("text.txt", &some.join("<|endoftext|>"));
+        llama::write(&tiny.path("model"));
+        tiny.write("text.txt", &llama::documents(DOCUMENTS).join("\n<|endoftext|>\n"));
         tiny.write("suite.toml", &tiny.suite(steps));
         tiny
     }
@@ -113,26 +112,6 @@ impl Tiny {
         let ran: Ran = self.train(out, more).output().expect("the binary runs").into();
         assert_eq!(ran.code, Some(0), "{out} {more:?}: {}", ran.error);
         ran
-    }
-}
-
-/// The demo's folder, written once.
-fn demo() -> PathBuf {
-    static DEMO: OnceLock<TempDir> = OnceLock::new();
-    let folder = DEMO.get_or_init(|| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let out = folder.path().join("demo");
-        good(&["demo", "--quiet", "--tokens", "2048", "--out", out.to_str().expect("UTF-8")]);
-        folder
-    });
-    folder.path().join("demo")
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir(to).expect("a new folder");
-    for entry in from.read_dir().expect("a folder") {
-        let path = entry.expect("an entry").path();
-        std::fs::copy(&path, to.join(path.file_name().expect("a name"))).expect("a copy");
     }
 }
 
