@@ -116,9 +116,8 @@ fn truth(args: &TextArgs) -> anyhow::Result<()> {
     let (world, mut out) = (args.world()?, args.writer()?);
     for (document, words) in world.documents().enumerate() {
         let sample = world.corpus.sample(document as u64);
-        let token = |(i, &word): (usize, &Word)| {
-            (LEXICON.words[usize::from(word)].as_str(), Marks(sample.at(i)))
-        };
+        let token =
+            |(i, &word): (usize, &Word)| (LEXICON.words[usize::from(word)].as_str(), Marks(sample.at(i)));
         let tokens = words.iter().enumerate().map(token).collect();
         line(&mut out, &TruthLine { corpus_version: CORPUS_VERSION, document, tokens })?;
     }

@@ -279,7 +279,9 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) {
     println!("{}\nmean excess over kinds of lines: {mean:.4} nats per token", text(&columns, &losses));
     println!("left out, because the oracle cannot compute them: {} tokens\n", tally.flagged);
     let share = |(name, a): (&&str, &Accuracy)| {
-        let share = |right: u64, of: u64| if of == 0 { "–".into() } else { format!("{:.3}", right as f64 / of as f64) };
+        let share = |right: u64, of: u64| {
+            if of == 0 { "–".into() } else { format!("{:.3}", right as f64 / of as f64) }
+        };
         let others = share(a.right - a.english_right, a.answers - a.english_answers);
         let english = share(a.english_right, a.english_answers);
         vec![name.to_string(), a.answers.to_string(), share(a.right, a.answers), english, others]
