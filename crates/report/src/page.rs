@@ -177,9 +177,9 @@ impl Style {
 
     fn key(&self) -> &'static str {
         if self.colour {
-            "A token's colour says how strongly the feature fires there."
+            "A token's colour says how strongly the feature fires there. Shown is where it is right, strongest first."
         } else {
-            "The feature fires at the tokens in «…»."
+            "The feature fires at the tokens in «…». Shown is where it is right, strongest first."
         }
     }
 

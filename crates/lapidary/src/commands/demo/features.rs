@@ -2,7 +2,8 @@
 //!
 //! Chosen by F1 with the latent that a feature fires with best: variables of the language first, one feature each, then words;
 //! the more different tokens a latent holds at, the better, and a feature that mostly fires where a chosen one does is passed
-//! over. The examples are from where it fires most, from different documents, and at different words where it can be.
+//! over. The examples are from where it fires most while the latent is on (precision says how often it is), from different
+//! documents, and at different words where it can be.
 
 use super::words::Question;
 use crate::opened::Opened;
@@ -38,6 +39,8 @@ pub struct Chosen {
     /// Number of its dictionary among the subjects.
     pub subject: usize,
     pub feature: u32,
+    /// Number of the indicator in the truth.
+    pub number: u32,
     /// As the truth names it: `carry = 1`.
     pub indicator: String,
     pub question: Question,
@@ -59,6 +62,7 @@ pub fn choose(measured: &Measured, subjects: &[usize]) -> Vec<Chosen> {
     let is_found = |c: &Chosen| !c.question.is_word && c.f1 >= FOUND;
     take(&all, &mut chosen, VARIABLES, 1, &is_found);
     take(&all, &mut chosen, VARIABLES, PER_LATENT, &is_found);
+    take(&all, &mut chosen, FEATURES, 1, &|c| c.question.is_content && c.f1 >= FOUND);
     take(&all, &mut chosen, FEATURES, 1, &|c| c.question.is_word);
     take(&all, &mut chosen, FEATURES, PER_LATENT, &|_| true);
     chosen.sort_by(|a: &Chosen, b| {
@@ -93,12 +97,12 @@ fn candidates(measured: &Measured, subject: usize, varieties: &[f64]) -> Vec<Cho
     let with_rows = (0..).zip(&subjects[subject].scores.features).zip(rows);
     let candidate =
         |((feature, score), rows): ((u32, &lapidary_evaluation::truth::FeatureScore), Vec<u32>)| {
-            let number = score.indicator? as usize;
-            let indicator = truth.indicators[number].clone();
+            let number = score.indicator?;
+            let indicator = truth.indicators[number as usize].clone();
             let question = Question::parse(&indicator)?;
-            let rank = score.f1 * (0.5 + 0.5 * varieties[number]);
+            let rank = score.f1 * (0.5 + 0.5 * varieties[number as usize]);
             let (precision, recall, f1) = (score.precision, score.recall, score.f1);
-            Some(Chosen { subject, feature, indicator, question, precision, recall, f1, rank, rows })
+            Some(Chosen { subject, feature, number, indicator, question, precision, recall, f1, rank, rows })
         };
     with_rows.filter_map(candidate).collect()
 }
@@ -148,7 +152,7 @@ pub fn examples(
         let (site, dictionary) = dictionaries[c.subject];
         let at = sites.iter().position(|&other| other == site).expect("it was asked for");
         let values = activations(dictionary, &x[at], c.feature, opened);
-        Shown { opened, measured, values: &values }.examples()
+        Shown { opened, measured, values: &values }.examples(c.number)
     };
     Ok(chosen.iter().map(of).collect())
 }
@@ -184,12 +188,14 @@ struct Stretch<'a> {
 }
 
 impl Shown<'_> {
-    /// Strongest first. At first only at new words with at least half of the greatest activation, then anywhere.
-    fn examples(&self) -> Vec<Vec<Piece>> {
-        let mut order: Vec<usize> = (0..self.values.len()).filter(|&n| self.values[n] > 0.0).collect();
+    /// Of rows where `indicator` is on, strongest first. At first only at new words with at least half of the greatest
+    /// activation, then anywhere.
+    fn examples(&self, indicator: u32) -> Vec<Vec<Piece>> {
+        let truth = &self.measured.truth;
+        let is_right = |&n: &usize| self.values[n] > 0.0 && truth.row(n).binary_search(&indicator).is_ok();
+        let mut order: Vec<usize> = (0..self.values.len()).filter(is_right).collect();
         order.sort_by(|&a, &b| self.values[b].total_cmp(&self.values[a]));
         let Some(&first) = order.first() else { return Vec::new() };
-        let truth = &self.measured.truth;
         let mut peaks: Vec<usize> = Vec::new();
         for least in [0.5, 0.0] {
             for &row in order.iter().filter(|&&row| self.values[row] >= least * self.values[first]) {
@@ -228,7 +234,7 @@ impl Shown<'_> {
             let text = world::render(&[word(p)]);
             let space = p == *from || world::render(&[word(p - 1), word(p)]).contains(' ');
             let value = row.map_or(0.0, |row| self.values[row]);
-            pieces.push(Piece { text, space, strength: f64::from(value / greatest) });
+            pieces.push(Piece { text, space, strength: f64::from(value / greatest).min(1.0) });
         }
         if *to < window.tokens.len() && !ends_sentence(window.tokens[to - 1]) {
             pieces.push(plain("…", true));

@@ -1,6 +1,9 @@
 //! The variables of the language that the demo may show, in plain words. `{}` stands for the value. A variable that is not
 //! in this table is not shown, because its values would need explaining.
 
+use lapidary_world::LEXICON;
+use lapidary_world::lexicon::Class;
+
 const VARIABLES: &[(&str, &str)] = &[
     ("domain", "the text is about {}"),
     ("language", "the text is in the {} language"),
@@ -114,6 +117,10 @@ const VALUES: &[(&str, &str)] = &[
     ("forbidden topic = 1", "the user asks for something forbidden"),
     ("refusal = 0", "the bot will help"),
     ("refusal = 1", "the bot will refuse"),
+    ("listed words = 1", "one word was listed so far"),
+    ("brackets opened = 1", "one bracket was opened so far"),
+    ("bracket depth = 0", "no bracket is open"),
+    ("bracket depth = 1", "one bracket is open"),
     ("echo = 1", "the list is said a second time"),
     ("subject's gender = he", "the story is now about a man"),
     ("subject's gender = she", "the story is now about a woman"),
@@ -129,6 +136,8 @@ pub struct Question {
     pub latent: String,
     /// Is it a word in all its forms, not a variable?
     pub is_word: bool,
+    /// Is it a word that means something by itself?
+    pub is_content: bool,
     /// In plain words.
     pub meaning: String,
 }
@@ -138,12 +147,15 @@ impl Question {
     pub fn parse(indicator: &str) -> Option<Question> {
         if let Some(word) = indicator.strip_prefix("word ") {
             let meaning = format!("“{word}”, in each of its forms and languages");
-            return Some(Question { latent: indicator.into(), is_word: true, meaning });
+            let class = LEXICON.find(word).map(|word| LEXICON.class(word).0);
+            let is_content = class.is_some_and(|class| !matches!(class, Class::Grammar | Class::Digit));
+            return Some(Question { latent: indicator.into(), is_word: true, is_content, meaning });
         }
         let (latent, value) = indicator.split_once(" = ").unwrap_or((indicator, ""));
         let of = |table: &[(&str, &'static str)], key| Some(table.iter().find(|(name, _)| *name == key)?.1);
         let phrase = of(VALUES, indicator).or_else(|| of(VARIABLES, latent))?;
-        Some(Question { latent: latent.into(), is_word: false, meaning: phrase.replace("{}", value) })
+        let meaning = phrase.replace("{}", value);
+        Some(Question { latent: latent.into(), is_word: false, is_content: false, meaning })
     }
 }
 
@@ -174,6 +186,7 @@ mod tests {
         assert_eq!(meaning("base day = Monday").as_deref(), Some("we count from Monday"));
         assert_eq!(meaning("carry = 0").as_deref(), Some("the ones of the sum carry nothing"));
         assert_eq!(meaning("more = 1"), None);
-        assert!(Question::parse("word dog").unwrap().is_word);
+        let kind = |name: &str| Question::parse(name).map(|q| (q.is_word, q.is_content));
+        assert_eq!([kind("word dog"), kind("word The")], [Some((true, true)), Some((true, false))]);
     }
 }
