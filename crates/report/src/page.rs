@@ -160,7 +160,7 @@ struct Style {
 }
 
 /// Backgrounds from weak to strong, numbers of the 256-colour palette; black stands on all of them.
-const RAMP: [u8; 5] = [230, 229, 222, 215, 208];
+const RAMP: [u8; 4] = [228, 222, 215, 208];
 
 impl Style {
     fn wrapped(&self, code: &str, text: &str) -> String {
@@ -177,7 +177,7 @@ impl Style {
 
     fn key(&self) -> &'static str {
         if self.colour {
-            "A token's colour says how strongly the feature fires there. Shown is where it is right, strongest first."
+            "Colour: how strongly the feature fires at a token. Shown is where it is right, strongest first."
         } else {
             "The feature fires at the tokens in «…». Shown is where it is right, strongest first."
         }
@@ -303,7 +303,7 @@ Scored on 5 rows.
     #[test]
     fn with_colour_the_strength_is_the_background() {
         let page = text(&page(), true);
-        let dogs = "\x1b[38;5;16;48;5;208mdogs\x1b[0m \x1b[38;5;16;48;5;229mnear\x1b[0m [ \x1b[38;5;16;48;5;230mrun\x1b[0m.";
+        let dogs = "\x1b[38;5;16;48;5;208mdogs\x1b[0m \x1b[38;5;16;48;5;222mnear\x1b[0m [ \x1b[38;5;16;48;5;228mrun\x1b[0m.";
         assert!(page.contains(dogs) && !page.contains('«'), "{page}");
     }
 }
