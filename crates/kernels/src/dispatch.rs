@@ -2,7 +2,8 @@
 //! only one that knows which kernels exist.
 
 use crate::cpu::packed::{self, Packed};
-use crate::cpu::{self, gather, portable, product, weighted};
+use crate::cpu::screen::{self, Screen};
+use crate::cpu::{self, Lanes, gather, portable, product, weighted};
 use crate::{AdamStep, Csr, elementwise, naive};
 use std::fmt;
 use std::str::FromStr;
@@ -119,15 +120,19 @@ impl Device {
         assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
         let rows = x.len() / d;
         if m_total == 0 {
-        } else if packed::pays(rows, d, m_total) {
+        } else if packed::pays(rows) && w.len() <= packed::MAX_COPY {
             let w = Packed::new(w, d);
-            product::by_rows(x, d, out, m_total, |x, out| self.linear_packed(x, d, &w, bias, out, m_total));
+            let panel = packed::panel_rows(rows);
+            product::by_rows(x, d, panel, out, m_total, |x, out| {
+                self.linear_packed(x, d, &w, bias, out, m_total);
+            });
         } else if product::is_wide(rows, d, m_total) {
             product::by_columns(out, m_total, |m, out| {
                 self.linear_panel(x, &w[m.start * d..m.end * d], bias.map(|b| &b[m]), d, out);
             });
         } else {
-            product::by_rows(x, d, out, m_total, |x, out| self.linear_panel(x, w, bias, d, out));
+            let panel = product::PANEL_ROWS;
+            product::by_rows(x, d, panel, out, m_total, |x, out| self.linear_panel(x, w, bias, d, out));
         }
     }
 
@@ -157,12 +162,68 @@ impl Device {
     pub fn encode(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
         assert!(d > 0 && x.len().is_multiple_of(d), "encode: x [N, {d}]");
         assert!(w.len() == b.len() * d && lo.len() == b.len(), "encode: w [F, {d}], b [F], lo [F]");
-        if packed::pays(x.len() / d, d, b.len()) {
-            let w = Packed::new(w, d);
-            product::encode(x, d, b.len(), |x| self.encode_packed(x, d, &w, b, lo))
+        let rows = x.len() / d;
+        if self.multiplies_integers() && screen::pays(rows, d) && self.is_sparse(x, w, b, lo, d) {
+            in_parts(w, b, lo, d, screen::columns_at_a_time(d), rows, |w, b, lo| {
+                self.encode_screened(x, w, b, lo, d)
+            })
+        } else if packed::pays(rows) {
+            in_parts(w, b, lo, d, packed::columns_at_a_time(d), rows, |w, b, lo| {
+                let w = Packed::new(w, d);
+                let panel = packed::panel_rows(rows);
+                product::encode(x, d, panel, b.len(), |x| self.encode_packed(x, d, &w, b, lo))
+            })
         } else {
-            product::encode(x, d, b.len(), |x| self.encode_panel(x, w, b, lo, d))
+            product::encode(x, d, product::PANEL_ROWS, b.len(), |x| self.encode_panel(x, w, b, lo, d))
         }
+    }
+
+    /// Do few entries pass, by a sample of at most 16 rows and 256 columns?
+    fn is_sparse(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> bool {
+        let (row_step, column_step) = ((x.len() / d).div_ceil(16), b.len().div_ceil(256).max(1));
+        let (mut seen, mut kept) = (0, 0);
+        for x in x.chunks_exact(d).step_by(row_step) {
+            for f in (0..b.len()).step_by(column_step) {
+                seen += 1;
+                kept += usize::from(!(self.dot(x, &w[f * d..][..d]) + b[f] <= lo[f]));
+            }
+        }
+        kept * screen::MIN_SPARSITY <= seen
+    }
+
+    /// Does this processor multiply 16-bit integers faster than floats?
+    fn multiplies_integers(self) -> bool {
+        let Device::Cpu(isa) = self;
+        isa == Isa::Avx2 && isa.is_available()
+    }
+
+    /// [`Device::encode`] by way of integers.
+    pub(crate) fn encode_screened(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
+        let screen = Screen::new(w, b, lo, d, |row, q| self.quantise(row, q));
+        product::encode(x, d, screen::PANEL_ROWS, b.len(), |x| {
+            self.encode_panel_screened(x, d, w, b, lo, &screen)
+        })
+    }
+
+    fn quantise(self, row: &[f32], q: &mut [i16]) -> Option<naive::screen::Quantised> {
+        isa!(self, |L| fn(row: &[f32], q: &mut [i16]) -> Option<naive::screen::Quantised> {
+            naive::screen::quantise(row, q)
+        })
+    }
+
+    fn encode_panel_screened(
+        self,
+        x: &[f32],
+        d: usize,
+        w: &[f32],
+        b: &[f32],
+        lo: &[f32],
+        screen: &Screen,
+    ) -> Csr {
+        isa!(self, |L| fn(x: &[f32], d: usize, w: &[f32], b: &[f32], lo: &[f32], screen: &Screen) -> Csr {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { screen::encode_panel::<<L as Lanes>::Ints>(x, d, w, b, lo, screen) }
+        })
     }
 
     pub(crate) fn encode_panel(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
@@ -265,4 +326,18 @@ impl Device {
         assert_eq!(gate.len(), up.len(), "gelu_tanh_mul: lengths differ");
         isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::gelu_tanh_mul(gate, up) })
     }
+}
+
+/// Encodes `columns` columns at a time and joins what they keep.
+fn in_parts(
+    w: &[f32],
+    b: &[f32],
+    lo: &[f32],
+    d: usize,
+    columns: usize,
+    rows: usize,
+    part: impl Fn(&[f32], &[f32], &[f32]) -> Csr,
+) -> Csr {
+    let parts = w.chunks(columns * d).zip(b.chunks(columns)).zip(lo.chunks(columns));
+    Csr::beside(rows, parts.map(|((w, b), lo)| part(w, b, lo)))
 }

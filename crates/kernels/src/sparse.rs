@@ -30,6 +30,26 @@ impl Csr {
         out
     }
 
+    /// Parts with `rows` rows each, side by side: the columns of a part follow those of the part before.
+    pub(crate) fn beside(rows: usize, parts: impl Iterator<Item = Csr>) -> Csr {
+        let mut parts: Vec<Csr> = parts.collect();
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let mut out = Csr::with_columns(parts.iter().map(|p| p.columns).sum());
+        for n in 0..rows {
+            let mut first = 0;
+            for part in &parts {
+                let (index, value) = part.row(n);
+                out.index.extend(index.iter().map(|i| first + i));
+                out.value.extend_from_slice(value);
+                first += part.columns as u32;
+            }
+            out.row_start.push(out.index.len());
+        }
+        out
+    }
+
     /// N.
     pub fn rows(&self) -> usize {
         self.row_start.len() - 1

@@ -107,9 +107,13 @@ fn check(device: Device, n: usize, d: usize, m: usize, seed: u64) {
     }
     let expected = naive::encode(&x, &w, &b, &lo, d);
     assert_eq!(csr_bits(&device.encode(&x, &w, &b, &lo, d)), csr_bits(&expected), "encode {name}");
-    let packed = product::encode(&x, d, m, |x| device.encode_packed(x, d, &Packed::new(&w, d), &b, &lo));
+    let packed = product::encode(&x, d, product::PANEL_ROWS, m, |x| {
+        device.encode_packed(x, d, &Packed::new(&w, d), &b, &lo)
+    });
     assert_eq!(csr_bits(&packed), csr_bits(&expected), "packed encode {name}");
-    let rows = product::encode(&x, d, m, |x| device.encode_panel(x, &w, &b, &lo, d));
+    let screened = device.encode_screened(&x, &w, &b, &lo, d);
+    assert_eq!(csr_bits(&screened), csr_bits(&expected), "screened encode {name}");
+    let rows = product::encode(&x, d, product::PANEL_ROWS, m, |x| device.encode_panel(x, &w, &b, &lo, d));
     assert_eq!(csr_bits(&rows), csr_bits(&expected), "encode by rows {name}");
 }
 
@@ -312,7 +316,7 @@ fn the_number_of_threads_changes_nothing() {
     for device in devices() {
         let packed = Packed::new(&w, d);
         let encode = |hook: &(dyn Fn() + Sync), panel: &(dyn Fn(&[f32]) -> Csr + Sync)| {
-            product::encode(&x, d, m, |x| {
+            product::encode(&x, d, product::PANEL_ROWS, m, |x| {
                 hook();
                 panel(x)
             })
@@ -321,7 +325,7 @@ fn the_number_of_threads_changes_nothing() {
         in_every_pool(&code, |hook| encode(hook, &|x| device.encode_packed(x, d, &packed, &b, &lo)));
         in_every_pool(&product, |hook| {
             let mut out = vec![0.0; n * m];
-            product::by_rows(&x, d, &mut out, m, |x, out| {
+            product::by_rows(&x, d, product::PANEL_ROWS, &mut out, m, |x, out| {
                 hook();
                 device.linear_panel(x, &w, Some(&b), d, out);
             });
@@ -329,7 +333,7 @@ fn the_number_of_threads_changes_nothing() {
         });
         in_every_pool(&product, |hook| {
             let mut out = vec![0.0; n * m];
-            product::by_rows(&x, d, &mut out, m, |x, out| {
+            product::by_rows(&x, d, product::PANEL_ROWS, &mut out, m, |x, out| {
                 hook();
                 device.linear_packed(x, d, &packed, Some(&b), out, m);
             });

@@ -1,6 +1,6 @@
 //! Two 256-bit registers: x86-64 with AVX2 and FMA.
 
-use super::Lanes;
+use super::{Lanes, Pairs};
 use std::arch::x86_64::*;
 
 #[derive(Clone, Copy)]
@@ -18,6 +18,8 @@ static MASK: [i32; 32] = {
 };
 
 impl Lanes for Avx2 {
+    type Ints = Avx2Pairs;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: the caller vouches for AVX2.
@@ -90,5 +92,47 @@ impl Lanes for Avx2 {
             let high = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(self.1, lo.1)) as u32;
             low | high << 8
         }
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2Pairs(__m256i, __m256i);
+
+impl Pairs for Avx2Pairs {
+    type Floats = Avx2;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2Pairs(_mm256_setzero_si256(), _mm256_setzero_si256()) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const i16) -> Self {
+        // SAFETY: the caller vouches for AVX2 and 32 readable integers.
+        unsafe { Avx2Pairs(_mm256_loadu_si256(p.cast()), _mm256_loadu_si256(p.add(16).cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(pair: i32) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2Pairs(_mm256_set1_epi32(pair), _mm256_set1_epi32(pair)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe {
+            Avx2Pairs(
+                _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0)),
+                _mm256_add_epi32(self.1, _mm256_madd_epi16(a.1, b.1)),
+            )
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn floats(self) -> Avx2 {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2(_mm256_cvtepi32_ps(self.0), _mm256_cvtepi32_ps(self.1)) }
     }
 }

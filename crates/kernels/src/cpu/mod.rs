@@ -3,7 +3,8 @@
 //!
 //! Both operands of every product are rows with the summed dimension contiguous. `product.rs` takes them as they are: a tile
 //! of 3 × 2 dot products keeps its 96 running sums in registers. `packed.rs` transposes w first, which pays where there are
-//! many rows that are not wide: a tile of 3 × 16 keeps two running sums of each output in registers.
+//! many rows that are not wide: a tile of 3 × 16 keeps two running sums of each output in registers. `screen.rs` finds by
+//! 16-bit integers (the trait [`Pairs`]) what need not be multiplied exactly, where integers are faster.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -13,6 +14,7 @@ pub(crate) mod neon;
 pub(crate) mod packed;
 pub(crate) mod portable;
 pub(crate) mod product;
+pub(crate) mod screen;
 pub(crate) mod weighted;
 
 /// The sixteen running sums of one dot product.
@@ -21,6 +23,8 @@ pub(crate) mod weighted;
 /// Every method requires that the processor has the instance's instructions, and `load`s require that the floats they are
 /// asked for are readable at `p`.
 pub(crate) trait Lanes: Copy {
+    /// The integers of the same processor.
+    type Ints: Pairs<Floats = Self>;
     unsafe fn zero() -> Self;
     /// Sixteen floats at `p`.
     unsafe fn load(p: *const f32) -> Self;
@@ -38,4 +42,22 @@ pub(crate) trait Lanes: Copy {
     unsafe fn store(self, p: *mut f32);
     /// Bit l is set iff !(self[l] <= lo[l]): larger, or not a number.
     unsafe fn not_below(self, lo: Self) -> u32;
+}
+
+/// Sixteen 32-bit sums of products of 16-bit integers, two terms at a time.
+///
+/// # Safety
+/// Every method requires that the processor has the instance's instructions.
+pub(crate) trait Pairs: Copy {
+    /// The floats of the same processor.
+    type Floats: Lanes;
+    unsafe fn zero() -> Self;
+    /// Sixteen pairs of integers at `p`, which must be readable.
+    unsafe fn load(p: *const i16) -> Self;
+    /// One pair sixteen times; its first integer in the low half.
+    unsafe fn splat(pair: i32) -> Self;
+    /// self + a[0]·b[0] + a[1]·b[1], lane by lane, where a and b hold pairs; wraps.
+    unsafe fn add_products(self, a: Self, b: Self) -> Self;
+    /// Rounded to floats.
+    unsafe fn floats(self) -> Self::Floats;
 }

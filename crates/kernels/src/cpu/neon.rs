@@ -1,6 +1,7 @@
 //! Four 128-bit registers: aarch64, whose baseline has NEON and fused multiply-add.
 
 use super::Lanes;
+use super::portable::Ints;
 use crate::naive::LANES;
 use std::arch::aarch64::*;
 
@@ -8,6 +9,8 @@ use std::arch::aarch64::*;
 pub(crate) struct Neon([float32x4_t; 4]);
 
 impl Lanes for Neon {
+    type Ints = Ints<Neon>; // NEON multiplies integers no faster than floats: never chosen
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         // SAFETY: NEON is part of the aarch64 baseline.

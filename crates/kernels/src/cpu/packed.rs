@@ -1,12 +1,10 @@
-//! Products of many rows with short rows (small D): sixteen *outputs* side by side instead of sixteen running sums.
+//! Products of many rows: sixteen *outputs* side by side instead of sixteen running sums.
 //!
-//! With D = 64 a dot product is four steps long, and adding up its sixteen running sums across a register costs as much as
-//! the products. Here a register holds the same running sum of sixteen outputs, so the tree is plain vertical additions.
-//! That needs w transposed in blocks of sixteen rows, once per call; a tile is three rows of x against one such block. The
-//! running sums are made two at a time, those that the tree joins first.
-//! Every sum takes its terms in the order of NUMERICS §2: the bits are those of `product.rs`. Measured side by side on
-//! a busy Zen 3 with AVX2, per core second: `encode` at D = 64 50 GFLOP/s against 30, at D = 512 65 against 42, at D = 2,304
-//! 45 against 40.
+//! Here a register holds the same running sum of sixteen outputs, so that a tile of six rows of x and sixteen of w needs
+//! one load of w and six broadcasts for twelve multiplications, streams w from the second-level cache once for six rows,
+//! and adds the running sums up by plain vertical additions. That needs w transposed in blocks of sixteen rows, once per
+//! call. The running sums are made one after the other, in the order in which the tree joins them.
+//! Every sum takes its terms in the order of NUMERICS §2: the bits are those of `product.rs`.
 
 use super::Lanes;
 use crate::Csr;
@@ -14,22 +12,30 @@ use crate::naive::LANES;
 use rayon::prelude::*;
 
 /// Rows of x in a tile.
-const ROWS: usize = 3;
+const ROWS: usize = 6;
 /// Below this many rows of x the transposition of w does not pay.
 const MIN_ROWS: usize = 128;
-/// Above this width `product.rs` is about as fast, and needs no copy of w.
-const MAX_WIDTH: usize = 1024;
-/// The largest copy of w that is made, in floats (64 MiB).
-const MAX_COPY: usize = 1 << 24;
+/// The largest copy of w that is made at a time, in floats (64 MiB).
+pub(crate) const MAX_COPY: usize = 1 << 24;
 /// The order in which the tree joins running sums: l and l + 8, then that pair and the pair of l + 4, and so on.
 const ORDER: [usize; LANES] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
 
-/// Is this file the faster way for `rows` rows of x against `columns` rows of w, all of width `d`?
-pub(crate) fn pays(rows: usize, d: usize, columns: usize) -> bool {
-    rows >= MIN_ROWS && d <= MAX_WIDTH && columns * d <= MAX_COPY
+/// Is this file the faster way for `rows` rows of x?
+pub(crate) fn pays(rows: usize) -> bool {
+    rows >= MIN_ROWS
 }
 
-/// w [F, D] in blocks of sixteen rows: [⌈F/16⌉, 8 pairs, ⌈D/16⌉ terms, 2 running sums, 16 rows], zeros where w ends.
+/// Rows of x that one task multiplies, of `rows` in all: many, so that w streams past seldom, but enough tasks to share.
+pub(crate) fn panel_rows(rows: usize) -> usize {
+    (rows / 16).clamp(48, 258).next_multiple_of(ROWS)
+}
+
+/// Rows of w that are copied at a time, so that the copy stays below [`MAX_COPY`].
+pub(crate) fn columns_at_a_time(d: usize) -> usize {
+    (MAX_COPY / d / LANES).max(1) * LANES
+}
+
+/// w [F, D] in blocks of sixteen rows: [⌈F/16⌉, 16 running sums, ⌈D/16⌉ terms, 16 rows], zeros where w ends.
 pub(crate) struct Packed {
     values: Vec<f32>,
     /// Floats of a block.
@@ -46,15 +52,15 @@ impl Packed {
     }
 }
 
-/// to[i, j, h, r] = rows[r, 16·j + ORDER[2·i + h]] for the eight pairs of running sums, with `side` places for r. Places
-/// without a source keep what they hold.
+/// to[i, j, r] = rows[r, 16·j + ORDER[i]] for the sixteen running sums, with `side` places for r. Places without a source
+/// keep what they hold.
 #[inline(always)]
 fn interleave(rows: &[f32], d: usize, side: usize, to: &mut [f32]) {
     let steps = d.div_ceil(LANES);
     for (r, row) in rows.chunks_exact(d).enumerate() {
         for (i, lane) in ORDER.into_iter().enumerate() {
             for (j, &v) in row.iter().skip(lane).step_by(LANES).enumerate() {
-                to[((i / 2 * steps + j) * 2 + i % 2) * side + r] = v;
+                to[(i * steps + j) * side + r] = v;
             }
         }
     }
@@ -63,40 +69,60 @@ fn interleave(rows: &[f32], d: usize, side: usize, to: &mut [f32]) {
 /// Sixteen outputs of each row of a tile.
 type Tile = [[f32; LANES]; ROWS];
 
+/// One running sum of every output of a tile.
+///
+/// # Safety
+/// The processor has L's instructions; x has `ROWS`·`steps` readable floats, w 16·`steps`.
+#[inline(always)]
+unsafe fn running_sum<L: Lanes>(x: *const f32, w: *const f32, steps: usize) -> [L; ROWS] {
+    // SAFETY: offsets stay below what the caller vouches for.
+    unsafe {
+        let mut sums = [L::zero(); ROWS];
+        for j in 0..steps {
+            let column = L::load(w.add(j * LANES));
+            for r in 0..ROWS {
+                sums[r] = sums[r].fma(L::splat(*x.add(j * ROWS + r)), column);
+            }
+        }
+        sums
+    }
+}
+
 /// out[r][c] = dot(x[r], w[c]) for a tile; `pairs` is room for the eight joined pairs of running sums.
 ///
 /// # Safety
-/// The processor has L's instructions; x has 16·steps·ROWS readable floats, w 16·steps·16.
+/// The processor has L's instructions; x has 16·`steps`·`ROWS` readable floats, w 16·`steps`·16.
 #[inline(always)]
-unsafe fn tile<L: Lanes>(
-    mut x: *const f32,
-    mut w: *const f32,
-    steps: usize,
-    pairs: &mut [Tile; 8],
-    out: &mut Tile,
-) {
-    // SAFETY: both pointers advance by what the caller vouches for; a row of a `Tile` is sixteen floats.
+unsafe fn tile<L: Lanes>(x: *const f32, w: *const f32, steps: usize, pairs: &mut [Tile; 8], out: &mut Tile) {
+    // SAFETY: sixteen running sums of `steps` terms are what the caller vouches for; a row of a `Tile` is sixteen floats.
     unsafe {
-        for pair in pairs.iter_mut() {
-            let mut sums = [[L::zero(); 2]; ROWS];
-            for _ in 0..steps {
-                for h in 0..2 {
-                    let column = L::load(w.add(h * LANES));
-                    for r in 0..ROWS {
-                        sums[r][h] = sums[r][h].fma(L::splat(*x.add(h * ROWS + r)), column);
-                    }
-                }
-                (x, w) = (x.add(2 * ROWS), w.add(2 * LANES));
-            }
+        for (i, pair) in pairs.iter_mut().enumerate() {
+            let at = |half: usize| ((2 * i + half) * steps * ROWS, (2 * i + half) * steps * LANES);
+            let ((x0, w0), (x1, w1)) = (at(0), at(1));
+            let first = running_sum::<L>(x.add(x0), w.add(w0), steps);
             for r in 0..ROWS {
-                sums[r][0].add(sums[r][1]).store(pair[r].as_mut_ptr());
+                first[r].store(pair[r].as_mut_ptr());
+            }
+            let second = running_sum::<L>(x.add(x1), w.add(w1), steps);
+            for r in 0..ROWS {
+                L::load(pair[r].as_ptr()).add(second[r]).store(pair[r].as_mut_ptr());
             }
         }
         for r in 0..ROWS {
-            let two = |i: usize| L::load(pairs[i][r].as_ptr()).add(L::load(pairs[i + 1][r].as_ptr()));
-            two(0).add(two(2)).add(two(4).add(two(6))).store(out[r].as_mut_ptr());
+            let low = two::<L>(pairs, 0, r).add(two::<L>(pairs, 2, r));
+            low.add(two::<L>(pairs, 4, r).add(two::<L>(pairs, 6, r))).store(out[r].as_mut_ptr());
         }
     }
+}
+
+/// Row r of pair i and the next, added.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+unsafe fn two<L: Lanes>(pairs: &[Tile; 8], i: usize, r: usize) -> L {
+    // SAFETY: a row of a `Tile` is sixteen floats.
+    unsafe { L::load(pairs[i][r].as_ptr()).add(L::load(pairs[i + 1][r].as_ptr())) }
 }
 
 /// Calls `put(row of x, first row of w, how many rows of w, their sixteen dot products)` for a panel, rows of w ascending.

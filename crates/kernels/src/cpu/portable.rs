@@ -3,13 +3,16 @@
 //! x86-64 without FMA has no fused multiply-add, and `f32::mul_add` is a library call there. [`fma`] makes the same bits from
 //! f64 arithmetic, several times faster.
 
-use super::Lanes;
+use super::{Lanes, Pairs};
 use crate::naive::{LANES, tree};
+use std::marker::PhantomData;
 
 /// Sixteen running sums.
 pub(crate) type Array = [f32; LANES];
 
 impl Lanes for Array {
+    type Ints = Ints<Array>;
+
     #[inline(always)]
     unsafe fn zero() -> Self {
         [0.0; LANES]
@@ -61,6 +64,48 @@ impl Lanes for Array {
     #[inline(always)]
     unsafe fn not_below(self, lo: Self) -> u32 {
         (0..LANES).map(|l| u32::from(!(self[l] <= lo[l])) << l).sum()
+    }
+}
+
+/// Sixteen sums, or sixteen pairs of 16-bit integers in their halves, beside the floats L.
+#[derive(Clone, Copy)]
+pub(crate) struct Ints<L>([i32; LANES], PhantomData<L>);
+
+impl<L: Lanes> Pairs for Ints<L> {
+    type Floats = L;
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Ints([0; LANES], PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn load(p: *const i16) -> Self {
+        // SAFETY: the caller vouches for 32 readable integers; an array of i16 has the alignment of i16.
+        let pairs = unsafe { *p.cast::<[[i16; 2]; LANES]>() };
+        Ints(pairs.map(|[low, high]| i32::from(low as u16) | i32::from(high) << 16), PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn splat(pair: i32) -> Self {
+        Ints([pair; LANES], PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn add_products(self, a: Self, b: Self) -> Self {
+        let halves = |v: i32| (i32::from(v as i16), v >> 16);
+        let sum = |l: usize| {
+            let (a, b) = (halves(a.0[l]), halves(b.0[l]));
+            self.0[l].wrapping_add((a.0 * b.0).wrapping_add(a.1 * b.1))
+        };
+        Ints(std::array::from_fn(sum), PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn floats(self) -> L {
+        let floats = self.0.map(|sum| sum as f32);
+        // SAFETY: `floats` has sixteen; the caller vouches for the instructions.
+        unsafe { L::load(floats.as_ptr()) }
     }
 }
 

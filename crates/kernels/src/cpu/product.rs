@@ -157,15 +157,35 @@ pub(crate) unsafe fn encode_panel<L: Lanes>(x: &[f32], w: &[f32], b: &[f32], lo:
     let mut kept: Vec<Vec<(u32, f32)>> = vec![Vec::new(); rows];
     let mut z = vec![0.0f32; rows * cols]; // [rows, cols], one tile
     for f in (0..f_total).step_by(cols) {
-        let cols = cols.min(f_total - f);
+        let columns = f..(f + cols).min(f_total);
+        let (b, lo) = (&b[columns.clone()], &lo[columns.clone()]);
         // SAFETY: passed on.
-        unsafe { block::<L>(x, d, rows, &w[f * d..], d, cols, d, &mut z, cols) };
-        let (b, lo) = (&b[f..f + cols], &lo[f..f + cols]);
-        for (row, kept) in z.chunks_exact_mut(cols).zip(&mut kept) {
-            keep(row, b, lo, f, kept);
-        }
+        unsafe { encode_block::<L>(x, d, &w[f * d..columns.end * d], b, lo, f, &mut z, &mut kept) };
     }
     Csr::from_rows(f_total, &kept)
+}
+
+/// Appends what passes in the columns of w, which are `first` and the next; `z` is room for rows × columns.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+pub(crate) unsafe fn encode_block<L: Lanes>(
+    x: &[f32],
+    d: usize,
+    w: &[f32],
+    b: &[f32],
+    lo: &[f32],
+    first: usize,
+    z: &mut [f32],
+    kept: &mut [Vec<(u32, f32)>],
+) {
+    let cols = b.len();
+    // SAFETY: passed on.
+    unsafe { block::<L>(x, d, x.len() / d, w, d, cols, d, z, cols) };
+    for (row, kept) in z.chunks_exact_mut(cols).zip(kept) {
+        keep(row, b, lo, first, kept);
+    }
 }
 
 /// Adds the bias to one row of a tile and appends what passes the threshold. Sixteen at a time: most groups have none.
@@ -184,15 +204,16 @@ fn keep(z: &mut [f32], b: &[f32], lo: &[f32], f: usize, kept: &mut Vec<(u32, f32
     }
 }
 
-/// Runs `panel` on every `PANEL_ROWS` rows of x and of out [N, m_total] in parallel.
+/// Runs `panel` on every `rows` rows of x and of out [N, m_total] in parallel.
 pub(crate) fn by_rows(
     x: &[f32],
     d: usize,
+    rows: usize,
     out: &mut [f32],
     m_total: usize,
     panel: impl Fn(&[f32], &mut [f32]) + Sync + Send,
 ) {
-    let panels = x.par_chunks(PANEL_ROWS * d).zip(out.par_chunks_mut(PANEL_ROWS * m_total));
+    let panels = x.par_chunks(rows * d).zip(out.par_chunks_mut(rows * m_total));
     panels.for_each(|(x, out)| panel(x, out));
 }
 
@@ -223,14 +244,15 @@ pub(crate) fn by_columns(
     }
 }
 
-/// Runs `panel` on every `PANEL_ROWS` rows of x in parallel and joins the results in order.
+/// Runs `panel` on every `rows` rows of x in parallel and joins the results in order.
 pub(crate) fn encode(
     x: &[f32],
     d: usize,
+    rows: usize,
     columns: usize,
     panel: impl Fn(&[f32]) -> Csr + Sync + Send,
 ) -> Csr {
-    let parts: Vec<Csr> = x.par_chunks(PANEL_ROWS * d).map(panel).collect();
+    let parts: Vec<Csr> = x.par_chunks(rows * d).map(panel).collect();
     let mut out = Csr::with_columns(columns);
     let entries = parts.iter().map(|p| p.index.len()).sum();
     out.index.reserve_exact(entries);
