@@ -5,7 +5,7 @@
 
 use crate::error::invalid;
 use crate::fold::without_pre_bias;
-use crate::{Dictionary, DictionaryError};
+use crate::{Activation, Dictionary, DictionaryError};
 use std::path::Path;
 
 /// The arrays' names, in the order in which they are written.
@@ -67,12 +67,13 @@ pub(crate) fn into_dictionary(
         true => without_pre_bias(&w_enc, &b_enc, &b_dec).iter().map(|&b| b as f32).collect(),
         false => b_enc,
     };
-    Ok(Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, d_in, d_out })
+    let activation = Activation::JumpRelu;
+    Ok(Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, w_skip: None, activation, d_in, d_out })
 }
 
 /// Refuses to write what [`into_dictionary`] would refuse to read.
 pub(crate) fn check_parameters(path: &Path, dictionary: &Dictionary) -> Result<(), DictionaryError> {
-    let Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, d_in, d_out } = dictionary;
+    let Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, d_in, d_out, .. } = dictionary;
     let f = dictionary.width();
     assert!(
         w_enc.len() == f * d_in && w_dec.len() == f * d_out && b_dec.len() == *d_out && threshold.len() == f

@@ -106,7 +106,7 @@ impl Probe {
     /// Runs `dictionary` on x `[n, D]`.
     pub fn record(dictionary: &Dictionary, device: Device, x: &[f32]) -> Probe {
         let features = dictionary.encode(device, x);
-        let recon = dictionary.decode(device, &features);
+        let recon = dictionary.reconstruct(device, x, &features);
         Probe {
             x: x.chunks_exact(dictionary.d_in).map(<[f32]>::to_vec).collect(),
             active: (0..features.rows()).map(|n| pairs(&features, n)).collect(),

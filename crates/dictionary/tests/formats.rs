@@ -35,6 +35,8 @@ fn dictionaries() -> impl Strategy<Value = Dictionary> {
                 threshold,
                 w_dec,
                 b_dec,
+                w_skip: None,
+                activation: Activation::JumpRelu,
                 d_in,
                 d_out,
             },

@@ -16,6 +16,8 @@ fn dictionary() -> Dictionary {
         threshold: ramp(4, 0.1),
         w_dec: ramp(12, 2.0),
         b_dec: ramp(3, 0.3),
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: 3,
         d_out: 3,
     }
