@@ -1,14 +1,30 @@
-//! A dictionary and its two verbs (JumpReLU SAEs: Rajamanoharan et al. 2024, arXiv 2407.14435; definitions: NUMERICS §2, §3).
+//! A dictionary and its two verbs (JumpReLU SAEs: Rajamanoharan et al. 2024, arXiv 2407.14435; TopK: Gao et al. 2024, arXiv
+//! 2406.04093; skip transcoders: Paulo et al. 2025, arXiv 2501.18823; definitions: NUMERICS §2, §3).
 //!
-//!   z = W_enc x + b_enc        f = z·1[z > θ]        x̂ = W_decᵀ f + b_dec
+//!   z = W_enc x + b_enc        f = z·1[z > θ], or relu of the k largest z        x̂ = W_decᵀ f + b_dec + W_skip x
 //!
-//! where x `[D]` is a row in the model's own units, z and f `[F]`, x̂ `[D_out]`. There is no ReLU: θ may be negative, and
+//! where x `[D]` is a row in the model's own units, z and f `[F]`, x̂ `[D_out]`. JumpReLU has no ReLU: θ may be negative, and
 //! then f may be. A product is the kernels' one dot product, so an active set never depends on batch, thread or machine.
-//! Decoding starts from b_dec and adds the active features in ascending order by fused multiply-add.
-//! Leaves out: other activations, skip connections, anything about training.
+//! Decoding starts from b_dec and adds the active features in ascending order by fused multiply-add; the skip comes last.
+//! Leaves out: ReLU and gated encoders, which are JumpReLU ones (`architecture.rs`), and anything about training.
 
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
+
+/// Values above 0 that a TopK encoder holds at most, before it has chosen among them (128 MiB with their indices).
+const HELD: usize = 1 << 24;
+
+/// Which of the pre-activations z of a row are features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Those above their θ. A ReLU is θ = 0.
+    JumpRelu,
+    /// Those above 0 among the k largest; of equal ones the lower index first. Every θ is 0.
+    TopK {
+        /// Most features per row.
+        k: usize,
+    },
+}
 
 /// An SAE or a transcoder of one site, in raw units, ready to use.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,12 +33,16 @@ pub struct Dictionary {
     pub w_enc: Vec<f32>,
     /// `[F]`
     pub b_enc: Vec<f32>,
-    /// θ `[F]`; negative is allowed, +∞ switches a feature off.
+    /// θ `[F]`; negative is allowed, +∞ switches a feature off. All 0 for TopK.
     pub threshold: Vec<f32>,
     /// W_dec, one row per feature `[F, D_out]`.
     pub w_dec: Vec<f32>,
     /// `[D_out]`
     pub b_dec: Vec<f32>,
+    /// W_skip `[D_out, D]`, a transcoder's linear path past the features, if it has one.
+    pub w_skip: Option<Vec<f32>>,
+    /// What makes a feature active.
+    pub activation: Activation,
     /// D, width of what it reads.
     pub d_in: usize,
     /// D_out, width of what it writes; D for an SAE.
@@ -35,16 +55,51 @@ impl Dictionary {
         self.b_enc.len()
     }
 
-    /// The active features of x `[N, D]`: (f, z) where z > θ, strictly. A NaN z is not above θ and so not active.
+    /// The active features of x `[N, D]` and their values. A NaN z is never active.
     pub fn encode(&self, device: Device, x: &[f32]) -> Csr {
-        let mut kept = device.encode(x, &self.w_enc, &self.b_enc, &self.threshold, self.d_in);
+        match self.activation {
+            Activation::JumpRelu => self.above_threshold(device, x),
+            Activation::TopK { k } => self.largest(device, x, k),
+        }
+    }
+
+    /// (f, z) where z > θ, strictly.
+    fn above_threshold(&self, device: Device, x: &[f32]) -> Csr {
+        let kept = device.encode(x, &self.w_enc, &self.b_enc, &self.threshold, self.d_in);
         if kept.value.iter().any(|z| z.is_nan()) {
-            drop_nan(&mut kept); // the kernel keeps what is not below θ, NaN included
+            return without_nan(&kept); // the kernel keeps what is not below θ, NaN included
         }
         kept
     }
 
-    /// x̂ `[N, D_out]` of active features `[N, F]`. Rows in parallel.
+    /// Of what is above 0, the k largest of each row. Rows go in groups, so that what is above 0 never fills the memory.
+    fn largest(&self, device: Device, x: &[f32], k: usize) -> Csr {
+        assert!(self.threshold.iter().all(|&theta| theta == 0.0), "encode: TopK has θ = 0");
+        let rows = (HELD / self.width().max(1)).max(1);
+        let mut out = Csr::with_columns(self.width());
+        for x in x.chunks(rows * self.d_in) {
+            let above = self.above_threshold(device, x);
+            let chosen: Vec<_> =
+                (0..above.rows()).into_par_iter().map(|n| k_largest(above.row(n), k)).collect();
+            chosen.into_iter().for_each(|row| push_row(&mut out, row.into_iter()));
+        }
+        out
+    }
+
+    /// x̂ `[N, D_out]` of x `[N, D]` and its active features: [`Dictionary::decode`], then W_skip x where there is one.
+    pub fn reconstruct(&self, device: Device, x: &[f32], features: &Csr) -> Vec<f32> {
+        assert_eq!(x.len(), features.rows() * self.d_in, "reconstruct: x [N, D]");
+        let mut out = self.decode(device, features);
+        if let Some(w_skip) = &self.w_skip {
+            assert_eq!(w_skip.len(), self.d_out * self.d_in, "reconstruct: w_skip [D_out, D]");
+            let mut skip = vec![0.0; out.len()];
+            device.linear(x, w_skip, None, self.d_in, &mut skip);
+            out.iter_mut().zip(&skip).for_each(|(out, skip)| *out += skip);
+        }
+        out
+    }
+
+    /// W_decᵀ f + b_dec `[N, D_out]` of active features `[N, F]`: x̂, but for a skip. Rows in parallel.
     pub fn decode(&self, device: Device, features: &Csr) -> Vec<f32> {
         assert_eq!(features.columns, self.width(), "decode: features [N, F]");
         assert!(
@@ -63,23 +118,38 @@ impl Dictionary {
     }
 }
 
-fn drop_nan(csr: &mut Csr) {
+fn without_nan(csr: &Csr) -> Csr {
     let mut clean = Csr::with_columns(csr.columns);
     for n in 0..csr.rows() {
         let (index, value) = csr.row(n);
-        let active = index.iter().zip(value).filter(|(_, z)| !z.is_nan());
-        for (&f, &z) in active {
-            clean.index.push(f);
-            clean.value.push(z);
-        }
-        clean.row_start.push(clean.index.len());
+        let row = index.iter().copied().zip(value.iter().copied());
+        push_row(&mut clean, row.filter(|(_, z)| !z.is_nan()));
     }
-    *csr = clean;
+    clean
+}
+
+fn push_row(csr: &mut Csr, row: impl Iterator<Item = (u32, f32)>) {
+    for (f, z) in row {
+        csr.index.push(f);
+        csr.value.push(z);
+    }
+    csr.row_start.push(csr.index.len());
+}
+
+/// The k largest of a row without NaN, columns ascending; of equal values the lower columns.
+fn k_largest((index, value): (&[u32], &[f32]), k: usize) -> Vec<(u32, f32)> {
+    let mut row: Vec<(u32, f32)> = index.iter().copied().zip(value.iter().copied()).collect();
+    if row.len() > k {
+        row.select_nth_unstable_by(k, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        row.truncate(k);
+        row.sort_unstable_by_key(|&(f, _)| f);
+    }
+    row
 }
 
 /// The same two verbs written for reading; the fast ones must return these bits.
 pub mod naive {
-    use super::Dictionary;
+    use super::{Activation, Dictionary};
     use lapidary_kernels::{Csr, naive::dot};
 
     /// See [`Dictionary::encode`].
@@ -87,14 +157,40 @@ pub mod naive {
         let Dictionary { w_enc, b_enc, threshold, d_in, .. } = dictionary;
         let mut out = Csr::with_columns(b_enc.len());
         for x in x.chunks_exact(*d_in) {
-            for f in 0..b_enc.len() {
-                let z = dot(x, &w_enc[f * d_in..][..*d_in]) + b_enc[f];
-                if z > threshold[f] {
+            let z: Vec<f32> =
+                (0..b_enc.len()).map(|f| dot(x, &w_enc[f * d_in..][..*d_in]) + b_enc[f]).collect();
+            for f in candidates(&z, dictionary.activation) {
+                if z[f] > threshold[f] {
                     out.index.push(f as u32);
-                    out.value.push(z);
+                    out.value.push(z[f]);
                 }
             }
             out.row_start.push(out.index.len());
+        }
+        out
+    }
+
+    /// All features, or those with the k largest z, ascending.
+    fn candidates(z: &[f32], activation: Activation) -> Vec<usize> {
+        let mut all: Vec<usize> = (0..z.len()).collect();
+        if let Activation::TopK { k } = activation {
+            all.retain(|&f| !z[f].is_nan());
+            all.sort_by(|&a, &b| z[b].partial_cmp(&z[a]).expect("no NaN")); // stable: lower index first
+            all.truncate(k);
+            all.sort_unstable();
+        }
+        all
+    }
+
+    /// See [`Dictionary::reconstruct`].
+    pub fn reconstruct(dictionary: &Dictionary, x: &[f32], features: &Csr) -> Vec<f32> {
+        let mut out = decode(dictionary, features);
+        let Some(w_skip) = &dictionary.w_skip else { return out };
+        let rows = x.chunks_exact(dictionary.d_in).zip(out.chunks_exact_mut(dictionary.d_out));
+        for (x, out) in rows {
+            for (out, w) in out.iter_mut().zip(w_skip.chunks_exact(dictionary.d_in)) {
+                *out += dot(x, w);
+            }
         }
         out
     }
@@ -146,8 +242,25 @@ pub(crate) mod tests {
             threshold: noise(seed + 2, f),
             w_dec: noise(seed + 3, f * d_out),
             b_dec: noise(seed + 4, d_out),
+            w_skip: None,
+            activation: Activation::JumpRelu,
             d_in,
             d_out,
+        }
+    }
+
+    /// The same with every second feature equal to the one before it (ties), θ = 0, TopK and a skip.
+    pub(crate) fn random_top_k(seed: u64, k: usize, f: usize, d_in: usize, d_out: usize) -> Dictionary {
+        let mut dictionary = random(seed, f, d_in, d_out);
+        for f in (1..f).step_by(2) {
+            dictionary.b_enc[f] = dictionary.b_enc[f - 1];
+            dictionary.w_enc.copy_within((f - 1) * d_in..f * d_in, f * d_in);
+        }
+        Dictionary {
+            threshold: vec![0.0; f],
+            w_skip: Some(noise(seed + 5, d_out * d_in)),
+            activation: Activation::TopK { k },
+            ..dictionary
         }
     }
 
@@ -155,18 +268,22 @@ pub(crate) mod tests {
         /// Fast and naive agree to the bit on odd sizes, with NaN and infinities in x, on every instruction set.
         #[test]
         fn fast_is_naive(seed in 0u64..1000, f in 1usize..70, d_in in 1usize..40, d_out in 1usize..40, n in 0usize..60,
+                         k in prop::sample::select(vec![None, Some(0), Some(1), Some(2), Some(7), Some(100)]),
                          odd in prop::sample::select(vec![0.0, f32::NAN, f32::INFINITY, 1e30])) {
-            let dictionary = random(seed, f, d_in, d_out);
+            let dictionary = match k {
+                None => random(seed, f, d_in, d_out),
+                Some(k) => random_top_k(seed, k, f, d_in, d_out),
+            };
             let mut x = noise(seed + 9, n * d_in);
             if let Some(first) = x.first_mut() { *first = odd; }
             let expected = naive::encode(&dictionary, &x);
-            let recon = naive::decode(&dictionary, &expected);
+            let recon = naive::reconstruct(&dictionary, &x, &expected);
             for isa in Isa::available() {
                 let active = dictionary.encode(Device::Cpu(isa), &x);
                 prop_assert_eq!(&active.row_start, &expected.row_start);
                 prop_assert_eq!(&active.index, &expected.index);
                 prop_assert_eq!(bits(&active.value), bits(&expected.value));
-                prop_assert_eq!(bits(&dictionary.decode(Device::Cpu(isa), &active)), bits(&recon));
+                prop_assert_eq!(bits(&dictionary.reconstruct(Device::Cpu(isa), &x, &active)), bits(&recon));
             }
         }
     }
@@ -180,6 +297,8 @@ pub(crate) mod tests {
             threshold: vec![0.5, 0.5, -0.5],
             w_dec: vec![10.0, 100.0, 1000.0],
             b_dec: vec![1.0],
+            w_skip: None,
+            activation: Activation::JumpRelu,
             d_in: 1,
             d_out: 1,
         };
@@ -187,5 +306,51 @@ pub(crate) mod tests {
         assert_eq!(active.row(0), (&[1, 2][..], &[1.0, -0.25][..]));
         assert_eq!(active.row(1).0.len(), 0);
         assert_eq!(dictionary.decode(Device::detect(), &active), [1.0 + 100.0 - 250.0, 1.0]);
+    }
+
+    /// By hand: z = (3, −1, 3, 3, 2) x. Of equal values the lower index first, never a negative one, however large k is.
+    #[test]
+    fn top_k_keeps_the_largest_positive() {
+        let mut dictionary = Dictionary {
+            w_enc: vec![3.0, -1.0, 3.0, 3.0, 2.0],
+            b_enc: vec![0.0; 5],
+            threshold: vec![0.0; 5],
+            w_dec: vec![1.0, 10.0, 100.0, 1000.0, 10_000.0],
+            b_dec: vec![0.5],
+            w_skip: Some(vec![-2.0]),
+            activation: Activation::TopK { k: 2 },
+            d_in: 1,
+            d_out: 1,
+        };
+        let x = [1.0, -1.0, 0.0, f32::NAN];
+        let active = dictionary.encode(Device::detect(), &x);
+        assert_eq!(active.row(0), (&[0, 2][..], &[3.0, 3.0][..]));
+        assert_eq!(active.row(1), (&[1][..], &[1.0][..]));
+        assert_eq!((active.row(2).0.len(), active.row(3).0.len()), (0, 0));
+        let recon = dictionary.reconstruct(Device::detect(), &x, &active);
+        assert_eq!(recon[..3], [303.0 + 0.5 - 2.0, 10.0 + 0.5 + 2.0, 0.5]);
+        assert!(recon[3].is_nan(), "the skip passes a NaN on");
+        dictionary.activation = Activation::TopK { k: 9 };
+        assert_eq!(dictionary.encode(Device::detect(), &x).row(0).0, [0, 2, 3, 4]);
+    }
+
+    /// More rows than are held at a time: the groups join.
+    #[test]
+    fn top_k_joins_its_groups_of_rows() {
+        let width = HELD / 3; // three rows at a time
+        let dictionary = Dictionary {
+            w_enc: (0..width).map(|f| f as f32 / width as f32).collect(),
+            b_enc: vec![0.0; width],
+            threshold: vec![0.0; width],
+            w_dec: vec![],
+            b_dec: vec![],
+            w_skip: None,
+            activation: Activation::TopK { k: 1 },
+            d_in: 1,
+            d_out: 0,
+        };
+        let active = dictionary.encode(Device::detect(), &[1.0, -1.0, 2.0, 3.0, 0.0, 1.0, 1.0]);
+        assert_eq!(active.row_start, [0, 1, 1, 2, 3, 3, 4, 5]);
+        assert_eq!(active.index, [width as u32 - 1; 5]);
     }
 }

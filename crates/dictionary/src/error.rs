@@ -30,7 +30,7 @@ pub enum DictionaryError {
     NotFinite {
         /// The file (or folder) with the parameters.
         path: PathBuf,
-        /// Which one of the five.
+        /// Its name in the file.
         tensor: &'static str,
         /// Where in it, in the file's own layout.
         index: Vec<usize>,

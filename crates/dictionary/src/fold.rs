@@ -1,58 +1,97 @@
-//! From training units to raw units, once, at release, in f64 (NUMERICS §6; Gemma Scope, appendix A).
+//! From training units to raw units at release, and back to train on; in f64 (NUMERICS §6; Gemma Scope, appendix A).
 //!
-//! Training sees x' = x/C − b_dec (an SAE) or x/C (a transcoder): z = W_enc x' + b_enc, x̂/C = W_decᵀ f + b_dec. So with
+//! Training sees u = x/C_in, x' = u − b_dec (an SAE) or u (a transcoder), and rebuilds the target over C_out:
+//! z = W_enc x' + b_enc, ŝ = W_decᵀ f + b_dec + W_skip u. So with
 //!
-//!   b_enc' = C·(b_enc − W_enc b_dec)   (a transcoder: C·b_enc)      b_dec' = C·b_dec      θ' = C·θ      W' = W
+//!   b_enc' = C_in·(b_enc − W_enc b_dec)   (a transcoder: C_in·b_enc)     θ' = C_in·θ     W_enc' = W_enc
+//!   W_dec' = W_dec·C_out/C_in     W_skip' = W_skip·C_out/C_in     b_dec' = C_out·b_dec
 //!
-//! the same features are active on x itself, and f and x̂ come out C times larger: in the model's units.
-//! Each value is computed in f64 and rounded once. The other convention (scaling W, leaving θ) is not ours.
+//! the same features are active on x itself, f comes out in the input's units and x̂ in the output's. For an SAE C_in = C_out
+//! and no weight changes. Each value is computed in f64 and rounded once. The other convention (scaling W_enc, leaving θ) is
+//! not ours. A TopK encoder chooses the same features at any scale.
 
 use crate::Dictionary;
 
 /// The units that a dictionary was trained in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Units {
-    /// C, the norm that inputs and outputs were divided by: √E‖x‖² of the input.
-    pub c: f64,
+    /// C of the input site, √E‖x‖², by which inputs were divided.
+    pub c_in: f64,
+    /// The same of the output site, for targets. An SAE has one C.
+    pub c_out: f64,
     /// Was b_dec taken off the input? True for an SAE, false for a transcoder.
     pub pre_bias: bool,
 }
 
-/// Parameters in training units, as [`Dictionary`] lays them out (`w_enc` `[F, D]`, `w_dec` `[F, D_out]`), become a
-/// dictionary in raw units.
-pub fn fold(
-    w_enc: &[f32],
-    b_enc: &[f32],
-    threshold: &[f32],
-    w_dec: &[f32],
-    b_dec: &[f32],
-    units: Units,
-) -> Dictionary {
-    let (f_total, d_out) = (b_enc.len(), b_dec.len());
-    assert!(f_total > 0 && w_enc.len().is_multiple_of(f_total), "fold: w_enc [F, D], b_enc [F]");
-    assert!(
-        threshold.len() == f_total && w_dec.len() == f_total * d_out,
-        "fold: threshold [F], w_dec [F, D_out]"
-    );
-    let d_in = w_enc.len() / f_total;
-    assert!(!units.pre_bias || d_in == d_out, "fold: a pre-encoder bias needs D = D_out");
-    let scaled = |v: &[f32]| v.iter().map(|&v| (units.c * f64::from(v)) as f32).collect();
-    let unbiased = if units.pre_bias { without_pre_bias(w_enc, b_enc, b_dec) } else { widen(b_enc) };
-    Dictionary {
-        w_enc: w_enc.to_vec(),
-        b_enc: unbiased.iter().map(|b| (units.c * b) as f32).collect(),
-        threshold: scaled(threshold),
-        w_dec: w_dec.to_vec(),
-        b_dec: scaled(b_dec),
-        d_in,
-        d_out,
+impl Units {
+    /// An SAE's: one C, and b_dec comes off the input.
+    pub fn sae(c: f64) -> Units {
+        Units { c_in: c, c_out: c, pre_bias: true }
     }
+
+    /// Factor of the arrays that turn what is read into what is written: C_out/C_in, exactly 1 where they are equal.
+    fn ratio(self) -> f64 {
+        self.c_out / self.c_in
+    }
+}
+
+/// `trained`, whose parameters are in training units, in raw units.
+pub fn fold(trained: Dictionary, units: Units) -> Dictionary {
+    check(&trained, units);
+    let b_enc = match units.pre_bias {
+        true => without_pre_bias(&trained.w_enc, &trained.b_enc, &trained.b_dec),
+        false => widen(&trained.b_enc),
+    };
+    Dictionary {
+        b_enc: b_enc.iter().map(|b| (units.c_in * b) as f32).collect(),
+        threshold: times(trained.threshold, units.c_in),
+        w_dec: times(trained.w_dec, units.ratio()),
+        b_dec: times(trained.b_dec, units.c_out),
+        w_skip: trained.w_skip.map(|w| times(w, units.ratio())),
+        ..trained
+    }
+}
+
+/// The inverse of [`fold`], but for rounding: `raw` as training with these units would have it.
+pub fn unfold(raw: Dictionary, units: Units) -> Dictionary {
+    check(&raw, units);
+    let b_dec = times(raw.b_dec, 1.0 / units.c_out);
+    let back = |n: usize| match units.pre_bias {
+        true => product(&raw.w_enc[n * raw.d_in..][..raw.d_in], &b_dec), // what `fold` will take off
+        false => 0.0,
+    };
+    let b_enc = raw.b_enc.iter().enumerate().map(|(n, &b)| (f64::from(b) / units.c_in + back(n)) as f32);
+    Dictionary {
+        b_enc: b_enc.collect(),
+        threshold: times(raw.threshold, 1.0 / units.c_in),
+        w_dec: times(raw.w_dec, 1.0 / units.ratio()),
+        w_skip: raw.w_skip.map(|w| times(w, 1.0 / units.ratio())),
+        b_dec,
+        ..raw
+    }
+}
+
+fn check(dictionary: &Dictionary, units: Units) {
+    let Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, w_skip, d_in, d_out, .. } = dictionary;
+    let f = b_enc.len();
+    assert!(w_enc.len() == f * d_in && threshold.len() == f, "fold: w_enc [F, D], b_enc [F], threshold [F]");
+    assert!(w_dec.len() == f * d_out && b_dec.len() == *d_out, "fold: w_dec [F, D_out], b_dec [D_out]");
+    assert!(w_skip.as_ref().is_none_or(|w| w.len() == d_out * d_in), "fold: w_skip [D_out, D]");
+    assert!(!units.pre_bias || d_in == d_out, "fold: a pre-encoder bias needs D = D_out");
+}
+
+fn times(mut values: Vec<f32>, by: f64) -> Vec<f32> {
+    values.iter_mut().for_each(|v| *v = (f64::from(*v) * by) as f32);
+    values
 }
 
 /// b_enc − W_enc b_dec, in f64 `[F]`.
 pub(crate) fn without_pre_bias(w_enc: &[f32], b_enc: &[f32], b_dec: &[f32]) -> Vec<f64> {
-    let dot = |w: &[f32]| w.iter().zip(b_dec).map(|(&w, &b)| f64::from(w) * f64::from(b)).sum::<f64>();
-    w_enc.chunks_exact(b_dec.len()).zip(b_enc).map(|(w, &b)| f64::from(b) - dot(w)).collect()
+    w_enc.chunks_exact(b_dec.len()).zip(b_enc).map(|(w, &b)| f64::from(b) - product(w, b_dec)).collect()
+}
+
+fn product(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
 fn widen(values: &[f32]) -> Vec<f64> {
@@ -63,11 +102,10 @@ fn widen(values: &[f32]) -> Vec<f64> {
 /// W_dec·√d, b_dec·√d, θ and b_enc as they are: the same features with the same values, x̂ √d times larger.
 pub fn unscale_embedding(dictionary: &Dictionary) -> Dictionary {
     let root = (dictionary.d_in as f64).sqrt();
-    let times = |v: &[f32], by: f64| v.iter().map(|&v| (f64::from(v) * by) as f32).collect();
     Dictionary {
         w_enc: dictionary.w_enc.iter().map(|&w| (f64::from(w) / root) as f32).collect(),
-        w_dec: times(&dictionary.w_dec, root),
-        b_dec: times(&dictionary.b_dec, root),
+        w_dec: times(dictionary.w_dec.clone(), root),
+        b_dec: times(dictionary.b_dec.clone(), root),
         ..dictionary.clone()
     }
 }
@@ -75,7 +113,7 @@ pub fn unscale_embedding(dictionary: &Dictionary) -> Dictionary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dictionary::tests::{noise, random};
+    use crate::dictionary::tests::{noise, random, random_top_k};
     use lapidary_kernels::naive::dot;
     use lapidary_kernels::{Csr, Device};
 
@@ -108,49 +146,111 @@ mod tests {
         excluded as f64 / (x.len() / d * f_total) as f64
     }
 
-    /// The encoder in training units, as the trainer computes it: x' = fl(fl(x/C) − b_dec).
-    fn in_training_units(trained: &Dictionary, units: Units, x: &[f32]) -> (Csr, Vec<f32>) {
-        let c = units.c as f32;
+    /// Features and ŝ in training units, as the trainer computes them: x' = fl(fl(x/C) − b_dec).
+    fn in_training_units(trained: &Dictionary, units: Units, x: &[f32]) -> (Csr, Vec<f32>, Vec<f32>) {
+        let u: Vec<f32> = x.iter().map(|x| x / units.c_in as f32).collect();
         let bias = |k: usize| if units.pre_bias { trained.b_dec[k % trained.d_in] } else { 0.0 };
-        let x: Vec<f32> = x.iter().enumerate().map(|(k, x)| x / c - bias(k)).collect();
-        (crate::naive::encode(trained, &x), x)
+        let x: Vec<f32> = u.iter().enumerate().map(|(k, u)| u - bias(k)).collect();
+        let active = crate::naive::encode(trained, &x);
+        let target = crate::naive::reconstruct(trained, &u, &active);
+        (active, x, target)
     }
 
     #[test]
     #[allow(clippy::print_stderr)]
     fn folded_and_training_encoders_agree() {
-        for (pre_bias, d_out) in [(true, 24), (false, 24), (false, 17)] {
+        let transcoder = Units { c_in: 7.3125, c_out: 0.6, pre_bias: false };
+        for (units, d_out) in [
+            (Units::sae(7.3125), 24),
+            (Units { c_out: 7.3125, ..transcoder }, 24),
+            (transcoder, 24),
+            (transcoder, 17),
+        ] {
             let mut trained = random(5, 300, 24, d_out);
             trained.threshold.iter_mut().for_each(|t| *t += 1.5);
-            let units = Units { c: 7.3125, pre_bias };
+            trained.w_skip = (!units.pre_bias).then(|| noise(6, d_out * 24));
             let x: Vec<f32> = noise(77, 500 * 24).iter().map(|x| x * 10.0).collect();
-            let (expected, x_training) = in_training_units(&trained, units, &x);
-            let Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, .. } = &trained;
-            let folded = fold(w_enc, b_enc, threshold, w_dec, b_dec, units);
+            let (expected, x_training, target) = in_training_units(&trained, units, &x);
+            let folded = fold(trained.clone(), units);
             let active = folded.encode(Device::detect(), &x);
             assert!(active.index.len() > 10_000 && active.index.len() < 120_000, "{}", active.index.len());
-            let share = agree(&expected, &active, &x_training, &trained, units.c);
-            eprintln!("pre_bias {pre_bias}, D_out {d_out}: excluded share {share:.1e}");
+            let share = agree(&expected, &active, &x_training, &trained, units.c_in);
+            eprintln!("{units:?}, D_out {d_out}: excluded share {share:.1e}");
             assert!(share < 1e-4);
-            // x̂ is C times the reconstruction in training units.
-            let raw = folded.decode(Device::detect(), &active);
-            let training = crate::naive::decode(&trained, &expected);
-            let error: Vec<f32> = raw.iter().zip(&training).map(|(r, t)| r - t * units.c as f32).collect();
+            // x̂ is C_out times the reconstruction in training units.
+            let raw = folded.reconstruct(Device::detect(), &x, &active);
+            let error: Vec<f32> = raw.iter().zip(&target).map(|(r, t)| r - t * units.c_out as f32).collect();
             assert!(norm(&error) < 1e-5 * norm(&raw), "{} of {}", norm(&error), norm(&raw));
+        }
+    }
+
+    /// A TopK encoder chooses the same features in both units.
+    #[test]
+    fn folding_leaves_top_k_its_choice() {
+        let trained = random_top_k(8, 5, 60, 12, 9);
+        let units = Units { c_in: 4.0, c_out: 0.5, pre_bias: false }; // powers of two: no rounding, so ties stay
+        let x = noise(9, 50 * 12);
+        let (expected, _, target) = in_training_units(&trained, units, &x);
+        let folded = fold(trained, units);
+        let active = folded.encode(Device::detect(), &x);
+        assert_eq!((&active.row_start, &active.index), (&expected.row_start, &expected.index));
+        assert!(active.value.iter().zip(&expected.value).all(|(raw, t)| *raw == 4.0 * t));
+        let raw = folded.reconstruct(Device::detect(), &x, &active);
+        assert!(raw.iter().zip(&target).all(|(raw, t)| *raw == 0.5 * t));
+    }
+
+    fn one_feature(w_dec: &[f32], b_dec: &[f32], w_skip: Option<Vec<f32>>) -> Dictionary {
+        Dictionary {
+            w_enc: vec![1.0, 2.0],
+            b_enc: vec![0.5],
+            threshold: vec![0.25],
+            w_dec: w_dec.to_vec(),
+            b_dec: b_dec.to_vec(),
+            w_skip,
+            activation: crate::Activation::JumpRelu,
+            d_in: 2,
+            d_out: b_dec.len(),
         }
     }
 
     /// By hand, with numbers that are exact in f32.
     #[test]
-    fn fold_scales_biases_and_thresholds_but_not_weights() {
-        let dictionary =
-            fold(&[1.0, 2.0], &[0.5], &[0.25], &[3.0, 4.0], &[0.5, -1.0], Units { c: 4.0, pre_bias: true });
+    fn fold_scales_biases_and_thresholds_but_not_an_sae_s_weights() {
+        let dictionary = fold(one_feature(&[3.0, 4.0], &[0.5, -1.0], None), Units::sae(4.0));
         assert_eq!(dictionary.b_enc, [4.0 * (0.5 - (0.5 - 2.0))]);
         assert_eq!((&dictionary.threshold[..], &dictionary.b_dec[..]), (&[1.0][..], &[2.0, -4.0][..]));
         assert_eq!((&dictionary.w_enc[..], &dictionary.w_dec[..]), (&[1.0, 2.0][..], &[3.0, 4.0][..]));
-        let transcoder =
-            fold(&[1.0, 2.0], &[0.5], &[0.25], &[3.0], &[0.5], Units { c: 4.0, pre_bias: false });
-        assert_eq!((transcoder.b_enc[0], transcoder.d_in, transcoder.d_out), (2.0, 2, 1));
+        let trained = one_feature(&[3.0], &[0.5], Some(vec![5.0, 6.0]));
+        let units = Units { c_in: 4.0, c_out: 2.0, pre_bias: false };
+        let transcoder = fold(trained.clone(), units);
+        assert_eq!((transcoder.b_enc[0], transcoder.threshold[0], transcoder.b_dec[0]), (2.0, 1.0, 1.0));
+        assert_eq!((&transcoder.w_enc[..], &transcoder.w_dec[..]), (&[1.0, 2.0][..], &[1.5][..]));
+        assert_eq!(transcoder.w_skip, Some(vec![2.5, 3.0]));
+        assert_eq!(unfold(transcoder, units), trained);
+    }
+
+    /// There and back: an SAE's weights keep their bits, all else comes back within rounding.
+    #[test]
+    fn unfold_undoes_fold() {
+        let transcoder = Units { c_in: 7.3, c_out: 0.31, pre_bias: false };
+        for (units, d_out) in [(Units::sae(7.3), 24), (transcoder, 24), (transcoder, 17)] {
+            let mut raw = random(5, 300, 24, d_out);
+            raw.w_skip = (!units.pre_bias).then(|| noise(6, d_out * 24));
+            let back = fold(unfold(raw.clone(), units), units);
+            assert_eq!(back.w_enc, raw.w_enc);
+            assert!(!units.pre_bias || back.w_dec == raw.w_dec);
+            let ulps = |a: &[f32], b: &[f32]| {
+                let error = a.iter().zip(b).map(|(a, b)| (a - b).abs() / b.abs() / f32::EPSILON);
+                error.fold(0.0, f32::max)
+            };
+            assert!(ulps(&back.w_dec, &raw.w_dec) <= 2.0 && ulps(&back.b_dec, &raw.b_dec) <= 2.0);
+            assert!(ulps(&back.threshold, &raw.threshold) <= 2.0);
+            let (skip, raw_skip) = (back.w_skip.unwrap_or_default(), raw.w_skip.unwrap_or_default());
+            assert!(skip.len() == raw_skip.len() && ulps(&skip, &raw_skip) <= 2.0);
+            // b_enc passes through b_enc + W_enc b_dec, of 1 + 24 terms below 1.
+            let error = back.b_enc.iter().zip(&raw.b_enc).map(|(a, b)| (a - b).abs());
+            assert!(error.fold(0.0, f32::max) <= 25.0 * f32::EPSILON);
+        }
     }
 
     /// A Gemma Scope embedding SAE on e and the converted one on √d·e: same features, x̂ scaled by √d.

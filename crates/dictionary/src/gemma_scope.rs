@@ -7,7 +7,7 @@
 use crate::error::invalid;
 use crate::layout::{self, NAMES, Shape, transposed};
 use crate::npy::{self, Header};
-use crate::{Dictionary, DictionaryError};
+use crate::{Activation, Dictionary, DictionaryError};
 use lapidary_files::{FileError, publish_with};
 use std::fs::File;
 use std::io::{BufReader, Read, Write};
@@ -162,10 +162,21 @@ fn read_array(
     })
 }
 
+/// The five arrays say nothing of a choice by rank or of a skip.
+fn check_plain(path: &Path, dictionary: &Dictionary) -> Result<(), DictionaryError> {
+    let found = match (dictionary.activation, &dictionary.w_skip) {
+        (Activation::JumpRelu, None) => return Ok(()),
+        (Activation::TopK { k }, _) => format!("TopK with k = {k}"),
+        (Activation::JumpRelu, Some(_)) => "a skip connection".into(),
+    };
+    Err(invalid(path, "a plain JumpReLU dictionary", found, "an npz cannot hold it: write a SAELens folder"))
+}
+
 /// Publishes `dictionary` as an npz at `path`, stored without compression, as `numpy.savez` does. Same dictionary, same
-/// bytes.
+/// bytes. TopK and a skip connection are refused.
 pub fn write_npz(path: &Path, dictionary: &Dictionary) -> Result<(), DictionaryError> {
     layout::check_parameters(path, dictionary)?;
+    check_plain(path, dictionary)?;
     let w_enc = transposed(&dictionary.w_enc, dictionary.width(), dictionary.d_in);
     let Dictionary { w_dec, b_enc, b_dec, threshold, .. } = dictionary;
     let arrays = [&w_enc, w_dec, b_enc, b_dec, threshold];

@@ -5,7 +5,7 @@
 
 use crate::error::invalid;
 use crate::fold::without_pre_bias;
-use crate::{Dictionary, DictionaryError};
+use crate::{Activation, Dictionary, DictionaryError};
 use std::path::Path;
 
 /// The arrays' names, in the order in which they are written.
@@ -67,16 +67,28 @@ pub(crate) fn into_dictionary(
         true => without_pre_bias(&w_enc, &b_enc, &b_dec).iter().map(|&b| b as f32).collect(),
         false => b_enc,
     };
-    Ok(Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, d_in, d_out })
+    let activation = Activation::JumpRelu;
+    Ok(Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, w_skip: None, activation, d_in, d_out })
 }
 
 /// Refuses to write what [`into_dictionary`] would refuse to read.
 pub(crate) fn check_parameters(path: &Path, dictionary: &Dictionary) -> Result<(), DictionaryError> {
-    let Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, d_in, d_out } = dictionary;
+    let Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, w_skip, d_in, d_out, .. } = dictionary;
     let f = dictionary.width();
     assert!(
         w_enc.len() == f * d_in && w_dec.len() == f * d_out && b_dec.len() == *d_out && threshold.len() == f
     );
+    if let Activation::TopK { k } = dictionary.activation {
+        assert!(threshold.iter().all(|&theta| theta == 0.0), "TopK has θ = 0");
+        if k == 0 || k > f {
+            let expected = format!("TopK with k from 1 to {f}");
+            return Err(invalid(path, expected, format!("k = {k}"), "choose another k or width"));
+        }
+    }
+    if let Some(w_skip) = w_skip {
+        assert_eq!(w_skip.len(), d_out * d_in);
+        check_finite(path, "W_skip", w_skip, &[*d_out, *d_in])?;
+    }
     Shape::of(dictionary).check(path)?;
     check_finite(path, "W_enc", w_enc, &[f, *d_in])?;
     check_finite(path, "W_dec", w_dec, &[f, *d_out])?;
@@ -86,7 +98,7 @@ pub(crate) fn check_parameters(path: &Path, dictionary: &Dictionary) -> Result<(
 }
 
 /// NaN and infinities are errors; a threshold of +∞ is a feature that is switched off.
-fn check_finite(
+pub(crate) fn check_finite(
     path: &Path,
     tensor: &'static str,
     values: &[f32],

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod architecture;
 mod dictionary;
 mod error;
 mod fold;
@@ -12,9 +13,9 @@ mod meta;
 mod npy;
 pub mod sae_lens;
 
-pub use dictionary::{Dictionary, naive};
+pub use dictionary::{Activation, Dictionary, naive};
 pub use error::DictionaryError;
-pub use fold::{Units, fold, unscale_embedding};
+pub use fold::{Units, fold, unfold, unscale_embedding};
 pub use gemma_scope::{read_npz, write_npz};
 pub use load::load;
 pub use meta::{Baseline, FORMAT_VERSION, Meta, ModelRef, Probe, Training};

@@ -80,8 +80,11 @@ pub struct Training {
     pub text_hash: String,
     /// Which documents were held out, in words or as a rule.
     pub split: String,
-    /// C, the norm that was folded away.
+    /// C, the norm that was folded away; a transcoder's of its input.
     pub c: f64,
+    /// A transcoder's C of its output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub c_out: Option<f64>,
     /// λ, the weight of the sparsity term.
     pub lambda: f64,
     /// Training rows seen.
@@ -106,7 +109,7 @@ impl Probe {
     /// Runs `dictionary` on x `[n, D]`.
     pub fn record(dictionary: &Dictionary, device: Device, x: &[f32]) -> Probe {
         let features = dictionary.encode(device, x);
-        let recon = dictionary.decode(device, &features);
+        let recon = dictionary.reconstruct(device, x, &features);
         Probe {
             x: x.chunks_exact(dictionary.d_in).map(<[f32]>::to_vec).collect(),
             active: (0..features.rows()).map(|n| pairs(&features, n)).collect(),
@@ -261,6 +264,7 @@ pub(crate) mod tests {
                 text_hash: "ef".repeat(32),
                 split: "held out iff …".into(),
                 c: 0.1 + 0.2,
+                c_out: None,
                 lambda: 1e-3,
                 rows: 6_100_000,
                 baseline: None,
@@ -319,6 +323,18 @@ pub(crate) mod tests {
             let z = probe.active[i + 1].iter().find(|(g, _)| *g as usize == f).expect("active").1;
             assert!((z - target).abs() < 1e-4, "{z} {target}");
         }
+    }
+
+    /// Sheets from before transcoders have no `c_out`, and an SAE's still has none.
+    #[test]
+    fn a_second_norm_is_written_only_where_there_is_one() {
+        let dictionary = random(11, 5, 8, 8);
+        let mut meta = meta(&dictionary, "3.res");
+        let path = Path::new("lapidary.json");
+        assert!(!to_json(path, &meta, String::new()).unwrap().contains("c_out"));
+        meta.training.as_mut().unwrap().c_out = Some(0.25);
+        let text = to_json(path, &meta, String::new()).unwrap();
+        assert_eq!(serde_json::from_str::<Meta>(&text).unwrap(), meta);
     }
 
     /// What is no baseline says nothing of it, as before there were any, and an unknown one is refused.

@@ -1,14 +1,16 @@
 //! The folder that SAELens (version 6) loads as it is: `cfg.json` and `sae_weights.safetensors`, plus our `card.md` and
 //! `lapidary.json`, which is written last.
 //!
-//! Read here: JumpReLU SAEs and transcoders, of version 6 or older. What would change the arithmetic and is not ours
-//! (another architecture, a normalisation of the input, an unknown tensor) is refused by name; an input bias is folded away.
+//! Read here: the SAEs and transcoders that `architecture.rs` knows, of version 6 or older. What would change the arithmetic
+//! and is not ours (another architecture, a normalisation of the input, an unknown tensor) is refused by name; an input bias
+//! is folded away. Written are JumpReLU and TopK.
 //! SAELens and Gemma Scope apply a ReLU before the jump, so for θ < 0 they drop the negative values that we keep.
 
+use crate::architecture::{self, Architecture, Encoder, Options};
 use crate::error::invalid;
-use crate::layout::{self, NAMES, Shape, transposed};
+use crate::layout::{self, Shape, transposed};
 use crate::meta::{self, FORMAT_VERSION, Meta};
-use crate::{Dictionary, DictionaryError, hooks};
+use crate::{Activation, Dictionary, DictionaryError, hooks};
 use half::bf16;
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use lapidary_files::{self as files};
@@ -39,7 +41,7 @@ pub fn save_sae_lens(
     let cfg = cfg_json(dictionary, meta)?;
     files::create_dir(dir)?;
     files::publish(&dir.join(CFG), format!("{cfg:#}\n").as_bytes())?;
-    write_weights(&dir.join(WEIGHTS), dictionary, meta)?;
+    write_weights(&dir.join(WEIGHTS), dictionary, written_as(dictionary, meta), meta)?;
     files::publish(&dir.join(CARD), card.as_bytes())?;
     let hash = files::hash::file(&dir.join(WEIGHTS))?;
     let path = dir.join(SHEET);
@@ -47,19 +49,25 @@ pub fn save_sae_lens(
     Ok(())
 }
 
+/// A dictionary that writes where it reads is an SAE, unless it has a skip.
+fn written_as(dictionary: &Dictionary, meta: &Meta) -> Architecture {
+    Architecture::of(dictionary, meta.site != meta.site_out || dictionary.d_in != dictionary.d_out)
+}
+
 fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, DictionaryError> {
     let hook = |site: &String| hooks::hook(site, false).ok_or_else(|| DictionaryError::Site(site.clone()));
     let (reads, writes) = (hook(&meta.site)?, hook(&meta.site_out)?);
-    let transcoder = meta.site != meta.site_out || dictionary.d_in != dictionary.d_out;
+    let architecture = written_as(dictionary, meta);
     let mut cfg = json!({
-        "architecture": if transcoder { "jumprelu_transcoder" } else { "jumprelu" },
+        "architecture": architecture.name(),
         "d_in": dictionary.d_in,
         "d_sae": dictionary.width(),
         "dtype": "float32",
         "device": "cpu",
         "apply_b_dec_to_input": false,
         "normalize_activations": "none",
-        "reshape_activations": if reads.heads { "hook_z" } else { "none" },
+        // SAELens' transcoders join no heads, whatever is said here.
+        "reshape_activations": if reads.heads && !architecture.transcoder { "hook_z" } else { "none" },
         "metadata": {
             "sae_lens_version": SAE_LENS_VERSION,
             "sae_lens_training_version": null,
@@ -75,24 +83,40 @@ fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, DictionaryErr
             "plan_hash": meta.training.as_ref().map(|t| &t.plan_hash),
         },
     });
-    if transcoder {
+    if let Activation::TopK { k } = dictionary.activation {
+        cfg["k"] = json!(k);
+        cfg["rescale_acts_by_decoder_norm"] = json!(false);
+    }
+    if architecture.transcoder {
         cfg["d_out"] = json!(dictionary.d_out);
         cfg["metadata"]["hook_name_out"] = json!(writes.hook_name);
     }
     Ok(cfg)
 }
 
-fn write_weights(path: &Path, dictionary: &Dictionary, meta: &Meta) -> Result<(), DictionaryError> {
+fn write_weights(
+    path: &Path,
+    dictionary: &Dictionary,
+    architecture: Architecture,
+    meta: &Meta,
+) -> Result<(), DictionaryError> {
     let w_enc = transposed(&dictionary.w_enc, dictionary.width(), dictionary.d_in);
-    let Dictionary { w_dec, b_enc, b_dec, threshold, .. } = dictionary;
-    let shapes = Shape::of(dictionary).arrays();
-    let arrays = [&w_enc, w_dec, b_enc, b_dec, threshold];
-    let halves = arrays.map(|values| exactly_bf16(values));
+    let values = |name: &str| match name {
+        "W_enc" => &w_enc[..],
+        "W_dec" => &dictionary.w_dec,
+        "b_enc" => &dictionary.b_enc,
+        "b_dec" => &dictionary.b_dec,
+        "threshold" => &dictionary.threshold,
+        "W_skip" => dictionary.w_skip.as_deref().expect("the architecture has a skip"),
+        _ => unreachable!("{name} is not written"),
+    };
+    let arrays = architecture.arrays(Shape::of(dictionary));
+    let halves: Vec<_> = arrays.iter().map(|(name, _)| exactly_bf16(values(name))).collect();
     let mut tensors: Vec<Tensor> = Vec::new();
-    for (((name, shape), values), half) in NAMES.iter().zip(&shapes).zip(arrays).zip(&halves) {
+    for ((name, shape), half) in arrays.iter().zip(&halves) {
         tensors.push(match half {
             Some(half) => Tensor::bf16(name, shape, half),
-            None => Tensor::f32(name, shape, values),
+            None => Tensor::f32(name, shape, values(name)),
         });
     }
     tensors.sort_by_key(|tensor| tensor.dtype != Dtype::F32); // wider ones first, for alignment
@@ -120,20 +144,14 @@ pub fn load_sae_lens(dir: &Path) -> Result<(Dictionary, Option<Meta>), Dictionar
     let weights = dir.join(WEIGHTS);
     let file = TensorFile::open(&weights)?;
     cfg.shape.check(&dir.join(CFG))?;
-    if let Some(other) = file.names().into_iter().find(|name| !NAMES.contains(&name.as_str())) {
-        return Err(invalid(
-            &weights,
-            format!("only {}", NAMES.join(", ")),
-            format!("`{other}`"),
-            "convert it with SAELens",
-        ));
+    let known: Vec<&str> = cfg.architecture.arrays(cfg.shape).iter().map(|array| array.0).collect();
+    if let Some(other) = file.names().into_iter().find(|name| !known.contains(&name.as_str())) {
+        let expected = format!("only {}", known.join(", "));
+        return Err(invalid(&weights, expected, format!("`{other}`"), "convert it with SAELens"));
     }
     let meta = read_sheet(dir, &weights)?;
-    let mut arrays = NAMES.iter().zip(cfg.shape.arrays()).map(|(name, shape)| file.read_f32(name, &shape));
-    let arrays = [(); 5].map(|()| arrays.next().expect("five arrays"));
-    let [w_enc, w_dec, b_enc, b_dec, threshold] = arrays;
-    let arrays = [w_enc?, w_dec?, b_enc?, b_dec?, threshold?];
-    let dictionary = layout::into_dictionary(&weights, cfg.shape, arrays, cfg.pre_bias)?;
+    let read = |name: &str, shape: &[usize]| file.read_f32(name, shape);
+    let dictionary = architecture::into_dictionary(&weights, cfg.architecture, cfg.shape, cfg.options, read)?;
     if let Some(meta) = &meta {
         meta.probe.check_shape(&dir.join(SHEET), &dictionary)?;
     }
@@ -156,10 +174,10 @@ fn read_sheet(dir: &Path, weights: &Path) -> Result<Option<Meta>, DictionaryErro
 
 /// What `cfg.json` says that matters here.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Cfg {
-    pub(crate) shape: Shape,
-    /// Does the encoder take b_dec off its input?
-    pub(crate) pre_bias: bool,
+struct Cfg {
+    architecture: Architecture,
+    shape: Shape,
+    options: Options,
 }
 
 fn read_json(path: &Path) -> Result<Value, DictionaryError> {
@@ -204,31 +222,34 @@ fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {
         let found = cfg.get(key).map_or("nothing".into(), |v| v.to_string().chars().take(80).collect());
         DictionaryError::Unsupported { path: path.clone(), key, expected, found, next }
     };
-    let transcoder = match cfg["architecture"].as_str() {
-        Some("jumprelu") => false,
-        Some("jumprelu_transcoder") => true,
-        _ => {
-            let known = "`jumprelu` or `jumprelu_transcoder`";
-            return Err(unsupported("architecture", known, "this version reads JumpReLU dictionaries only"));
-        }
+    let Some(architecture) = cfg["architecture"].as_str().and_then(Architecture::by_name) else {
+        return Err(unsupported("architecture", architecture::NAMES, "this version reads no other"));
     };
+    let transcoder = architecture.transcoder;
     // A key, the values of it that leave the arithmetic alone, and what to do about others.
     let fold = "fold the normalisation with SAELens first";
     for (key, neutral, expected, next) in [
         ("normalize_activations", [Value::Null, json!("none"), json!(false)], "`none`", fold),
         ("finetuning_scaling_factor", [Value::Null, json!(false), json!(false)], "`false`", fold),
         ("activation_fn", [Value::Null, json!("relu"), json!("relu")], "`relu`", "fetch another dictionary"),
+        (
+            "activation_fn_str",
+            [Value::Null, json!("relu"), json!("relu")],
+            "`relu`",
+            "fetch another dictionary",
+        ),
         ("hook_head_index", [Value::Null, Value::Null, Value::Null], "null", "single heads are not read"),
     ] {
         if !neutral.contains(&cfg[key]) {
             return Err(unsupported(key, expected, next));
         }
     }
-    let pre_bias = match &cfg["apply_b_dec_to_input"] {
-        Value::Bool(b) => *b,
-        Value::Null => !transcoder, // SAELens' default
-        _ => return Err(unsupported("apply_b_dec_to_input", "true or false", "correct the file")),
+    let flag = |key: &'static str, default| match &cfg[key] {
+        Value::Bool(b) => Ok(*b),
+        Value::Null => Ok(default),
+        _ => Err(unsupported(key, "true or false", "correct the file")),
     };
+    let pre_bias = flag("apply_b_dec_to_input", !transcoder)?; // the defaults are SAELens' own
     if pre_bias && transcoder {
         return Err(unsupported("apply_b_dec_to_input", "false in a transcoder", "correct the file"));
     }
@@ -238,5 +259,14 @@ fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {
     };
     let (d_in, features) = (side("d_in")?, side("d_sae")?);
     let d_out = if transcoder { side("d_out")? } else { d_in };
-    Ok(Cfg { shape: Shape { d_in, features, d_out }, pre_bias })
+    let (mut k, mut by_decoder_norm) = (0, false);
+    if architecture.encoder == Encoder::TopK {
+        k = side("k")?;
+        by_decoder_norm = flag("rescale_acts_by_decoder_norm", false)?;
+        if k == 0 || k > features {
+            return Err(unsupported("k", "a number from 1 to `d_sae`", "correct the file"));
+        }
+    }
+    let options = Options { k, by_decoder_norm, pre_bias };
+    Ok(Cfg { architecture, shape: Shape { d_in, features, d_out }, options })
 }

@@ -16,8 +16,9 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
-fn all_bits(d: &Dictionary) -> [Vec<u32>; 5] {
-    [&d.w_enc, &d.b_enc, &d.threshold, &d.w_dec, &d.b_dec].map(|v| bits(v))
+fn all_bits(d: &Dictionary) -> Vec<Vec<u32>> {
+    let skip = d.w_skip.as_deref().unwrap_or_default();
+    [&d.w_enc, &d.b_enc, &d.threshold, &d.w_dec, &d.b_dec, skip].map(bits).to_vec()
 }
 
 fn finite() -> impl Strategy<Value = f32> {
@@ -35,11 +36,29 @@ fn dictionaries() -> impl Strategy<Value = Dictionary> {
                 threshold,
                 w_dec,
                 b_dec,
+                w_skip: None,
+                activation: Activation::JumpRelu,
                 d_in,
                 d_out,
             },
         )
     })
+}
+
+/// The same with what an npz cannot hold: TopK, a skip, or both.
+fn others() -> impl Strategy<Value = Dictionary> {
+    (dictionaries(), any::<bool>(), 1usize..40, prop::collection::vec(finite(), 64)).prop_map(
+        |(mut dictionary, skip, k, values)| {
+            let top_k = k <= dictionary.width();
+            if top_k {
+                dictionary.threshold.fill(0.0);
+                dictionary.activation = Activation::TopK { k };
+            }
+            let skip = skip || !top_k;
+            dictionary.w_skip = skip.then(|| values[..dictionary.d_out * dictionary.d_in].to_vec());
+            dictionary
+        },
+    )
 }
 
 fn meta(site: &str, site_out: &str) -> Meta {
@@ -77,6 +96,22 @@ proptest! {
         let again = dir.path().join("b.npz");
         write_npz(&again, &second).unwrap();
         prop_assert_eq!(std::fs::read(npz).unwrap(), std::fs::read(again).unwrap());
+    }
+
+    /// TopK and skips go through SAELens' folder as they are, and an npz refuses them.
+    #[test]
+    fn the_family_is_kept(dictionary in others()) {
+        let dir = tempfile::tempdir().unwrap();
+        let npz = dir.path().join("a.npz");
+        let text = write_npz(&npz, &dictionary).unwrap_err().to_string();
+        prop_assert!(text.contains("write a SAELens folder") && !npz.exists(), "{}", text);
+        let meta = meta("2.res", if dictionary.d_in == dictionary.d_out { "2.res" } else { "3.mlp" });
+        save_sae_lens(dir.path(), &dictionary, &meta, "# card").unwrap();
+        let (found, _) = load(dir.path()).unwrap();
+        prop_assert_eq!(found.activation, dictionary.activation);
+        prop_assert_eq!(found.w_skip.is_some(), dictionary.w_skip.is_some());
+        prop_assert_eq!(all_bits(&found), all_bits(&dictionary));
+        prop_assert_eq!((found.d_in, found.d_out), (dictionary.d_in, dictionary.d_out));
     }
 }
 
@@ -120,11 +155,25 @@ fn our_archives_are_numpy_s() {
 #[test]
 #[allow(clippy::print_stderr)]
 fn sae_lens_s_own_folders_give_its_answers() {
-    for (name, d_out) in [("sae_lens", 6), ("sae_lens_bias", 6), ("sae_lens_transcoder", 4)] {
+    for (name, d_out) in [
+        ("sae_lens", 6),
+        ("sae_lens_bias", 6),
+        ("sae_lens_standard", 6),
+        ("sae_lens_gated", 6),
+        ("sae_lens_topk", 6),
+        ("sae_lens_topk_by_norm", 6),
+        ("sae_lens_transcoder", 4),
+        ("sae_lens_transcoder_skip", 4),
+        ("sae_lens_transcoder_relu", 4),
+        ("sae_lens_transcoder_relu_skip", 4),
+    ] {
         let (dictionary, meta) = load(&fixture(name)).unwrap();
         assert!(meta.is_none());
         let (d, f) = (dictionary.d_in, dictionary.width());
         assert_eq!((d, f, dictionary.d_out), (6, 20, d_out));
+        let top_k = name.contains("topk").then_some(Activation::TopK { k: 5 });
+        assert_eq!(dictionary.activation, top_k.unwrap_or(Activation::JumpRelu));
+        assert_eq!(dictionary.w_skip.is_some(), name.ends_with("skip"));
         let expected = TensorFile::open(&fixture(name).join("expected.safetensors")).unwrap();
         let x = expected.read_f32("x", &[8, d]).unwrap();
         let features = expected.read_f32("features", &[8, f]).unwrap();
@@ -138,7 +187,7 @@ fn sae_lens_s_own_folders_give_its_answers() {
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(features.iter().zip(&dense).all(|(a, b)| (*a == 0.0) == (*b == 0.0)), "{name}: active sets");
         assert!(close(&features, &dense) < 2e-5, "{name}: {}", close(&features, &dense));
-        let found = dictionary.decode(Device::detect(), &active);
+        let found = dictionary.reconstruct(Device::detect(), &x, &active);
         assert!(close(&recon, &found) < 5e-5, "{name}: {}", close(&recon, &found));
         eprintln!(
             "{name}: features within {:.0e}, recon within {:.0e}",
@@ -173,6 +222,11 @@ fn cfg_says_what_sae_lens_needs() {
     let att = cfg("3.att", "3.att");
     assert_eq!(att["metadata"]["hook_name"], "blocks.3.attn.hook_z");
     assert_eq!(att["reshape_activations"], "hook_z");
+    assert_eq!(
+        cfg("3.att", "3.mlp")["reshape_activations"],
+        "none",
+        "a transcoder of SAELens joins no heads"
+    );
     let transcoder = cfg("3.mlp-in", "3.mlp");
     assert_eq!(
         (transcoder["architecture"].as_str(), transcoder["d_out"].as_u64()),
@@ -182,4 +236,36 @@ fn cfg_says_what_sae_lens_needs() {
     assert_eq!(std::fs::read_to_string(dir.path().join("card.md")).unwrap(), "a card");
     let (loaded, meta) = load(dir.path()).unwrap();
     meta.unwrap().probe.verify(dir.path(), &loaded, Device::detect()).unwrap();
+}
+
+/// The architecture by which SAELens finds a class, and what that class wants to know.
+#[test]
+fn cfg_names_the_architecture() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = load(&fixture("npz/stored.npz")).unwrap().0;
+    let w_skip = Some(vec![0.5; 36]);
+    let top_k =
+        Dictionary { threshold: vec![0.0; 20], activation: Activation::TopK { k: 7 }, ..plain.clone() };
+    let cfg = |dictionary: &Dictionary, site_out: &str| {
+        save_sae_lens(dir.path(), dictionary, &meta("3.res", site_out), "a card").unwrap();
+        let text = std::fs::read_to_string(dir.path().join("cfg.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    for (dictionary, site_out, name) in [
+        (Dictionary { w_skip: w_skip.clone(), ..plain.clone() }, "3.mlp", "jumprelu_skip_transcoder"),
+        (Dictionary { w_skip: w_skip.clone(), ..plain }, "3.res", "jumprelu_skip_transcoder"),
+        (top_k.clone(), "3.res", "topk"),
+        (top_k.clone(), "3.mlp", "topk_transcoder"),
+        (Dictionary { w_skip, ..top_k }, "3.mlp", "topk_skip_transcoder"),
+    ] {
+        let found = cfg(&dictionary, site_out);
+        assert_eq!(found["architecture"], name);
+        let k = name.starts_with("topk").then_some(7);
+        assert_eq!(
+            (found["k"].as_u64(), found["rescale_acts_by_decoder_norm"].as_bool()),
+            (k, k.map(|_| false))
+        );
+        assert_eq!(found["d_out"].as_u64(), name.ends_with("transcoder").then_some(6));
+        assert_eq!(load(dir.path()).unwrap().0, dictionary);
+    }
 }

@@ -16,6 +16,8 @@ fn dictionary() -> Dictionary {
         threshold: ramp(4, 0.1),
         w_dec: ramp(12, 2.0),
         b_dec: ramp(3, 0.3),
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: 3,
         d_out: 3,
     }
@@ -246,11 +248,24 @@ fn a_cfg_that_means_other_arithmetic_is_refused_by_name() {
         let names_file = text.contains("cfg.json") || text.contains("sae_weights");
         assert!(text.contains(says) && names_file, "{key} {value}: {text}");
     };
-    refused("architecture", "topk".into(), "expected `architecture` to be `jumprelu`");
+    refused(
+        "architecture",
+        "matching_pursuit".into(),
+        "expected `architecture` to be `standard`, `jumprelu`",
+    );
+    refused(
+        "architecture",
+        "gated".into(),
+        "expected only W_enc, W_dec, b_gate, b_mag, r_mag, b_dec, found `b_enc`",
+    );
+    refused("architecture", "standard".into(), "found `threshold`");
+    refused("architecture", "transcoder".into(), "expected `d_out` to be a size, found nothing");
+    refused("architecture", "topk".into(), "expected `k` to be a size, found nothing");
     refused("architecture", 3.into(), "found 3");
     refused("normalize_activations", "layer_norm".into(), "found \"layer_norm\"");
     refused("finetuning_scaling_factor", true.into(), "finetuning_scaling_factor");
     refused("activation_fn", "tanh-relu".into(), "activation_fn");
+    refused("activation_fn_str", "topk".into(), "activation_fn_str");
     refused("hook_head_index", 3.into(), "hook_head_index");
     refused("apply_b_dec_to_input", "yes".into(), "apply_b_dec_to_input");
     refused("d_sae", (-4).into(), "expected `d_sae` to be a size");

@@ -254,7 +254,7 @@ impl OfSubject<'_> {
             self.counter.add(active);
             self.sums[document].active += active.len() as f64;
         }
-        let recon = self.dictionary.decode(model.device, &features);
+        let recon = self.dictionary.reconstruct(model.device, x, &features);
         let d = self.dictionary.d_in;
         let errors = x.chunks_exact(d).zip(recon.chunks_exact(d)).map(|(x, recon)| squared_error(x, recon));
         add(errors, &here.row_documents, &mut self.sums, |sums| &mut sums.error);

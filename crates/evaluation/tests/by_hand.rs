@@ -1,7 +1,7 @@
 //! Dictionaries whose scores are known without computing, on a tiny random Llama; what must not change a bit; what must be
 //! refused.
 
-use lapidary_dictionary::Dictionary;
+use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::cross_entropy::Targets;
 use lapidary_evaluation::{EvaluationError, Interval, Options, Scores, Subject, evaluate};
 use lapidary_kernels::Device;
@@ -44,6 +44,8 @@ fn perfect(d: usize) -> Dictionary {
         threshold: zeros,
         w_dec: w,
         b_dec: vec![0.0; d],
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: d,
         d_out: d,
     }
@@ -58,6 +60,8 @@ fn constant(vector: Vec<f32>) -> Dictionary {
         threshold: vec![f32::INFINITY; 2],
         w_dec: vec![1.0; 2 * d],
         b_dec: vector,
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: d,
         d_out: d,
     }

@@ -1,7 +1,7 @@
 //! Scores against PyTorch: `fixtures/evaluation/make.py` computed the same metrics with hooks on the Hugging Face model, in
 //! float64, on five kinds of site; its intervals come from enumerating every resample of the four documents.
 
-use lapidary_dictionary::Dictionary;
+use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::{Interval, Options, Score, Scores, Subject, evaluate};
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::Device;
@@ -40,6 +40,8 @@ fn dictionary(file: &TensorFile, site: &str, d: usize) -> Dictionary {
         threshold: read("threshold", &[FEATURES]),
         w_dec: read("w_dec", &[FEATURES, d]),
         b_dec: read("b_dec", &[d]),
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: d,
         d_out: d,
     }

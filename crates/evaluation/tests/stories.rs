@@ -1,6 +1,6 @@
 //! Scores on a real model and its text, where they are at hand (`../shared/data`, never committed).
 
-use lapidary_dictionary::Dictionary;
+use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::{Options, Subject, evaluate};
 use lapidary_kernels::Device;
 use lapidary_lm::text::{Corpus, Split, Tokenizer};
@@ -28,6 +28,8 @@ fn base_cross_entropy_is_what_others_measured() {
         threshold: vec![1.0],
         w_dec: vec![0.0; d],
         b_dec: vec![0.0; d],
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: d,
         d_out: d,
     };

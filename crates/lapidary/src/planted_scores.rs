@@ -6,7 +6,7 @@
 //! features and the true directions as decoder: what is not 1 for it is wrong with the score.
 
 use crate::planted_rows::KnownRows;
-use lapidary_dictionary::{Baseline, Dictionary};
+use lapidary_dictionary::{Activation, Baseline, Dictionary};
 use lapidary_evaluation::reconstruction::{Moments, fvu, squared_error};
 use lapidary_evaluation::truth::{Firings, MeanF1, Options, Truth, recovery, score};
 use lapidary_kernels::{Csr, Device};
@@ -76,6 +76,8 @@ impl<'a> Scorer<'a> {
             threshold: vec![f32::INFINITY; config.features], // it has no encoder: features are given
             w_dec: directions.clone(),
             b_dec: bias.clone(),
+            w_skip: None,
+            activation: Activation::JumpRelu,
             d_in: config.d,
             d_out: config.d,
         };
@@ -89,7 +91,7 @@ impl<'a> Scorer<'a> {
         let found = recovery(self.planted.directions(), &dictionary.w_dec, d, RECOVERED, self.device);
         PlantedScores {
             l0: firings.index.len() as f64 / firings.rows() as f64,
-            fvu: self.fvu(&dictionary.decode(self.device, features)),
+            fvu: self.fvu(&dictionary.reconstruct(self.device, &self.known.x, features)),
             silent: firings.counts().iter().filter(|&&n| n == 0).count(),
             matched_f1: matched.matched_f1,
             f1_by_cosine: self.f1_by_cosine(&dictionary.w_dec, &firings),
@@ -191,6 +193,8 @@ mod tests {
             threshold: vec![f32::INFINITY; 3],
             w_dec,
             b_dec: planted.bias.clone(),
+            w_skip: None,
+            activation: Activation::JumpRelu,
             d_in: d,
             d_out: d,
         };

@@ -91,6 +91,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
             text_hash: plan.text.hash.clone(),
             split: plan.text.split.clone(),
             c: d.c,
+            c_out: None,
             lambda: d.lambda,
             rows: recipe.steps * recipe.batch as u64,
             baseline: d.baseline,

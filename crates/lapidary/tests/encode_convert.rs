@@ -86,7 +86,7 @@ fn encode_takes_many_rows_and_refuses_strange_ones() {
     let active: Vec<f32> = features.iter().copied().filter(|&v| v != 0.0).collect();
     assert_eq!(active, expected.value);
     let recon = file.read_f32("recon", &[rows, 6]).unwrap();
-    assert_eq!(recon, lapidary_dictionary::naive::decode(&dictionary, &expected));
+    assert_eq!(recon, lapidary_dictionary::naive::reconstruct(&dictionary, &x, &expected));
     std::fs::remove_file(&out).unwrap();
     write("3.res", 5, &x[..10]);
     assert!(bad(&run).contains("expected `3.res` of shape [N, 6], found [2, 5]"));

@@ -79,7 +79,8 @@ impl Base {
             Splice::Reconstruct(dictionary) => {
                 let x: Vec<f32> = self.rows.iter().flat_map(|n| &all[row_of(n)]).copied().collect();
                 let features = dictionary.encode(model.device, &x);
-                self.replace(model, site, Splice::Rows(&dictionary.decode(model.device, &features)), all);
+                let recon = dictionary.reconstruct(model.device, &x, &features);
+                self.replace(model, site, Splice::Rows(&recon), all);
             }
             Splice::Constant(vector) => self.rows.iter().for_each(|n| all[row_of(n)].copy_from_slice(vector)),
         }

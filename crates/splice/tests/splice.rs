@@ -1,6 +1,6 @@
 //! Splices on a tiny random Llama (`fixtures/evaluation/model`): suffix reruns against full runs, bit by bit, at every site.
 
-use lapidary_dictionary::Dictionary;
+use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
 use lapidary_lm::text::Window;
 use lapidary_lm::{Model, Site};
@@ -82,6 +82,8 @@ fn perfect(d: usize) -> Dictionary {
         threshold: zeros,
         w_dec: w,
         b_dec: vec![0.0; d],
+        w_skip: None,
+        activation: Activation::JumpRelu,
         d_in: d,
         d_out: d,
     }

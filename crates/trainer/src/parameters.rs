@@ -1,7 +1,7 @@
 //! What training changes: the parameters of one dictionary, their second moments, and who was touched when.
 
 use crate::{DictionaryPlan, Recipe, Threshold};
-use lapidary_dictionary::{Dictionary, Units, fold};
+use lapidary_dictionary::{Activation, Dictionary, Units, fold};
 use lapidary_kernels::elementwise;
 
 /// Parameters in training units: x' = x/C − b_dec, z = W_enc x' + b_enc, x̂ = C·(W_decᵀ f + b_dec).
@@ -103,7 +103,17 @@ impl Training {
     /// The dictionary in raw units (NUMERICS §6).
     pub fn dictionary(&self, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
         let p = &self.parameters;
-        let theta = p.theta(recipe.threshold);
-        fold(&p.w_enc, &p.b_enc, &theta, &p.w_dec, &p.b_dec, Units { c: plan.c, pre_bias: true })
+        let trained = Dictionary {
+            w_enc: p.w_enc.clone(),
+            b_enc: p.b_enc.clone(),
+            threshold: p.theta(recipe.threshold),
+            w_dec: p.w_dec.clone(),
+            b_dec: p.b_dec.clone(),
+            w_skip: None,
+            activation: Activation::JumpRelu,
+            d_in: p.b_dec.len(),
+            d_out: p.b_dec.len(),
+        };
+        fold(trained, Units::sae(plan.c))
     }
 }

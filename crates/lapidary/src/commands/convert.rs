@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Rewrite a dictionary in another format
 ///
-/// Reads a release folder, a SAELens folder, a Gemma Scope folder or its params.npz. Parameters keep every bit, except where
-/// the source takes b_dec off its input: that is folded into b_enc, in f64.
+/// Reads a release folder, a SAELens folder, a Gemma Scope folder or its params.npz. Parameters keep every bit, but
+/// for what is folded into them in f64: b_dec where the source takes it off its input, gates, and a choice by decoder norm.
 #[derive(clap::Args)]
 pub struct ConvertArgs {
     /// Dictionary to read

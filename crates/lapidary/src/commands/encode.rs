@@ -133,7 +133,7 @@ fn encode(
             for n in 0..count {
                 write_dense(out, features.row(n), dictionary.width())?;
             }
-            recon.extend(dictionary.decode(global.device, &features));
+            recon.extend(dictionary.reconstruct(global.device, &x, &features));
             progress.set((first + count) as u64);
         }
         write_f32(out, &recon)

@@ -92,6 +92,7 @@ fn round(dictionary: &mut Dictionary, meta: &mut Meta, weights: RowDtype, device
     if weights != RowDtype::F32 {
         weights.round(&mut dictionary.w_enc);
         weights.round(&mut dictionary.w_dec);
+        dictionary.w_skip.iter_mut().for_each(|w| weights.round(w));
         meta.probe = Probe::record(dictionary, device, &meta.probe.x.concat());
     }
 }
