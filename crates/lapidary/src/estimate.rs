@@ -35,35 +35,61 @@ const STEP_PER_PRODUCT: f64 = 2.2;
 pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
-    let encoders: f64 = plan.training.dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
+    let dictionaries = &plan.training.dictionaries;
+    let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
     let lm = if fused { models * model.weights.count() as f64 * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
-    let numbers = |d: &DictionaryPlan| (2.0 * d.d as f64 + 4.0) * d.width as f64;
-    let parameters: f64 = plan.training.dictionaries.iter().map(numbers).sum();
-    let site_width: usize = plan.row_sets().values().sum();
-    let pool_rows = plan.rows.rows_per_epoch.min(plan.rows.pool_rows as u64);
-    let pool = (pool_rows as f64 + recipe.batch as f64) * site_width as f64 * 4.0;
-    let widest = plan.training.dictionaries.iter().map(|d| d.width).max().unwrap_or(0) as f64;
-    let entries = recipe.batch as f64 * widest / 2.0 * 24.0; // the first steps: half of all features are active
-    let model_bytes = models * 4.0 * model.weights.count() as f64;
+    let parameters: f64 = dictionaries.iter().map(|d| (2.0 * d.d as f64 + 4.0) * d.width as f64).sum();
     Estimate {
         seconds: rows * work / speed(device),
-        memory: (parameters * 8.0 + pool + entries + model_bytes + 64.0 * 1024.0 * 1024.0) as u64,
+        memory: training_bytes(plan) + models as u64 * 4 * model.weights.count() as u64,
         disk: (parameters * 20.0) as u64,
         encoder_share: encoders * STEP_PER_PRODUCT / work,
     }
 }
 
+/// Bytes of one dictionary: five tensors, their second moments, and two stamps per feature.
+pub fn dictionary_bytes(d: usize, f: usize) -> u64 {
+    let (d, f) = (d as u64, f as u64);
+    let parameters = 2 * f * d + 2 * f + d;
+    8 * parameters + 8 * f
+}
+
+/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, entries by row and by feature.
+/// Dictionaries take their steps one after another, so it is needed once.
+pub fn step_bytes(n: usize, d: usize, f: usize, l0: f64) -> u64 {
+    let entries = n as f64 * l0.min(f as f64) * 24.0;
+    12 * (n as u64) * (d as u64) + entries as u64
+}
+
+/// All dictionaries, the largest step, and the rows that are held: everything but the language model and its text.
+fn training_bytes(plan: &RunPlan) -> u64 {
+    let batch = plan.training.recipe.batch;
+    let dictionaries = &plan.training.dictionaries;
+    let state: u64 = dictionaries.iter().map(|d| dictionary_bytes(d.d, d.width)).sum();
+    // The first steps: half of all features are active.
+    let step = |d: &DictionaryPlan| step_bytes(batch, d.d, d.width, d.width as f64 / 2.0);
+    let largest = dictionaries.iter().map(step).max().unwrap_or(0);
+    let pool = plan.rows.rows_per_epoch.min(plan.rows.pool_rows as u64) + batch as u64;
+    let width: usize = plan.row_sets().values().sum();
+    state + largest + pool * width as u64 * 4 + PROGRAM
+}
+
+/// Bytes of the program itself, and what the system's allocator keeps.
+const PROGRAM: u64 = 64 << 20;
+
 /// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
 pub fn check_memory(estimate: &Estimate) -> anyhow::Result<()> {
-    match machine_memory() {
-        Some(there) if estimate.memory > there => bail!(
-            "the suite needs about {} of memory, this machine has {}; choose fewer or smaller widths, fewer sites or \
-             lambdas, or a smaller batch",
-            bytes(estimate.memory),
-            bytes(there)
-        ),
+    must_fit(estimate.memory, machine_memory(), "fewer widths or sites")
+}
+
+/// `needs 31 GiB, this machine has 24; try fewer widths or sites`
+pub fn must_fit(needs: u64, there: Option<u64>, instead: &str) -> anyhow::Result<()> {
+    match there {
+        Some(there) if needs > there => {
+            bail!("needs {} of memory, this machine has {}; try {instead}", bytes(needs), bytes(there))
+        }
         _ => Ok(()),
     }
 }

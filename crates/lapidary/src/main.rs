@@ -54,6 +54,9 @@ enum Verb {
     #[command(subcommand)]
     World(commands::world::WorldCommand),
     Doctor(commands::doctor::DoctorArgs),
+    /// Speed: a training step, the encoder; with this machine's roofline
+    #[command(subcommand)]
+    Bench(commands::bench::BenchCommand),
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -69,6 +72,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Encode(args) => commands::encode::run(args, &global),
         Verb::World(command) => commands::world::run(command, &global),
         Verb::Doctor(args) => commands::doctor::run(args, &global),
+        Verb::Bench(command) => commands::bench::run(command, &global),
     }
 }
 
