@@ -56,11 +56,12 @@ pub fn dictionary_bytes(d: usize, f: usize) -> u64 {
     8 * parameters + 8 * f
 }
 
-/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, entries by row and by feature.
-/// Dictionaries take their steps one after another, so it is needed once.
-pub fn step_bytes(n: usize, d: usize, f: usize, l0: f64) -> u64 {
-    let entries = n as f64 * l0.min(f as f64) * 24.0;
-    12 * (n as u64) * (d as u64) + entries as u64
+/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, entries that are kept from one pass
+/// to the other, and those of the block at hand (the trainer's limits: 64 Mi and 8 Mi entries of 8 bytes; a block exists
+/// three times while it is made). Dictionaries take their steps one after another, so it is needed once.
+pub fn step_bytes(n: usize, d: usize, l0: f64) -> u64 {
+    let entries = (n as f64 * l0) as u64;
+    12 * (n as u64) * (d as u64) + 8 * entries.min(64 << 20) + 24 * entries.min(8 << 20)
 }
 
 /// All dictionaries, the largest step, and the rows that are held: everything but the language model and its text.
@@ -69,7 +70,7 @@ fn training_bytes(plan: &RunPlan) -> u64 {
     let dictionaries = &plan.training.dictionaries;
     let state: u64 = dictionaries.iter().map(|d| dictionary_bytes(d.d, d.width)).sum();
     // The first steps: half of all features are active.
-    let step = |d: &DictionaryPlan| step_bytes(batch, d.d, d.width, d.width as f64 / 2.0);
+    let step = |d: &DictionaryPlan| step_bytes(batch, d.d, d.width as f64 / 2.0);
     let largest = dictionaries.iter().map(step).max().unwrap_or(0);
     let pool = plan.rows.rows_per_epoch.min(plan.rows.pool_rows as u64) + batch as u64;
     let width: usize = plan.row_sets().values().sum();

@@ -19,6 +19,7 @@ mod progress;
 mod random_rows;
 mod run_folder;
 mod suite;
+mod tensorboard;
 mod text;
 mod truth_scores;
 mod truth_table;

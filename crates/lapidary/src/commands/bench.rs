@@ -13,7 +13,7 @@ use crate::global::Global;
 use anyhow::bail;
 use input::Input;
 use lapidary_kernels::{Csr, naive};
-use lapidary_trainer::{DictionaryPlan, Preset, Recipe, Threshold, Training, train_step};
+use lapidary_trainer::{DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, train_step};
 use rayon::prelude::*;
 use report::{Exactness, Machine, Report, Seen};
 use std::path::PathBuf;
@@ -91,6 +91,14 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     }
 }
 
+/// The parts of a step in their order.
+const PHASES: [(Phase, &str); 4] = [
+    (Phase::Encode, "encode"),
+    (Phase::Decode, "decode"),
+    (Phase::Transpose, "transpose"),
+    (Phase::Features, "features"),
+];
+
 impl BenchArgs {
     /// Refuses what cannot be done, by name.
     fn check(&self, global: &Global) -> anyhow::Result<()> {
@@ -111,7 +119,7 @@ impl BenchArgs {
     fn memory(&self) -> u64 {
         let (n, d, f) = (self.batch as usize, self.d_model as usize, self.width as usize);
         let rows = (n * d * 4) as u64;
-        estimate::dictionary_bytes(d, f) + estimate::step_bytes(n, d, f, self.l0) + rows
+        estimate::dictionary_bytes(d, f) + estimate::step_bytes(n, d, self.l0) + rows
     }
 
     fn plan(&self) -> DictionaryPlan {
@@ -145,16 +153,28 @@ impl BenchArgs {
         let (plan, recipe) = (self.plan(), self.recipe());
         let mut training = Training::new(input.parameters);
         let mut seen = Seen::default();
+        let mut seconds = [0.0; PHASES.len()];
         machine::forget_peak();
         for step in 0..=self.steps {
-            let began = Instant::now();
-            let encoded = train_step(&mut training, &input.x, &plan, &recipe, step, global.device);
+            let (began, mut part) = (Instant::now(), Instant::now());
+            let mut phase = |phase: Phase| {
+                let now = Instant::now();
+                let which = PHASES.iter().position(|(known, _)| *known == phase);
+                seconds[which.expect("every phase is known")] += (now - part).as_secs_f64();
+                part = now;
+            };
+            let batch = input.x.as_slice().into();
+            let saw = train_step(&mut training, batch, &plan, &recipe, step, global.device, &mut phase);
             seen.step_s.push(began.elapsed().as_secs_f64());
-            (seen.l0, seen.window_share) = (encoded.l0, Some(encoded.window_share));
+            if step == 0 {
+                seconds = [0.0; PHASES.len()];
+            }
+            (seen.l0, seen.window_share) = (saw.l0, Some(saw.window_share));
             let now = step as u32 + 1;
             seen.touched_rows = training.active_stamp.iter().filter(|&&stamp| stamp == now).count();
         }
         seen.peak_bytes = machine::peak_bytes();
+        seen.phases = PHASES.iter().map(|&(_, name)| name).zip(seconds).collect();
         seen
     }
 

@@ -145,7 +145,11 @@ impl Report {
         ));
         let shares = [("inside the window", self.window_share), ("rechecked", self.recheck_share)];
         for (name, share) in shares {
-            rows.extend(share.map(|share| (name, format!("{} of all pre-activations", percent(share)))));
+            rows.extend(
+                share.map(|share| {
+                    (name, format!("{} % of all pre-activations", significant(100.0 * share, 2)))
+                }),
+            );
         }
         rows.extend(self.exactness.map(|exact| ("against the naive kernel", exact.sentence())));
         rows.push(("roofline", self.roofline()));
