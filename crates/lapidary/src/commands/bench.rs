@@ -8,7 +8,7 @@ mod input;
 mod machine;
 mod report;
 
-use crate::estimate;
+use crate::estimate::{self, Memory};
 use crate::global::Global;
 use anyhow::bail;
 use input::Input;
@@ -117,9 +117,14 @@ impl BenchArgs {
 
     /// Bytes that a bench needs; that of encoding needs less.
     fn memory(&self) -> u64 {
-        let (n, d, f) = (self.batch as usize, self.d_model as usize, self.width as usize);
-        let rows = (n * d * 4) as u64;
-        estimate::dictionary_bytes(d, f) + estimate::step_bytes(n, d, self.l0) + rows
+        let (n, d) = (self.batch as usize, self.d_model as usize);
+        let memory = Memory {
+            dictionaries: estimate::dictionary_bytes(d, self.width as usize),
+            step: estimate::step_bytes(n, d, self.l0),
+            rows: 4.0 * n as f64 * d as f64,
+            ..Memory::default()
+        };
+        memory.total()
     }
 
     fn plan(&self) -> DictionaryPlan {

@@ -107,8 +107,8 @@ impl Job<'_> {
         let sites = source.sites().to_vec();
         let estimated = vec![1.0; sites.len()];
         let draft = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &estimated)?;
-        let estimate =
-            estimate::of(&draft, &self.opened.model, self.global.device, self.places.store.is_none());
+        let fused = self.places.store.is_none();
+        let estimate = estimate::of(&draft, &self.opened.model, self.corpus, self.global.device, fused);
         if self.global.dry_run {
             println!("{}", estimate::describe("dry run", &draft, &estimate));
             return Ok(());

@@ -34,7 +34,7 @@ impl Input {
         x.par_chunks_mut(d).enumerate().for_each(|(row, x)| normal_row(seed, row as u64, x));
         let mut parameters = initial_parameters(plan, recipe, seed);
         let weights = if zipf { one_over_rank(f, seed) } else { vec![1.0; f] };
-        let rows = (SAMPLE / f).clamp(16, 256).min(n);
+        let rows = (SAMPLE / f).max(16).min(n);
         let mut z = vec![0.0; rows * f];
         // One instruction set is as good as another: all return the same bits.
         Device::detect().linear(&x[..rows * d], &parameters.w_enc, None, d, &mut z);
@@ -133,7 +133,7 @@ mod tests {
     /// Q⁻¹ as tabulated.
     #[test]
     fn quantiles_are_those_of_tables() {
-        for (p, u) in [(0.5, 0.0), (0.1, 1.281552), (0.01, 2.326348), (0.0043, 2.6273), (1e-4, 3.719016)] {
+        for (p, u) in [(0.5, 0.0), (0.1, 1.281552), (0.01, 2.326348), (0.001, 3.090232), (1e-4, 3.719016)] {
             assert!((upper(p) - u).abs() < 5e-4, "{p}: {}", upper(p));
         }
     }
@@ -147,7 +147,7 @@ mod tests {
             let p = &input.parameters;
             let encoded = Device::detect().encode(&input.x, &p.w_enc, &p.b_enc, &p.threshold, d);
             let measured = encoded.index.len() as f64 / n as f64;
-            assert!((measured / l0 - 1.0).abs() < 0.05, "asked {l0}, measured {measured}");
+            assert!((measured / l0 - 1.0).abs() < 0.01, "asked {l0}, measured {measured}");
         }
         let input = Input::new(&plan(d, f), &recipe, 1, n, 5.0, false);
         let mean_square: f64 = input.x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n as f64;
