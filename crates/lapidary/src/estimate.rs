@@ -245,21 +245,9 @@ fn range(values: impl Iterator<Item = f32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::bench::plan;
 
     const GIB: u64 = 1 << 30;
-
-    fn plan(d: usize, width: usize) -> DictionaryPlan {
-        DictionaryPlan {
-            name: "a".into(),
-            site: "a".into(),
-            d,
-            width,
-            lambda: 0.0,
-            c: 1.0,
-            theta_init: 1.0,
-            baseline: None,
-        }
-    }
 
     #[test]
     fn what_does_not_fit_is_refused_in_one_sentence() {

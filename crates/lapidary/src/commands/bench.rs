@@ -12,6 +12,7 @@ use crate::estimate::{self, Memory};
 use crate::global::Global;
 use anyhow::bail;
 use input::Input;
+pub use input::plan;
 use lapidary_kernels::{Csr, naive};
 use lapidary_trainer::{DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, train_step};
 use rayon::prelude::*;
@@ -128,16 +129,7 @@ impl BenchArgs {
     }
 
     fn plan(&self) -> DictionaryPlan {
-        DictionaryPlan {
-            name: "bench".into(),
-            site: "bench".into(),
-            d: self.d_model as usize,
-            width: self.width as usize,
-            lambda: 1e-3,
-            c: 1.0,
-            theta_init: 1.0,
-            baseline: None,
-        }
+        plan(self.d_model as usize, self.width as usize)
     }
 
     /// The preset `gemma-scope` in the midst of a run, but for a learning rate that moves nothing. θ is trained as it is, so

@@ -18,6 +18,20 @@ use std::path::Path;
 /// Pre-activations of the sample on which L0 is set.
 const SAMPLE: usize = 1 << 22;
 
+/// The dictionary of a bench: F = `width` features on D = `d`.
+pub fn plan(d: usize, width: usize) -> DictionaryPlan {
+    DictionaryPlan {
+        name: "bench".into(),
+        site: "bench".into(),
+        d,
+        width,
+        lambda: 1e-3,
+        c: 1.0,
+        theta_init: 1.0,
+        baseline: None,
+    }
+}
+
 /// Rows and a dictionary.
 pub struct Input {
     /// [N, D]
@@ -116,19 +130,6 @@ fn upper(p: f64) -> f64 {
 mod tests {
     use super::*;
     use lapidary_trainer::Threshold;
-
-    fn plan(d: usize, width: usize) -> DictionaryPlan {
-        DictionaryPlan {
-            name: "a".into(),
-            site: "a".into(),
-            d,
-            width,
-            lambda: 0.0,
-            c: 1.0,
-            theta_init: 1.0,
-            baseline: None,
-        }
-    }
 
     /// Q⁻¹ as tabulated.
     #[test]
