@@ -96,7 +96,7 @@ pub fn training_memory(dictionaries: &[DictionaryPlan], batch: usize) -> Memory 
     let largest =
         |of: fn(&DictionaryPlan, usize) -> f64| dictionaries.iter().map(|d| of(d, batch)).fold(0.0, f64::max);
     // In the first steps half of all features are active.
-    let step = largest(|d, batch| step_bytes(batch, d.d, d.width as f64 / 2.0));
+    let step = largest(|d, batch| step_bytes(batch, d.d, d.width, d.width as f64 / 2.0));
     // A copy in raw units, and the encoder once more, transposed.
     let saving = largest(|d, _| 12.0 * d.d as f64 * d.width as f64);
     let dictionaries = dictionaries.iter().map(|d| dictionary_bytes(d.d, d.width)).sum();
@@ -109,13 +109,14 @@ pub fn dictionary_bytes(d: usize, f: usize) -> f64 {
     8.0 * (2.0 * f * d + 2.0 * f + d) + 8.0 * f
 }
 
-/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, entries that are kept from one pass
-/// to the other, and those of the block at hand (the trainer's limits: 64 Mi and 8 Mi entries of 8 bytes; a block exists
-/// three times while it is made).
-pub fn step_bytes(n: usize, d: usize, l0: f64) -> f64 {
+/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, the kernels' copy of a part of W_enc,
+/// entries that are kept from one pass to the other, and those of the block at hand. Limits are the kernels' (128 MiB) and the
+/// trainer's (64 Mi and 8 Mi entries of 8 bytes; a block exists three times while it is made).
+pub fn step_bytes(n: usize, d: usize, f: usize, l0: f64) -> f64 {
     const MI: f64 = 1024.0 * 1024.0;
-    let entries = n as f64 * l0;
-    12.0 * n as f64 * d as f64 + 8.0 * entries.min(64.0 * MI) + 24.0 * entries.min(8.0 * MI)
+    let (n, d, entries) = (n as f64, d as f64, n as f64 * l0);
+    let copy = (4.0 * d * f as f64).min(128.0 * MI);
+    12.0 * n * d + copy + 8.0 * entries.min(64.0 * MI) + 24.0 * entries.min(8.0 * MI)
 }
 
 /// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
@@ -275,8 +276,8 @@ mod tests {
     /// Half of 131,072 features in each of 4,096 rows would be 2 GiB of entries; the trainer keeps a quarter of them.
     #[test]
     fn a_dense_step_is_bounded() {
-        assert!(step_bytes(4_096, 2_304, 65_536.0) < GIB as f64);
-        assert!(step_bytes(4_096, 2_304, 70.0) < 0.13 * GIB as f64);
+        assert!(step_bytes(4_096, 2_304, 131_072, 65_536.0) < GIB as f64);
+        assert!(step_bytes(4_096, 2_304, 131_072, 70.0) < 0.25 * GIB as f64);
     }
 
     /// Numbers that no machine has do not wrap round to small ones.
