@@ -4,6 +4,7 @@ use crate::plan::RunPlan;
 use anyhow::bail;
 use lapidary_kernels::Device;
 use lapidary_lm::Model;
+use lapidary_lm::text::{Corpus, Window};
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::table::{Align, text};
 use lapidary_trainer::{DictionaryPlan, Preset};
@@ -13,10 +14,44 @@ use std::time::Instant;
 /// The cost of a run.
 pub struct Estimate {
     pub seconds: f64,
-    pub memory: u64,
+    pub memory: Memory,
     pub disk: u64,
     /// The encoders' share of the arithmetic; the rest is the language model's.
     pub encoder_share: f64,
+}
+
+/// Bytes that a run holds at its peak.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Parameters, moments and stamps of every dictionary.
+    pub dictionaries: f64,
+    /// What the largest step adds, or the saving of the largest dictionary. One dictionary does it after the other.
+    pub step: f64,
+    /// Rows that are shuffled together, and the batch.
+    pub rows: f64,
+    /// The language model, and its randomised twin.
+    pub model: f64,
+    /// Windows of tokens.
+    pub text: f64,
+}
+
+impl Memory {
+    /// With the program itself, and what the system's allocator keeps.
+    pub fn total(&self) -> u64 {
+        const PROGRAM: f64 = 64.0 * 1024.0 * 1024.0;
+        (self.dictionaries + self.step + self.rows + self.model + self.text + PROGRAM) as u64
+    }
+
+    fn parts(&self) -> String {
+        let parts = [
+            ("dictionaries", self.dictionaries),
+            ("a step", self.step),
+            ("rows", self.rows),
+            ("language model", self.model),
+            ("text", self.text),
+        ];
+        parts.map(|(name, part)| format!("{name} {}", bytes(part as u64))).join(", ")
+    }
 }
 
 /// Multiply-adds that the processor does in a second on products like ours, measured in some milliseconds.
@@ -32,48 +67,81 @@ pub fn speed(device: Device) -> f64 {
 /// Everything sparse around the encoder's product costs about as much again in short runs.
 const STEP_PER_PRODUCT: f64 = 2.2;
 
-pub fn of(plan: &RunPlan, model: &Model, device: Device, fused: bool) -> Estimate {
+pub fn of(plan: &RunPlan, model: &Model, corpus: &Corpus, device: Device, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
-    let encoders: f64 = plan.training.dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
+    let dictionaries = &plan.training.dictionaries;
+    let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
-    let lm = if fused { models * model.weights.count() as f64 * 1.5 } else { 0.0 };
+    let weights = models * model.weights.count() as f64;
+    let lm = if fused { weights * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
-    let numbers = |d: &DictionaryPlan| (2.0 * d.d as f64 + 4.0) * d.width as f64;
-    let parameters: f64 = plan.training.dictionaries.iter().map(numbers).sum();
-    let site_width: usize = plan.row_sets().values().sum();
-    let pool_rows = plan.rows.rows_per_epoch.min(plan.rows.pool_rows as u64);
-    let pool = (pool_rows as f64 + recipe.batch as f64) * site_width as f64 * 4.0;
-    let widest = plan.training.dictionaries.iter().map(|d| d.width).max().unwrap_or(0) as f64;
-    let entries = recipe.batch as f64 * widest / 2.0 * 24.0; // the first steps: half of all features are active
-    let model_bytes = models * 4.0 * model.weights.count() as f64;
+    let parameters: f64 = dictionaries.iter().map(|d| (2.0 * d.d as f64 + 4.0) * d.width as f64).sum();
+    let pool = (plan.rows.rows_per_epoch as f64).min(plan.rows.pool_rows as f64) + recipe.batch as f64;
     Estimate {
         seconds: rows * work / speed(device),
-        memory: (parameters * 8.0 + pool + entries + model_bytes + 64.0 * 1024.0 * 1024.0) as u64,
+        memory: Memory {
+            rows: 4.0 * pool * plan.row_sets().values().sum::<usize>() as f64,
+            model: 4.0 * weights,
+            text: 4.0 * corpus.tokens as f64 + (size_of::<Window>() * corpus.windows.len()) as f64,
+            ..training_memory(dictionaries, recipe.batch)
+        },
         disk: (parameters * 20.0) as u64,
         encoder_share: encoders * STEP_PER_PRODUCT / work,
     }
 }
 
+/// Of the dictionaries and their steps alone.
+pub fn training_memory(dictionaries: &[DictionaryPlan], batch: usize) -> Memory {
+    let largest =
+        |of: fn(&DictionaryPlan, usize) -> f64| dictionaries.iter().map(|d| of(d, batch)).fold(0.0, f64::max);
+    // In the first steps half of all features are active.
+    let step = largest(|d, batch| step_bytes(batch, d.d, d.width, d.width as f64 / 2.0));
+    // A copy in raw units, and the encoder once more, transposed.
+    let saving = largest(|d, _| 12.0 * d.d as f64 * d.width as f64);
+    let dictionaries = dictionaries.iter().map(|d| dictionary_bytes(d.d, d.width)).sum();
+    Memory { dictionaries, step: step.max(saving), ..Memory::default() }
+}
+
+/// Bytes of one dictionary in training: five tensors, their second moments, and two stamps per feature.
+pub fn dictionary_bytes(d: usize, f: usize) -> f64 {
+    let (d, f) = (d as f64, f as f64);
+    8.0 * (2.0 * f * d + 2.0 * f + d) + 8.0 * f
+}
+
+/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, the kernels' copy of a part of W_enc,
+/// entries that are kept from one pass to the other, and those of the block at hand. Limits are the kernels' (128 MiB) and the
+/// trainer's (64 Mi and 8 Mi entries of 8 bytes; a block exists three times while it is made).
+pub fn step_bytes(n: usize, d: usize, f: usize, l0: f64) -> f64 {
+    const MI: f64 = 1024.0 * 1024.0;
+    let (n, d, entries) = (n as f64, d as f64, n as f64 * l0);
+    let copy = (4.0 * d * f as f64).min(128.0 * MI);
+    12.0 * n * d + copy + 8.0 * entries.min(64.0 * MI) + 24.0 * entries.min(8.0 * MI)
+}
+
 /// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
 pub fn check_memory(estimate: &Estimate) -> anyhow::Result<()> {
-    match machine_memory() {
-        Some(there) if estimate.memory > there => bail!(
-            "the suite needs about {} of memory, this machine has {}; choose fewer or smaller widths, fewer sites or \
-             lambdas, or a smaller batch",
-            bytes(estimate.memory),
-            bytes(there)
-        ),
+    must_fit(estimate.memory.total(), machine_memory(), "fewer widths or sites")
+}
+
+/// `needs 31.0 GiB, this machine has 24.0 GiB; try fewer widths or sites`
+pub fn must_fit(needs: u64, there: Option<u64>, instead: &str) -> anyhow::Result<()> {
+    match there {
+        Some(there) if needs > there => {
+            bail!("needs {}, this machine has {}; try {instead}", bytes(needs), bytes(there))
+        }
         _ => Ok(()),
     }
 }
 
-/// Bytes of memory of this machine, as Linux says.
+/// Bytes of memory of this machine, as Linux says, or what a container around us allows.
 pub fn machine_memory() -> Option<u64> {
     let text = lapidary_files::read_string(Path::new("/proc/meminfo"), 1 << 20).ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib << 10)
+    let allowed = lapidary_files::read_string(Path::new("/sys/fs/cgroup/memory.max"), 1 << 10);
+    let allowed = allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
+    Some(allowed.min(kib << 10))
 }
 
 /// The plan and its cost, for a person, under a title: its hash, once the norms are known.
@@ -125,12 +193,13 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
             format!(
                 "{}, {} of memory, {} of disk; encoders {:.0} %, language model {:.0} % of the work",
                 duration(estimate.seconds),
-                bytes(estimate.memory),
+                bytes(estimate.memory.total()),
                 bytes(estimate.disk),
                 100.0 * estimate.encoder_share,
                 100.0 * (1.0 - estimate.encoder_share)
             ),
         ),
+        ("memory", estimate.memory.parts()),
     ];
     let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
     let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
@@ -172,4 +241,49 @@ fn wrapped(paragraph: &str) -> String {
 fn range(values: impl Iterator<Item = f32>) -> String {
     let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
     if low == high { format!("{low:.3}") } else { format!("{low:.3}–{high:.3}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::bench::plan;
+
+    const GIB: u64 = 1 << 30;
+
+    #[test]
+    fn what_does_not_fit_is_refused_in_one_sentence() {
+        let error = must_fit(31 * GIB, Some(24 * GIB), "fewer widths or sites").unwrap_err().to_string();
+        assert_eq!(error, "needs 31.0 GiB, this machine has 24.0 GiB; try fewer widths or sites");
+        assert!(must_fit(24 * GIB, Some(24 * GIB), "").is_ok());
+        assert!(must_fit(u64::MAX, None, "").is_ok(), "nobody says what is there");
+    }
+
+    /// Gemma 2 2B's residual stream by hand: W_enc, W_dec and their moments are 4 × 151 MB = 604 MB.
+    #[test]
+    fn a_dictionary_is_four_matrices() {
+        let one = training_memory(&[plan(2_304, 16_384)], 4_096);
+        let matrices = 4.0 * 4.0 * 2_304.0 * 16_384.0;
+        assert!((one.dictionaries / matrices - 1.0).abs() < 0.001, "{}", one.dictionaries);
+        let six = training_memory(&vec![plan(2_304, 16_384); 6], 4_096);
+        assert_eq!(six.dictionaries, 6.0 * one.dictionaries);
+        assert_eq!(six.step, one.step, "steps are taken one after another");
+        // All 78 sites of it, at this width: 47 GB.
+        let suite = training_memory(&vec![plan(2_304, 16_384); 78], 4_096);
+        assert!(must_fit(suite.total(), Some(24 * GIB), "fewer widths or sites").is_err());
+        assert!((46 * GIB > suite.total()) && (suite.total() > 44 * GIB), "{}", suite.total());
+    }
+
+    /// Half of 131,072 features in each of 4,096 rows would be 2 GiB of entries; the trainer keeps a quarter of them.
+    #[test]
+    fn a_dense_step_is_bounded() {
+        assert!(step_bytes(4_096, 2_304, 131_072, 65_536.0) < GIB as f64);
+        assert!(step_bytes(4_096, 2_304, 131_072, 70.0) < 0.25 * GIB as f64);
+    }
+
+    /// Numbers that no machine has do not wrap round to small ones.
+    #[test]
+    fn absurd_sizes_are_large() {
+        let absurd = training_memory(&[plan(9_000_000_000, 9_000_000_000_000_000_000)], 1);
+        assert_eq!(absurd.total(), u64::MAX);
+    }
 }

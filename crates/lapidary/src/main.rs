@@ -19,6 +19,7 @@ mod progress;
 mod random_rows;
 mod run_folder;
 mod suite;
+mod tensorboard;
 mod text;
 mod truth_scores;
 mod truth_table;
@@ -54,6 +55,9 @@ enum Verb {
     #[command(subcommand)]
     World(commands::world::WorldCommand),
     Doctor(commands::doctor::DoctorArgs),
+    /// Speed: a training step, the encoder; with this machine's roofline
+    #[command(subcommand)]
+    Bench(commands::bench::BenchCommand),
 }
 
 fn run(cli: Cli) -> anyhow::Result<()> {
@@ -69,6 +73,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Encode(args) => commands::encode::run(args, &global),
         Verb::World(command) => commands::world::run(command, &global),
         Verb::Doctor(args) => commands::doctor::run(args, &global),
+        Verb::Bench(command) => commands::bench::run(command, &global),
     }
 }
 

@@ -6,6 +6,7 @@ use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::WithRandom;
 use crate::suite::Suite;
+use crate::tensorboard::EventFiles;
 use crate::text::Text;
 use crate::{estimate, run_folder};
 use anyhow::{Context, bail};
@@ -21,8 +22,8 @@ use std::time::Instant;
 
 /// Train the dictionaries of a suite file
 ///
-/// Writes into the run folder: `plan.json` (every number, derived from the suite), `metrics.jsonl` (training health),
-/// `checkpoints/`, and at the end `dictionaries/`, one folder each. Rows come from one pass of the language model that
+/// Writes into the run folder: `plan.json` (every number, derived from the suite), `metrics.jsonl` (training health) and the
+/// same as `tensorboard/` event files, `checkpoints/`, and at the end `dictionaries/`, one folder each. Rows come from one pass of the language model that
 /// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time; the same
 /// command with --resume continues and ends with the same bytes.
 #[derive(clap::Args)]
@@ -106,8 +107,8 @@ impl Job<'_> {
         let sites = source.sites().to_vec();
         let estimated = vec![1.0; sites.len()];
         let draft = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &estimated)?;
-        let estimate =
-            estimate::of(&draft, &self.opened.model, self.global.device, self.places.store.is_none());
+        let fused = self.places.store.is_none();
+        let estimate = estimate::of(&draft, &self.opened.model, self.corpus, self.global.device, fused);
         if self.global.dry_run {
             println!("{}", estimate::describe("dry run", &draft, &estimate));
             return Ok(());
@@ -192,19 +193,25 @@ impl Job<'_> {
         let recipe = &plan.training.recipe;
         let mut bar = Progress::new(self.global, "training", recipe.steps * recipe.batch as u64, "rows");
         let mut timing = Timing::open(folder, self.args.resume)?;
+        let names: Vec<&str> = plan.training.dictionaries.iter().map(|d| d.name.as_str()).collect();
+        let mut board = None;
         let mut damaged = false;
         let mut observe = |event: Event<'_>| match event {
             Event::Skipped(error) => {
                 damaged = true;
                 bar.say(&format!("passing over a damaged checkpoint: {error}"));
             }
-            Event::Began(0) if damaged => {
-                bar.say("no whole checkpoint is left: training from the first step")
-            }
-            Event::Began(0) => {}
             Event::Began(step) => {
-                bar.say(&format!("resuming after step {step}"));
-                bar.resume_at(step * recipe.batch as u64);
+                match step {
+                    0 if damaged => bar.say("no whole checkpoint is left: training from the first step"),
+                    0 => {}
+                    _ => {
+                        bar.say(&format!("resuming after step {step}"));
+                        bar.resume_at(step * recipe.batch as u64);
+                    }
+                }
+                // Best effort, as for timing: whatever these files would say stands in the log.
+                board = EventFiles::begin(folder, &names, step).ok();
             }
             Event::Stopped(name, stopped) => {
                 bar.say(&format!(
@@ -221,6 +228,7 @@ impl Job<'_> {
                     };
                     bar.message(format!("mean L0 {:.1}, FVU {:.3}", mean(|h| h.l0), mean(|h| h.fvu)));
                     timing.line(first.step, done * recipe.batch as u64);
+                    lines.iter().for_each(|line| drop(board.as_ref().map(|board| board.add(line))));
                 }
             }
         };
@@ -262,7 +270,7 @@ pub fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
     Ok(&STOP)
 }
 
-/// `timing.jsonl`: the only file with wall times.
+/// `timing.jsonl`: with TensorBoard's files the only one with wall times.
 struct Timing {
     file: std::fs::File,
     began: Instant,

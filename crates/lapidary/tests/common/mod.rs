@@ -130,7 +130,8 @@ pub fn bytes(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     }
     let mut out = BTreeMap::new();
     walk(folder, folder, &mut out);
-    out.retain(|name, _| !name.ends_with("timing.jsonl") && !name.ends_with("places.json"));
+    let apart = |name: &str| ["timing.jsonl", "places.json"].iter().any(|end| name.ends_with(end));
+    out.retain(|name, _| !apart(name) && !name.contains("tensorboard/"));
     out
 }
 
