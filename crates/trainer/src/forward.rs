@@ -6,10 +6,13 @@
 //!   f  = z·1[z > θ]               JumpReLU; z = NaN counts as active, so that it reaches the loss and is seen there
 //!   ŝ  = b_dec + Σ_j f_j W_dec,j  features ascending
 //!   L  = mean over rows of ‖ŝ − s‖² + λ‖f‖₀
+//!
+//! Features come in blocks (`blocks.rs`): ŝ begins as b_dec and every block adds its own.
 
 use crate::{DictionaryPlan, Parameters, Recipe};
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Rows that one task handles; boundaries do not depend on the number of threads.
 const ROWS_PER_TASK: usize = 64;
@@ -41,16 +44,24 @@ impl Edges {
     }
 }
 
-/// What the forward pass leaves for the backward pass.
-pub struct Encoded {
+/// The rows of a step.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    /// What is read, raw [N, D].
+    pub input: &'a [f32],
+}
+
+impl<'a> From<&'a [f32]> for Batch<'a> {
+    /// Rows that an autoencoder reads and reconstructs.
+    fn from(input: &'a [f32]) -> Batch<'a> {
+        Batch { input }
+    }
+}
+
+/// What a step saw before its update.
+pub struct Seen {
     /// s = x/C [N, D]
     pub target: Vec<f32>,
-    /// x' = s − b_dec [N, D]
-    pub input: Vec<f32>,
-    /// z of every active feature and every one inside its window; rows are tokens.
-    pub z: Csr,
-    /// ŝ − s [N, D]
-    pub error: Vec<f32>,
     /// Mean over rows of ‖ŝ − s‖².
     pub mse: f64,
     /// Mean number of active features of a row.
@@ -59,93 +70,114 @@ pub struct Encoded {
     pub window_share: f64,
 }
 
-/// Runs the batch `x` [N, D] forward.
-pub(crate) fn forward(
-    x: &[f32],
-    parameters: &Parameters,
-    edges: &Edges,
-    plan: &DictionaryPlan,
+/// The forward pass under way.
+pub(crate) struct Forward<'a> {
+    parameters: &'a Parameters,
+    edges: &'a Edges,
     device: Device,
-) -> Encoded {
-    let d = plan.d;
-    let n = x.len() / d;
-    let c = plan.c as f32;
-    let target: Vec<f32> = x.par_iter().with_min_len(1 << 14).map(|x| x / c).collect();
-    let mut input = target.clone();
-    input.par_chunks_mut(ROWS_PER_TASK * d).for_each(|rows| {
-        for row in rows.chunks_exact_mut(d) {
-            row.iter_mut().zip(&parameters.b_dec).for_each(|(x, b)| *x -= b);
-        }
-    });
-    let z = device.encode(&input, &parameters.w_enc, &parameters.b_enc, &edges.lo, d);
-    let mut error = vec![0.0; n * d];
-    let sums: Vec<Sums> = error
-        .par_chunks_mut(ROWS_PER_TASK * d)
-        .enumerate()
-        .map(|(task, error)| {
-            let first = task * ROWS_PER_TASK;
-            decode(first, &z, parameters, edges, device, error);
-            error.iter_mut().zip(&target[first * d..]).for_each(|(e, s)| *e -= s);
-            sums(first, &z, edges, error, d)
-        })
-        .collect();
-    let total = sums.iter().fold(Sums::default(), |a, b| a.plus(b));
-    Encoded {
-        target,
-        input,
-        z,
-        error,
-        mse: total.squared_error / n as f64,
-        l0: total.active as f64 / n as f64,
-        window_share: total.in_window as f64 / (n as f64 * plan.width as f64),
-    }
+    /// D
+    d: usize,
+    /// s [N, D]
+    target: Vec<f32>,
+    /// x' [N, D]
+    pub input: Vec<f32>,
+    /// ŝ as far as it is decoded, then ŝ − s [N, D].
+    pub error: Vec<f32>,
+    counts: Counts,
 }
 
-/// ŝ of the rows from `first` on, into `out` [rows, D].
-fn decode(first: usize, z: &Csr, p: &Parameters, edges: &Edges, device: Device, out: &mut [f32]) {
-    let (mut index, mut value) = (Vec::new(), Vec::new());
-    for (i, out) in out.chunks_exact_mut(p.b_dec.len()).enumerate() {
-        index.clear();
-        value.clear();
-        let (features, zs) = z.row(first + i);
-        for (&j, &z) in features.iter().zip(zs) {
-            if edges.active(j as usize, z) {
-                index.push(j);
-                value.push(z);
-            }
-        }
-        out.copy_from_slice(&p.b_dec);
-        device.accumulate(&value, &index, &p.w_dec, out);
-    }
-}
-
-#[derive(Default)]
-struct Sums {
-    squared_error: f64,
+/// Entries of the blocks decoded so far.
+#[derive(Clone, Copy, Default)]
+struct Counts {
     active: u64,
     in_window: u64,
 }
 
-impl Sums {
-    fn plus(self, other: &Sums) -> Sums {
-        Sums {
-            squared_error: self.squared_error + other.squared_error,
-            active: self.active + other.active,
-            in_window: self.in_window + other.in_window,
-        }
-    }
+/// z of every feature of `block` that is active or inside its window, from x' [N, D]; rows are tokens, columns count from
+/// the block's first.
+pub(crate) fn encode(
+    input: &[f32],
+    parameters: &Parameters,
+    edges: &Edges,
+    block: &Range<usize>,
+    device: Device,
+) -> Csr {
+    let d = parameters.b_dec.len();
+    let w_enc = &parameters.w_enc[block.start * d..block.end * d];
+    device.encode(input, w_enc, &parameters.b_enc[block.clone()], &edges.lo[block.clone()], d)
 }
 
-fn sums(first: usize, z: &Csr, edges: &Edges, error: &[f32], d: usize) -> Sums {
-    let squared_error = error.iter().map(|&e| f64::from(e) * f64::from(e)).sum();
-    let entries = (first..first + error.len() / d).flat_map(|n| {
-        let (j, z) = z.row(n);
-        j.iter().map(|&j| j as usize).zip(z.iter().copied())
-    });
-    let mut out = Sums { squared_error, ..Sums::default() };
-    for (j, z) in entries {
-        out.active += u64::from(edges.active(j, z));
-        out.in_window += u64::from(edges.in_window(j, z));
+impl<'a> Forward<'a> {
+    /// s, x', and ŝ = b_dec for the rows `x` [N, D].
+    pub(crate) fn begin(
+        x: &[f32],
+        parameters: &'a Parameters,
+        edges: &'a Edges,
+        plan: &DictionaryPlan,
+        device: Device,
+    ) -> Forward<'a> {
+        let (d, c) = (plan.d, plan.c as f32);
+        let target: Vec<f32> = x.par_iter().with_min_len(1 << 14).map(|x| x / c).collect();
+        let (mut input, mut error) = (target.clone(), vec![0.0; x.len()]);
+        let tasks = input.par_chunks_mut(ROWS_PER_TASK * d).zip(error.par_chunks_mut(ROWS_PER_TASK * d));
+        tasks.for_each(|(input, error)| {
+            for (x, out) in input.chunks_exact_mut(d).zip(error.chunks_exact_mut(d)) {
+                x.iter_mut().zip(&parameters.b_dec).for_each(|(x, b)| *x -= b);
+                out.copy_from_slice(&parameters.b_dec);
+            }
+        });
+        Forward { parameters, edges, device, d, target, input, error, counts: Counts::default() }
     }
-    out
+
+    /// Adds the active features of `block` to ŝ.
+    pub(crate) fn decode(&mut self, block: &Range<usize>, z: &Csr) {
+        let (d, edges, device) = (self.d, self.edges, self.device);
+        let w_dec = &self.parameters.w_dec[block.start * d..block.end * d];
+        let tasks = self.error.par_chunks_mut(ROWS_PER_TASK * d).enumerate();
+        let counts: Vec<Counts> = tasks
+            .map(|(task, out)| {
+                let mut counts = Counts::default();
+                let (mut index, mut value) = (Vec::new(), Vec::new());
+                for (i, out) in out.chunks_exact_mut(d).enumerate() {
+                    index.clear();
+                    value.clear();
+                    let (features, zs) = z.row(task * ROWS_PER_TASK + i);
+                    for (&j, &z) in features.iter().zip(zs) {
+                        let feature = block.start + j as usize;
+                        if edges.active(feature, z) {
+                            index.push(j);
+                            value.push(z);
+                        }
+                        counts.in_window += u64::from(edges.in_window(feature, z));
+                    }
+                    counts.active += index.len() as u64;
+                    device.accumulate(&value, &index, w_dec, out);
+                }
+                counts
+            })
+            .collect();
+        for task in counts {
+            self.counts.active += task.active;
+            self.counts.in_window += task.in_window;
+        }
+    }
+
+    /// After the last block: ŝ becomes ŝ − s, and what was seen is summed up.
+    pub(crate) fn finish(&mut self, width: usize) -> Seen {
+        let (d, target) = (self.d, std::mem::take(&mut self.target));
+        let tasks = self.error.par_chunks_mut(ROWS_PER_TASK * d).zip(target.par_chunks(ROWS_PER_TASK * d));
+        let squares: Vec<f64> = tasks
+            .map(|(error, target)| {
+                error.iter_mut().zip(target).for_each(|(e, s)| *e -= s);
+                error.iter().map(|&e| f64::from(e) * f64::from(e)).sum()
+            })
+            .collect();
+        let n = (target.len() / d) as f64;
+        Seen {
+            mse: squares.iter().sum::<f64>() / n,
+            l0: self.counts.active as f64 / n,
+            window_share: self.counts.in_window as f64 / (n * width as f64),
+            target,
+        }
+    }
 }

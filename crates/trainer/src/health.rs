@@ -1,6 +1,6 @@
 //! Is training healthy? One line per dictionary and logged step, from what the step saw anyway.
 
-use crate::{DictionaryPlan, Encoded, Recipe, Training};
+use crate::{DictionaryPlan, Recipe, Seen, Training};
 use serde::Serialize;
 
 /// A feature is dead in training when it has not fired for this many rows (NUMERICS §4).
@@ -34,7 +34,7 @@ pub struct Health {
 impl Health {
     pub(crate) fn measure(
         training: &Training,
-        seen: &Encoded,
+        seen: &Seen,
         plan: &DictionaryPlan,
         recipe: &Recipe,
         step: u64,

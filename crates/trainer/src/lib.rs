@@ -1,8 +1,8 @@
 //! Rows and a plan become dictionaries.
 //!
-//! Reading order: `plan` (every number of a run), `schedule`, `parameters` and `init`, then one training step — `forward`
-//! (normalise, encode, decode, loss), `step` (gradients by feature, projection, lazy Adam, renormalisation) — beside its
-//! readable dense twin `naive`; then `health`, `run` (the loop over batches) and `checkpoint` (exact resume).
+//! Reading order: `plan` (every number of a run), `schedule`, `parameters` and `init`, then one training `step` — `forward`
+//! (normalise, encode, decode, loss), `backward` (gradients by feature, projection, lazy Adam, renormalisation), both by
+//! `blocks` of features — beside its readable dense twin `naive`; then `health`, `run` (the loop over batches) and `checkpoint` (exact resume).
 //!
 //! The recipe is Gemma Scope's (arXiv 2408.05147 §2.2, §3.2; JumpReLU: arXiv 2407.14435), written out in DESIGN §4 and
 //! NUMERICS §3. After the encoder product everything is sparse: decode, gradients and update touch active features and
@@ -11,6 +11,8 @@
 //! Knows rows, not where they come from: no language model, no text, no clock, no printing.
 #![forbid(unsafe_code)]
 
+mod backward;
+mod blocks;
 mod checkpoint;
 mod error;
 mod forward;
@@ -28,10 +30,10 @@ pub use lapidary_dictionary::Baseline;
 
 pub use checkpoint::{latest_checkpoint, load_checkpoint};
 pub use error::TrainError;
-pub use forward::Encoded;
+pub use forward::{Batch, Seen};
 pub use health::Health;
 pub use init::initial_parameters;
 pub use parameters::{Parameters, Stopped, Training};
 pub use plan::{DictionaryPlan, Plan, Preset, Recipe, SHORT_EXPLAINED, Threshold, row_set};
 pub use run::{Event, Run, train};
-pub use step::train_step;
+pub use step::{Phase, train_step};

@@ -39,6 +39,9 @@ pub struct Training {
     pub active_stamp: Vec<u32>,
     /// [F], 1 + the last step in which a pre-activation lay inside the window: the age of θ's moment. 0: never.
     pub window_stamp: Vec<u32>,
+    /// Entries that the last step's encoder kept: how the next step cuts its features into blocks. Changes no bit, and is
+    /// not part of a checkpoint.
+    pub entries: Option<usize>,
     /// Set when the loss became NaN or infinite.
     pub stopped: Option<Stopped>,
 }
@@ -96,6 +99,7 @@ impl Training {
             moments: Parameters::zeros(d, f),
             active_stamp: vec![0; f],
             window_stamp: vec![0; f],
+            entries: None,
             stopped: None,
         }
     }

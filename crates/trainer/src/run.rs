@@ -2,7 +2,7 @@
 //! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (NUMERICS §5).
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
-use crate::{Encoded, Health, Plan, Stopped, TrainError, Training, initial_parameters, step, train_step};
+use crate::{Batch, Health, Plan, Stopped, TrainError, Training, initial_parameters, step, train_step};
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, RowSource};
@@ -126,7 +126,8 @@ fn one_step(
             continue;
         }
         let recipe = &run.plan.recipe;
-        let seen: Encoded = train_step(training, &batch[site], plan, recipe, s, run.device);
+        let batch = Batch::from(batch[site].as_slice());
+        let seen = train_step(training, batch, plan, recipe, s, run.device, &mut |_| ());
         if let Some(stopped) = &training.stopped {
             observe(Event::Stopped(&plan.name, stopped));
         } else if logged {

@@ -4,7 +4,7 @@
 
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::{Device, Isa};
-use lapidary_trainer::{DictionaryPlan, Parameters, Recipe, Threshold, Training, train_step};
+use lapidary_trainer::{Batch, DictionaryPlan, Parameters, Recipe, Threshold, Training, train_step};
 use std::path::Path;
 
 struct Fixture {
@@ -79,7 +79,9 @@ fn check(preset: &str, isa: Isa) {
     let mut worst: f64 = 0.0;
     for s in 0..steps {
         let batch = &x[s * n * d..(s + 1) * n * d];
-        train_step(&mut training, batch, &fixture.plan, &fixture.recipe, s as u64, Device::Cpu(isa));
+        let batch = Batch::from(batch);
+        let device = Device::Cpu(isa);
+        train_step(&mut training, batch, &fixture.plan, &fixture.recipe, s as u64, device, &mut |_| ());
         for (name, shape, found) in training.parameters.tensors() {
             let after = fixture.after(name, &shape);
             for (i, (&found, &expected)) in found.iter().zip(&after[s * found.len()..]).enumerate() {

@@ -4,7 +4,7 @@
 use lapidary_kernels::Device;
 use lapidary_trainer::naive::{self, Dense};
 use lapidary_trainer::{
-    Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training, initial_parameters, train_step,
+    Baseline, Batch, DictionaryPlan, Parameters, Recipe, Threshold, Training, initial_parameters, train_step,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -110,7 +110,8 @@ fn agrees_with_the_twin(
     for s in 0..recipe.steps {
         let x = clear_batch(&dense, &plan, &recipe, n, &mut rng);
         let loss = naive::step(&mut dense, &mut v, &x, &plan, &recipe, s);
-        let seen = train_step(&mut training, &x, &plan, &recipe, s, Device::detect());
+        let batch = Batch::from(x.as_slice());
+        let seen = train_step(&mut training, batch, &plan, &recipe, s, Device::detect(), &mut |_| ());
         let lambda = plan.lambda * (s as f64 / 3.0).min(1.0);
         assert!((seen.mse + lambda * seen.l0 - loss).abs() < 1e-5 * loss.abs(), "step {s}: loss");
         let expected = dense.tensors_mut();
