@@ -3,7 +3,7 @@
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, RowSource, SiteRows, SourceError};
 use lapidary_trainer::{
-    Baseline, DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, initial_parameters,
+    Baseline, DictionaryPlan, Event, Objective, Plan, Recipe, Run, TrainError, Training, initial_parameters,
     latest_checkpoint, train,
 };
 use std::cell::Cell;
@@ -60,6 +60,10 @@ fn plan(steps: u64) -> Plan {
         c: 3.0,
         theta_init: 0.1,
         baseline: None,
+        objective: Objective::GEMMA_SCOPE,
+        prefixes: Vec::new(),
+        transcoder: None,
+        target_l0: None,
     };
     let baseline = |name, baseline| DictionaryPlan { baseline: Some(baseline), ..dictionary(name, 0, 0.001) };
     let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
