@@ -202,7 +202,7 @@ fn update(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::initial_parameters;
+    use crate::{AuxK, Objective, default_prefixes, initial_parameters};
     use proptest::prelude::*;
 
     /// Numbers in (−1, 1).
@@ -210,29 +210,46 @@ mod tests {
         (0..n).map(|i| ((i as f64 * 0.7391 + seed as f64 * 1.37).sin() * 4_391.7).fract() as f32).collect()
     }
 
-    fn trained(d: usize, width: usize, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
-        let plan = DictionaryPlan::test(d, width);
+    /// All kinds of objectives, some with nested prefixes.
+    fn objective(kind: usize, d: usize, width: usize) -> DictionaryPlan {
+        let aux = Some(AuxK { alpha: 0.03, k: 3, dead_rows: 1 });
+        let objectives = [
+            Objective::GEMMA_SCOPE,
+            Objective::gemma_scope_2(5.0),
+            Objective::anthropic(d),
+            Objective::L1,
+            Objective::Gated,
+            Objective::TopK { k: 3, aux },
+            Objective::BatchTopK { k: 3, aux: None },
+        ];
+        let objective = objectives[kind % 7].clone();
+        let prefixes = if kind < 7 { Vec::new() } else { default_prefixes(width) };
+        DictionaryPlan { objective, prefixes, ..DictionaryPlan::test(d, width) }
+    }
+
+    fn trained(plan: &DictionaryPlan, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
         let recipe = Recipe { batch: rows, lambda_warmup: 2, ..Recipe::short(50) };
-        let mut training = Training::new(initial_parameters(&plan, &recipe, seed), &plan);
+        let mut training = Training::new(initial_parameters(plan, &recipe, seed), plan);
         let mut log = Vec::new();
         for step in 0..4 {
-            let x = noise(seed + step, rows * d);
+            let x = noise(seed + step, rows * plan.d);
             let clock = Clock { step, device: Device::detect(), limits };
             let seen =
-                step_within(&mut training, Batch::from(x.as_slice()), &plan, &recipe, clock, &mut |_| ());
-            log.extend([seen.mse, seen.l0, seen.window_share]);
+                step_within(&mut training, Batch::from(x.as_slice()), plan, &recipe, clock, &mut |_| ());
+            log.extend([seen.loss, seen.mse, seen.l0, seen.window_share]);
         }
         (training, log)
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
         /// Blocks of any size, kept or encoded again, give the bits of one block.
         #[test]
-        fn blocks_change_no_bit(d in 1usize..40, width in 1usize..200, rows in 1usize..150, seed in 0u64..1000,
+        fn blocks_change_no_bit(d in 1usize..40, width in 1usize..200, rows in 1usize..150, seed in 0u64..1000, kind in 0usize..14,
                                 block in 0usize..3000, kept in prop::sample::select(vec![0, 700, usize::MAX])) {
-            let (one, seen) = trained(d, width, rows, seed, Limits { block: usize::MAX, kept: usize::MAX });
-            let (many, seen_too) = trained(d, width, rows, seed, Limits { block, kept });
+            let plan = objective(kind, d, width);
+            let (one, seen) = trained(&plan, rows, seed, Limits { block: usize::MAX, kept: usize::MAX });
+            let (many, seen_too) = trained(&plan, rows, seed, Limits { block, kept });
             prop_assert!(one == many);
             prop_assert_eq!(seen, seen_too);
         }
