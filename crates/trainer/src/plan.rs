@@ -37,6 +37,9 @@ pub struct DictionaryPlan {
     /// The L0 that a controller finds λ for; `lambda` is then where λ begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_l0: Option<f64>,
+    /// Hash of the dictionary that it begins as, if it does not begin at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
 }
 
 fn gemma_scope() -> Objective {
@@ -96,6 +99,7 @@ impl DictionaryPlan {
             prefixes: Vec::new(),
             transcoder: None,
             target_l0: None,
+            start: None,
         }
     }
 }

@@ -2,10 +2,13 @@
 //! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (NUMERICS §5).
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
-use crate::{Batch, Health, Plan, Stopped, TrainError, Training, initial_parameters, train_step};
+use crate::{
+    Batch, DictionaryPlan, Health, Plan, Stopped, TrainError, Training, initial_parameters, train_step,
+};
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, RowSource};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A run on disk and where it computes.
@@ -20,6 +23,8 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// Where to compute.
     pub device: Device,
+    /// What dictionaries begin as, by name, where that is not their seed's; see [`Training::from_dictionary`].
+    pub start: &'a BTreeMap<String, Training>,
 }
 
 /// What happens while a run goes on.
@@ -89,7 +94,10 @@ fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Re
         return Ok(Begin { step: marks.step, log_bytes: marks.log_bytes, state });
     }
     let plan = run.plan;
-    let fresh = |d| Training::new(initial_parameters(d, &plan.recipe, plan.seed), d);
+    let fresh = |d: &DictionaryPlan| {
+        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d);
+        run.start.get(&d.name).cloned().unwrap_or_else(seeded)
+    };
     Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })
 }
 
@@ -107,8 +115,7 @@ fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<(usize, usize)>, T
                 .join(", "),
         })
     };
-    let both =
-        |d: &crate::DictionaryPlan| Ok((find(d.row_set(), d.d)?, find(d.output_row_set(), d.d_out())?));
+    let both = |d: &DictionaryPlan| Ok((find(d.row_set(), d.d)?, find(d.output_row_set(), d.d_out())?));
     plan.dictionaries.iter().map(both).collect()
 }
 

@@ -46,6 +46,7 @@ fn open(preset: &str) -> Fixture {
         prefixes: Vec::new(),
         transcoder: None,
         target_l0: None,
+        start: None,
     };
     Fixture { file, meta, plan, recipe }
 }

@@ -18,7 +18,7 @@ fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
     let (name, site) = ("a".into(), "0.res".into());
     let (c, theta_init, baseline) = (1.5, 0.1, None);
     let objective = Objective::GEMMA_SCOPE;
-    let (prefixes, transcoder, target_l0) = (Vec::new(), None, None);
+    let (prefixes, transcoder, target_l0, start) = (Vec::new(), None, None, None);
     DictionaryPlan {
         name,
         site,
@@ -32,6 +32,7 @@ fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
         prefixes,
         transcoder,
         target_l0,
+        start,
     }
 }
 

@@ -7,6 +7,7 @@ use lapidary_trainer::{
     Transcoder, initial_parameters, latest_checkpoint, train,
 };
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Windows of a few rows at two sites and at one of a randomised model, computed from the window's number; `0.mlp` turns
@@ -64,6 +65,7 @@ fn plan(steps: u64) -> Plan {
         prefixes: Vec::new(),
         transcoder: None,
         target_l0: None,
+        start: None,
     };
     let baseline = |name, baseline| DictionaryPlan { baseline: Some(baseline), ..dictionary(name, 0, 0.001) };
     let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
@@ -122,7 +124,8 @@ fn run(
 ) -> Result<Vec<Training>, TrainError> {
     let order = Order { seed: plan.seed, pool_rows: 300 };
     let mut batches = Batches::new(source, order, plan.recipe.batch)?;
-    let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device: Device::detect() };
+    let (device, start) = (Device::detect(), &BTreeMap::new());
+    let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device, start };
     let done = Cell::new(0);
     let interrupted = || stop_after.is_some_and(|s| done.get() >= s);
     train(&run, &mut batches, resume, &interrupted, &mut |event| {
@@ -221,6 +224,7 @@ fn another_plan_is_refused() {
         built_by: "test",
         folder: folder.path(),
         device: Device::detect(),
+        start: &BTreeMap::new(),
     };
     let error = train(&run, &mut batches, true, &|| false, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("expected a checkpoint of plan other, found hash"), "{error}");
