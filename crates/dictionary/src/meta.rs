@@ -58,6 +58,10 @@ pub enum Baseline {
     FrozenDecoder,
     /// Trained on the rows of the same model with randomised weights (arXiv 2501.17727).
     RandomLm,
+    /// W_enc and b_enc stay at their random initialisation; everything else is trained.
+    FrozenEncoder,
+    /// Nothing is trained.
+    Random,
 }
 
 impl std::fmt::Display for Baseline {
@@ -65,6 +69,8 @@ impl std::fmt::Display for Baseline {
         f.write_str(match self {
             Baseline::FrozenDecoder => "frozen-decoder",
             Baseline::RandomLm => "random-lm",
+            Baseline::FrozenEncoder => "frozen-encoder",
+            Baseline::Random => "random",
         })
     }
 }
@@ -344,9 +350,13 @@ pub(crate) mod tests {
         let mut meta = meta(&dictionary, "3.res");
         let path = Path::new("lapidary.json");
         assert!(!to_json(path, &meta, String::new()).unwrap().contains("baseline"));
-        for (baseline, name) in
-            [(Baseline::FrozenDecoder, "frozen-decoder"), (Baseline::RandomLm, "random-lm")]
-        {
+        let names = [
+            (Baseline::FrozenDecoder, "frozen-decoder"),
+            (Baseline::RandomLm, "random-lm"),
+            (Baseline::FrozenEncoder, "frozen-encoder"),
+            (Baseline::Random, "random"),
+        ];
+        for (baseline, name) in names {
             meta.training.as_mut().unwrap().baseline = Some(baseline);
             let text = to_json(path, &meta, String::new()).unwrap();
             assert!(text.contains(&format!("\"baseline\": \"{name}\"")), "{text}");

@@ -205,7 +205,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
     match recipe.preset {
         Preset::Short => format!("{table}\npreset short: {}\n", wrapped(lapidary_trainer::SHORT_EXPLAINED)),
-        Preset::GemmaScope => table,
+        Preset::GemmaScope | Preset::GemmaScope2 | Preset::Anthropic => table,
     }
 }
 

@@ -10,7 +10,7 @@ use lapidary_files as files;
 use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE};
 use lapidary_store::{RowDtype, SiteRows};
-use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Preset, Recipe, row_set};
+use lapidary_trainer::{Baseline, DictionaryPlan, Objective, Plan, Preset, Recipe, row_set};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -177,7 +177,21 @@ fn dictionaries(
                 }
                 let theta_init = suite.recipe.theta_init.unwrap_or(recipe.theta_init(d, width));
                 let (site, c) = (site.clone(), norms[at]);
-                out.push(DictionaryPlan { name, site, d, width, lambda, c, theta_init, baseline });
+                out.push(DictionaryPlan {
+                    name,
+                    site,
+                    d,
+                    width,
+                    lambda,
+                    c,
+                    theta_init,
+                    baseline,
+                    objective: Objective::GEMMA_SCOPE,
+                    prefixes: Vec::new(),
+                    transcoder: None,
+                    target_l0: None,
+                    start: None,
+                });
             }
         }
     }
@@ -205,6 +219,8 @@ pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
     let of = |steps| match suite.preset {
         Preset::GemmaScope => Recipe::gemma_scope(steps),
         Preset::Short => Recipe::short(steps),
+        Preset::GemmaScope2 => Recipe::gemma_scope_2(steps),
+        Preset::Anthropic => Recipe::anthropic(steps),
     };
     let set = &suite.recipe;
     let batch = set.batch.unwrap_or(of(1).batch);

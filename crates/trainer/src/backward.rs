@@ -1,229 +1,298 @@
 //! Backward: gradients written out by hand, by feature, and the update of each row while it is hot.
 //!
-//! With g = ∂L/∂ŝ = (2/N)(ŝ − s) for each row n, and for each feature j over its entries (n, z) (DESIGN §4):
+//! With g = ∂L/∂ŝ for each row n, and for each feature j over its entries (n, z) (DESIGN §4):
 //!
-//!   ∂L/∂f_j    = ⟨g_n, W_dec,j⟩                             for entries active or inside the window
-//!   ∂L/∂W_dec,j = Σ_active f·g_n                              then the component parallel to W_dec,j is removed
-//!   ∂L/∂W_enc,j = Σ_active (∂L/∂f_j)·x'_n                     ∂f/∂z = 1 where active; no straight-through gradient to z
-//!   ∂L/∂b_enc,j = Σ_active ∂L/∂f_j
-//!   ∂L/∂θ_j     = Σ_window −(θ_j/ε)·∂L/∂f_j − λ/(N·ε)         rectangle kernel, on the pre-activation; ·θ_j for log θ
-//!   ∂L/∂b_dec   = Σ_n g_n − Σ_j (∂L/∂b_enc,j)·W_enc,j         through the decoder and through x'
+//!   ∂L/∂f_j    = ⟨g_n, W_dec,j⟩                             for every entry
+//!   ∂L/∂z      by the objective, from ∂L/∂f                   and with it what returns to θ (`objectives/`)
+//!   ∂L/∂W_dec,j = Σ f·g_n                                     then the component parallel to W_dec,j is removed
+//!   ∂L/∂W_enc,j = Σ (∂L/∂z)·x'_n                              ∂L/∂b_enc,j = Σ ∂L/∂z
+//!   ∂L/∂b_dec   = Σ_n g_n − Σ_j (Σ ∂L/∂z)·W_enc,j             through the decoder and through x' (not in a transcoder)
 //!
-//! Rows of W_dec are renormalised to 1 after their update; a frozen decoder (a baseline) has no gradient and no update at
-//! all. A feature that is not active does not move (NUMERICS §3).
+//! Rows of W_dec are renormalised to 1 after their update; what a baseline freezes has no update at all. A feature without
+//! a gradient does not move (NUMERICS §3).
 //! Tasks own fixed ranges of features, and sums over tasks are taken in order: the bits do not depend on the threads.
 
 use crate::blocks::FEATURES_PER_TASK;
-use crate::forward::Edges;
+use crate::objectives::matryoshka::Views;
+use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
-use crate::{DictionaryPlan, Recipe, Threshold, Training};
+use crate::{Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training};
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What every task of a step reads.
 pub(crate) struct Backward<'a> {
-    /// g = (2/N)(ŝ − s) [N, D]
+    /// g of each view [N, M, D_out]
     pub error: &'a [f32],
     /// x' [N, D]
     pub input: &'a [f32],
     /// N
     pub rows: usize,
-    pub edges: &'a Edges,
+    /// Active features of each row [N].
+    pub l0: &'a [u32],
+    pub views: &'a Views,
+    pub gate: &'a dyn Gate,
     pub plan: &'a DictionaryPlan,
     pub recipe: &'a Recipe,
     pub adam: &'a Adam,
     pub device: Device,
-    /// λ of this step.
-    pub lambda: f64,
 }
 
-/// The features of one task: their parameters, moments and stamps.
+/// The entries of a block, by feature.
+pub(crate) struct ByFeature {
+    pub main: Csr,
+    /// Of dead features that help, where there are some.
+    pub dead: Option<Csr>,
+}
+
+/// Rows of parameters (or of their moments) that one task owns; empty where the dictionary has none.
+struct Rows<'a> {
+    w_enc: &'a mut [f32],
+    b_enc: &'a mut [f32],
+    threshold: &'a mut [f32],
+    r_mag: &'a mut [f32],
+    b_mag: &'a mut [f32],
+    w_dec: &'a mut [f32],
+}
+
+/// The features of one task.
 struct Owned<'a> {
     /// The first feature, and its column in the block's entries.
     feature: usize,
     column: usize,
-    d: usize,
-    w_enc: &'a mut [f32],
-    b_enc: &'a mut [f32],
-    threshold: &'a mut [f32],
-    w_dec: &'a mut [f32],
-    v_enc: &'a mut [f32],
-    v_b_enc: &'a mut [f32],
-    v_threshold: &'a mut [f32],
-    v_dec: &'a mut [f32],
+    p: Rows<'a>,
+    v: Rows<'a>,
     active_stamp: &'a mut [u32],
     window_stamp: &'a mut [u32],
+    fired_stamp: &'a mut [u32],
+}
+
+/// The part of each task of `values` [F, width], if there are any.
+fn parts<'a, T>(
+    values: &'a mut [T],
+    block: &Range<usize>,
+    width: usize,
+) -> impl Iterator<Item = &'a mut [T]> + use<'a, T> {
+    let span = if values.is_empty() { 0..0 } else { block.start * width..block.end * width };
+    values[span].chunks_mut(FEATURES_PER_TASK * width.max(1))
+}
+
+fn rows<'a>(
+    p: &'a mut Parameters,
+    block: &Range<usize>,
+    d: usize,
+) -> impl Iterator<Item = Rows<'a>> + use<'a> {
+    let d_out = p.b_dec.len();
+    let (mut w_enc, mut w_dec) = (parts(&mut p.w_enc, block, d), parts(&mut p.w_dec, block, d_out));
+    let (mut r_mag, mut b_mag) = (parts(&mut p.r_mag, block, 1), parts(&mut p.b_mag, block, 1));
+    let mut threshold = parts(&mut p.threshold, block, 1);
+    parts(&mut p.b_enc, block, 1).map(move |b_enc| Rows {
+        w_enc: w_enc.next().unwrap_or_default(),
+        b_enc,
+        threshold: threshold.next().unwrap_or_default(),
+        r_mag: r_mag.next().unwrap_or_default(),
+        b_mag: b_mag.next().unwrap_or_default(),
+        w_dec: w_dec.next().unwrap_or_default(),
+    })
 }
 
 /// The features of `block`, in tasks.
 fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, d: usize) -> Vec<Owned<'a>> {
-    let (rows, floats) = (FEATURES_PER_TASK, FEATURES_PER_TASK * d);
-    let wide = block.start * d..block.end * d;
-    let Training { parameters: p, moments: v, active_stamp, window_stamp, .. } = training;
-    let mut w_enc = p.w_enc[wide.clone()].chunks_mut(floats);
-    let mut b_enc = p.b_enc[block.clone()].chunks_mut(rows);
-    let mut threshold = p.threshold[block.clone()].chunks_mut(rows);
-    let mut w_dec = p.w_dec[wide.clone()].chunks_mut(floats);
-    let mut v_enc = v.w_enc[wide.clone()].chunks_mut(floats);
-    let mut v_b_enc = v.b_enc[block.clone()].chunks_mut(rows);
-    let mut v_threshold = v.threshold[block.clone()].chunks_mut(rows);
-    let mut v_dec = v.w_dec[wide].chunks_mut(floats);
-    let mut window_stamp = window_stamp[block.clone()].chunks_mut(rows);
-    let mut tasks = Vec::new();
-    for (task, active_stamp) in active_stamp[block.clone()].chunks_mut(rows).enumerate() {
-        tasks.push(Owned {
-            feature: block.start + task * rows,
-            column: task * rows,
-            d,
-            w_enc: w_enc.next().unwrap_or_default(),
-            b_enc: b_enc.next().unwrap_or_default(),
-            threshold: threshold.next().unwrap_or_default(),
-            w_dec: w_dec.next().unwrap_or_default(),
-            v_enc: v_enc.next().unwrap_or_default(),
-            v_b_enc: v_b_enc.next().unwrap_or_default(),
-            v_threshold: v_threshold.next().unwrap_or_default(),
-            v_dec: v_dec.next().unwrap_or_default(),
+    let Training { parameters, moments, active_stamp, window_stamp, fired_stamp, .. } = training;
+    let mut window_stamp = parts(window_stamp, block, 1);
+    let mut fired_stamp = parts(fired_stamp, block, 1);
+    let rows = rows(parameters, block, d).zip(rows(moments, block, d));
+    let tasks = rows.zip(parts(active_stamp, block, 1)).enumerate();
+    tasks
+        .map(|(task, ((p, v), active_stamp))| Owned {
+            feature: block.start + task * FEATURES_PER_TASK,
+            column: task * FEATURES_PER_TASK,
+            p,
+            v,
             active_stamp,
             window_stamp: window_stamp.next().unwrap_or_default(),
-        });
-    }
-    tasks
+            fired_stamp: fired_stamp.next().unwrap_or_default(),
+        })
+        .collect()
 }
 
 /// The gradients of one feature, and room to compute them.
 #[derive(Default)]
-struct Gradient {
-    /// Rows of the active entries, their f, and ∂L/∂f.
-    rows: Vec<u32>,
-    f: Vec<f32>,
+struct Room {
+    /// ∂L/∂f of all entries, by the first and by the second reconstruction.
     df: Vec<f32>,
-    /// ∂L/∂f of all entries.
-    df_all: Vec<f32>,
+    second: Vec<f32>,
+    by_objective: Gradient,
     w_dec: Vec<f32>,
     w_enc: Vec<f32>,
-    b_enc: f32,
-    theta: f64,
-    in_window: bool,
+    /// Σ ∂L/∂z
+    through: f32,
+    /// Has any of the rows a gradient?
+    touched: bool,
 }
 
 impl Backward<'_> {
-    /// Σ_n g_n, rows ascending.
+    /// M·D_out
+    pub(crate) fn row_floats(&self) -> usize {
+        self.views.count() * self.plan.d_out()
+    }
+
+    /// Where `error`, as [N·M, D_out], has `view` of these rows.
+    fn at<'r>(&self, rows: &'r [u32], view: usize) -> Cow<'r, [u32]> {
+        match self.views.count() as u32 {
+            1 => Cow::Borrowed(rows),
+            m => Cow::Owned(rows.iter().map(|n| n * m + view as u32).collect()),
+        }
+    }
+
+    /// Σ_n g_n of the widest view, rows ascending.
     pub(crate) fn decoder_bias_gradient(&self) -> Vec<f32> {
-        let mut sum = vec![0.0; self.plan.d];
+        let mut sum = vec![0.0; self.plan.d_out()];
         let rows: Vec<u32> = (0..self.rows as u32).collect();
-        self.device.accumulate(&vec![1.0; self.rows], &rows, self.error, &mut sum);
+        self.device.accumulate(&vec![1.0; self.rows], &self.at(&rows, 0), self.error, &mut sum);
         sum
     }
 
-    /// Updates the features of `block` from their entries, and adds their share to ∂L/∂b_dec, tasks in order.
+    /// Updates the features of `block` from their entries, and adds their share to ∂L/∂b_dec, tasks in order. Returns their
+    /// part of the loss's penalty.
     pub(crate) fn block(
         &self,
         training: &mut Training,
         block: &Range<usize>,
-        by_feature: &Csr,
+        entries: &ByFeature,
         b_dec_gradient: &mut [f32],
-    ) {
+    ) -> f64 {
         let tasks = tasks(training, block, self.plan.d);
-        let through_encoder: Vec<Vec<f32>> =
-            tasks.into_par_iter().map(|owned| self.update(owned, by_feature)).collect();
-        for part in through_encoder {
-            b_dec_gradient.iter_mut().zip(part).for_each(|(g, p)| *g += p);
+        let shares: Vec<(Vec<f32>, f64)> =
+            tasks.into_par_iter().map(|owned| self.update(owned, entries)).collect();
+        let mut penalty = 0.0;
+        for (through_encoder, part) in shares {
+            penalty += part;
+            if self.plan.has_pre_bias() {
+                b_dec_gradient.iter_mut().zip(through_encoder).for_each(|(g, p)| *g += p);
+            }
         }
+        penalty
     }
 
-    /// Updates the features of a task; returns their share of ∂L/∂b_dec, −Σ_j (∂L/∂b_enc,j)·W_enc,j [D].
-    fn update(&self, mut owned: Owned<'_>, by_feature: &Csr) -> Vec<f32> {
-        let mut through_encoder = vec![0.0; owned.d];
-        let mut gradient = Gradient::default();
-        for i in 0..owned.b_enc.len() {
-            let (rows, z) = by_feature.row(owned.column + i);
-            if rows.is_empty() {
+    /// Updates the features of a task; returns their share of ∂L/∂b_dec, −Σ_j (Σ ∂L/∂z)·W_enc,j [D], and their penalty.
+    fn update(&self, mut owned: Owned<'_>, entries: &ByFeature) -> (Vec<f32>, f64) {
+        let d = self.plan.d;
+        let (mut through_encoder, mut penalty) = (vec![0.0; d], 0.0);
+        let mut room = Room::default();
+        for i in 0..owned.p.b_enc.len() {
+            let main = entries.main.row(owned.column + i);
+            let dead = entries.dead.as_ref().map_or((&[][..], &[][..]), |dead| dead.row(owned.column + i));
+            if main.0.is_empty() && dead.0.is_empty() {
                 continue;
             }
-            let w_dec = &owned.w_dec[i * owned.d..][..owned.d];
-            self.gradient(owned.feature + i, rows, z, w_dec, &mut gradient);
-            if !gradient.rows.is_empty() {
-                let w_enc = &owned.w_enc[i * owned.d..][..owned.d];
-                self.device.axpy(-gradient.b_enc, w_enc, &mut through_encoder);
-                self.update_weights(&mut owned, i, &mut gradient);
+            self.gradient(owned.feature + i, main, dead, &owned.p.w_dec[i * self.plan.d_out()..], &mut room);
+            penalty += room.by_objective.penalty;
+            if room.by_objective.fired
+                && let Some(stamp) = owned.fired_stamp.get_mut(i)
+            {
+                self.adam.touch(stamp);
             }
-            if gradient.in_window {
-                self.update_threshold(&mut owned, i, gradient.theta);
+            if room.touched {
+                let w_enc = &owned.p.w_enc[i * d..][..d];
+                self.device.axpy(-room.through, w_enc, &mut through_encoder);
+                self.update_weights(&mut owned, i, &mut room);
+            }
+            if let Some(gradient) = room.by_objective.threshold {
+                self.update_threshold(&mut owned, i, gradient);
             }
         }
-        through_encoder
+        (through_encoder, penalty)
     }
 
-    /// The gradients of feature j from its entries (row, z).
-    fn gradient(&self, j: usize, rows: &[u32], z: &[f32], w_dec: &[f32], out: &mut Gradient) {
-        let (g, d) = (self.error, w_dec.len());
-        out.df_all.clear();
-        out.df_all.resize(rows.len(), 0.0);
-        self.device.gather_dot(w_dec, rows, g, &mut out.df_all);
-        out.rows.clear();
-        out.f.clear();
-        out.df.clear();
-        (out.theta, out.in_window) = (0.0, false);
-        let (theta, epsilon) = (f64::from(self.edges.theta[j]), f64::from(self.recipe.bandwidth));
-        let l0_gradient = self.lambda / (self.rows as f64 * epsilon);
-        for (k, &z) in z.iter().enumerate() {
-            let df = out.df_all[k];
-            if self.edges.active(j, z) {
-                out.rows.push(rows[k]);
-                out.f.push(z);
-                out.df.push(df);
-            }
-            if self.edges.in_window(j, z) {
-                out.theta -= theta / epsilon * f64::from(df) + l0_gradient;
-                out.in_window = true;
-            }
-        }
-        if out.rows.is_empty() {
+    /// The gradients of feature j from its entries (row, z), and from those by which it helps while dead. `w_dec` begins
+    /// with its row.
+    fn gradient(
+        &self,
+        j: usize,
+        (rows, z): (&[u32], &[f32]),
+        (dead_rows, dead_z): (&[u32], &[f32]),
+        w_dec: &[f32],
+        out: &mut Room,
+    ) {
+        let (g, view, last) = (self.error, self.views.of(j), self.views.last());
+        let w_dec = &w_dec[..self.plan.d_out()];
+        self.gather_dot(w_dec, rows, view, &mut out.df);
+        let gated = self.views.second == Some(crate::objectives::matryoshka::Second::Gate);
+        self.gather_dot(w_dec, if gated { rows } else { dead_rows }, last, &mut out.second);
+        let entries = Entries { rows, z, df: &out.df, second: &out.second, l0: self.l0 };
+        let by_objective = &mut out.by_objective;
+        by_objective.clear();
+        self.gate.backward(j, entries, by_objective);
+        out.touched = !by_objective.rows.is_empty() || !dead_rows.is_empty();
+        if !out.touched {
             return;
         }
-        for sum in [&mut out.w_dec, &mut out.w_enc] {
+        for (sum, d) in [(&mut out.w_dec, w_dec.len()), (&mut out.w_enc, self.plan.d)] {
             sum.clear();
             sum.resize(d, 0.0);
         }
-        if !self.plan.decoder_is_frozen() {
-            self.device.accumulate(&out.f, &out.rows, g, &mut out.w_dec);
+        let Gradient { rows, f, dz, .. } = by_objective;
+        if self.plan.trains_decoder() {
+            self.device.accumulate(f, &self.at(rows, view), g, &mut out.w_dec);
+            self.device.accumulate(dead_z, &self.at(dead_rows, last), g, &mut out.w_dec);
         }
-        self.device.accumulate(&out.df, &out.rows, self.input, &mut out.w_enc);
-        out.b_enc = out.df.iter().sum();
+        self.device.accumulate(dz, rows, self.input, &mut out.w_enc);
+        out.through = dz.iter().sum();
+        if !dead_rows.is_empty() {
+            self.device.accumulate(&out.second, dead_rows, self.input, &mut out.w_enc);
+            out.through += out.second.iter().sum::<f32>();
+        }
     }
 
-    fn update_weights(&self, owned: &mut Owned<'_>, i: usize, gradient: &mut Gradient) {
+    /// ⟨g_n, W_dec,j⟩ of a view, for these rows.
+    fn gather_dot(&self, w_dec: &[f32], rows: &[u32], view: usize, out: &mut Vec<f32>) {
+        out.clear();
+        out.resize(rows.len(), 0.0);
+        self.device.gather_dot(w_dec, &self.at(rows, view), self.error, out);
+    }
+
+    fn update_weights(&self, owned: &mut Owned<'_>, i: usize, room: &mut Room) {
         let device = self.device;
-        let span = i * owned.d..(i + 1) * owned.d;
         let adam = self.adam.touch(&mut owned.active_stamp[i]);
-        if !self.plan.decoder_is_frozen() {
-            let w_dec = &mut owned.w_dec[span.clone()];
-            let parallel = device.dot(&gradient.w_dec, w_dec);
-            device.axpy(-parallel, w_dec, &mut gradient.w_dec);
-            device.adam(w_dec, &gradient.w_dec, &mut owned.v_dec[span.clone()], adam);
+        let Owned { p, v, .. } = owned;
+        if self.plan.trains_decoder() {
+            let d = self.plan.d_out();
+            let w_dec = &mut p.w_dec[i * d..(i + 1) * d];
+            let parallel = device.dot(&room.w_dec, w_dec);
+            device.axpy(-parallel, w_dec, &mut room.w_dec);
+            device.adam(w_dec, &room.w_dec, &mut v.w_dec[i * d..(i + 1) * d], adam);
             let norm = device.dot(w_dec, w_dec).sqrt();
             w_dec.iter_mut().for_each(|w| *w /= norm);
         }
-        device.adam(&mut owned.w_enc[span.clone()], &gradient.w_enc, &mut owned.v_enc[span], adam);
-        device.adam(&mut owned.b_enc[i..=i], &[gradient.b_enc], &mut owned.v_b_enc[i..=i], adam);
+        if self.plan.trains_encoder() {
+            let span = i * self.plan.d..(i + 1) * self.plan.d;
+            device.adam(&mut p.w_enc[span.clone()], &room.w_enc, &mut v.w_enc[span], adam);
+            let b_enc = room.by_objective.b_enc.unwrap_or(room.through);
+            device.adam(&mut p.b_enc[i..=i], &[b_enc], &mut v.b_enc[i..=i], adam);
+        }
+        if !p.r_mag.is_empty() && self.plan.baseline != Some(Baseline::Random) {
+            let Gradient { r_mag, b_mag, .. } = room.by_objective;
+            device.adam(&mut p.r_mag[i..=i], &[r_mag], &mut v.r_mag[i..=i], adam);
+            device.adam(&mut p.b_mag[i..=i], &[b_mag], &mut v.b_mag[i..=i], adam);
+        }
     }
 
     fn update_threshold(&self, owned: &mut Owned<'_>, i: usize, gradient: f64) {
         let adam = self.adam.touch(&mut owned.window_stamp[i]);
-        let theta = f64::from(self.edges.theta[owned.feature + i]);
+        if self.plan.baseline == Some(Baseline::Random) {
+            return;
+        }
+        let (p, v) = (&mut owned.p.threshold[i..=i], &mut owned.v.threshold[i..=i]);
         let gradient = match self.recipe.threshold {
             Threshold::Raw => gradient,
-            Threshold::Log => gradient * theta,
+            Threshold::Log => gradient * f64::from(lapidary_kernels::elementwise::exp(p[0])),
         };
-        self.device.adam(
-            &mut owned.threshold[i..=i],
-            &[gradient as f32],
-            &mut owned.v_threshold[i..=i],
-            adam,
-        );
+        self.device.adam(p, &[gradient as f32], v, adam);
         if self.recipe.threshold == Threshold::Raw {
-            owned.threshold[i] = owned.threshold[i].max(0.0);
+            p[0] = p[0].max(0.0);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! flushed), stopped dictionaries, the step, and how long the log was. Published atomically, with a checksum over all
 //! tensors; the order of rows is a pure function of (seed, step) and needs no state. Two checkpoints are kept.
 
-use crate::{Parameters, Plan, Stopped, TrainError, Training};
+use crate::{Parameters, Plan, Running, Stopped, TrainError, Training};
 use lapidary_files::FileError;
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,9 @@ pub struct Marks {
     /// Length of the log when the checkpoint was made.
     pub log_bytes: u64,
     stopped: BTreeMap<String, Stopped>,
+    /// Bits of what each dictionary remembers beside its tensors, if it does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    running: BTreeMap<String, [u64; 3]>,
     /// blake3 over the bytes of all tensors in their order.
     checksum: String,
 }
@@ -77,7 +80,7 @@ fn layout<'a>(plan: &'a Plan, state: &'a [Training]) -> Vec<(String, Vec<usize>,
                 ));
             }
         }
-        for (name, stamps) in [("active", &t.active_stamp), ("window", &t.window_stamp)] {
+        for (name, stamps) in stamps(t) {
             let bytes = bytemuck::cast_slice(stamps.as_slice());
             out.push((format!("{}/stamp/{name}", d.name), vec![stamps.len()], Dtype::U32, bytes));
         }
@@ -85,10 +88,31 @@ fn layout<'a>(plan: &'a Plan, state: &'a [Training]) -> Vec<(String, Vec<usize>,
     out
 }
 
-fn checksum(layout: &[(String, Vec<usize>, Dtype, &[u8])]) -> String {
+/// The stamps that a dictionary has.
+fn stamps(t: &Training) -> Vec<(&'static str, &Vec<u32>)> {
+    let all = [("active", &t.active_stamp), ("window", &t.window_stamp), ("fired", &t.fired_stamp)];
+    all.into_iter().filter(|(_, stamps)| !stamps.is_empty()).collect()
+}
+
+const NOTHING: u64 = f64::NAN.to_bits();
+
+fn to_bits(running: &Running) -> [u64; 3] {
+    let optional = |v: Option<f64>| v.map_or(NOTHING, f64::to_bits);
+    [running.log_lambda.to_bits(), optional(running.l0), optional(running.threshold)]
+}
+
+fn from_bits([log_lambda, l0, threshold]: [u64; 3]) -> Running {
+    let optional = |bits| (bits != NOTHING).then(|| f64::from_bits(bits));
+    Running { log_lambda: f64::from_bits(log_lambda), l0: optional(l0), threshold: optional(threshold) }
+}
+
+fn checksum(layout: &[(String, Vec<usize>, Dtype, &[u8])], running: &BTreeMap<String, [u64; 3]>) -> String {
     let mut hasher = blake3::Hasher::new();
     layout.iter().for_each(|(_, _, _, bytes)| {
         hasher.update(bytes);
+    });
+    running.values().flatten().for_each(|bits| {
+        hasher.update(&bits.to_le_bytes());
     });
     hasher.finalize().to_hex().to_string()
 }
@@ -103,8 +127,10 @@ pub(crate) fn save_checkpoint(
     log_bytes: u64,
 ) -> Result<PathBuf, FileError> {
     let layout = layout(plan, state);
-    let names = plan.dictionaries.iter().map(|d| d.name.clone());
-    let stopped = names.zip(state).filter_map(|(name, t)| Some((name, t.stopped.clone()?))).collect();
+    let named = || plan.dictionaries.iter().map(|d| d.name.clone()).zip(state);
+    let stopped = named().filter_map(|(name, t)| Some((name, t.stopped.clone()?))).collect();
+    let remembers = named().filter(|(_, t)| t.running != Running::default());
+    let running = remembers.map(|(name, t)| (name, to_bits(&t.running))).collect();
     let marks = Marks {
         format: FORMAT,
         step,
@@ -112,7 +138,8 @@ pub(crate) fn save_checkpoint(
         built_by: identity.built_by.into(),
         log_bytes,
         stopped,
-        checksum: checksum(&layout),
+        checksum: checksum(&layout, &running),
+        running,
     };
     let json = serde_json::to_string(&marks).expect("marks are plain data");
     let tensors: Vec<Tensor<'_>> = layout
@@ -141,20 +168,23 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
     let marks = marks(&file)?;
     let mut state = Vec::with_capacity(plan.dictionaries.len());
     for d in &plan.dictionaries {
-        let mut t = Training::new(Parameters::zeros(d.d, d.width));
+        let mut t = Training::new(Parameters::zeros(d), d);
         for (kind, set) in [("parameter", &mut t.parameters), ("moment", &mut t.moments)] {
-            let shapes = set.tensors().map(|(_, shape, _)| shape);
+            let shapes: Vec<_> = set.tensors().into_iter().map(|(_, shape, _)| shape).collect();
             for ((name, values), shape) in set.tensors_mut().into_iter().zip(shapes) {
                 *values = file.read_f32(&format!("{}/{kind}/{name}", d.name), &shape)?;
             }
         }
-        for (name, stamps) in [("active", &mut t.active_stamp), ("window", &mut t.window_stamp)] {
+        let all =
+            [("active", &mut t.active_stamp), ("window", &mut t.window_stamp), ("fired", &mut t.fired_stamp)];
+        for (name, stamps) in all.into_iter().filter(|(_, stamps)| !stamps.is_empty()) {
             *stamps = file.read_pod(&format!("{}/stamp/{name}", d.name), Dtype::U32, &[d.width])?;
         }
         t.stopped = marks.stopped.get(&d.name).cloned();
+        t.running = marks.running.get(&d.name).map_or_else(Running::default, |bits| from_bits(*bits));
         state.push(t);
     }
-    let found = checksum(&layout(plan, &state));
+    let found = checksum(&layout(plan, &state), &marks.running);
     if found != marks.checksum {
         return Err(FileError::invalid(
             path,

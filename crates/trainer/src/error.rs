@@ -39,6 +39,18 @@ pub enum TrainError {
         /// The source's sites.
         available: String,
     },
+    /// A dictionary cannot begin as the one that it was given.
+    #[error(
+        "dictionary {name} cannot begin as the given one: expected {expected}, found {found}; choose another"
+    )]
+    Start {
+        /// The plan's name of it.
+        name: String,
+        /// What the plan needs.
+        expected: String,
+        /// What the given one has.
+        found: String,
+    },
     /// Asked to stop (Ctrl-C).
     #[error("stopped at step {step} of {steps}; continue with --resume")]
     Interrupted {

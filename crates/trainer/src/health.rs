@@ -13,7 +13,7 @@ pub struct Health {
     pub step: u64,
     /// Which dictionary.
     pub dictionary: String,
-    /// mse + λ·L0, in units of E‖x‖².
+    /// The whole loss (with the penalty), in units of E‖x‖².
     pub loss: f64,
     /// Mean of ‖x̂ − x‖², in units of E‖x‖².
     pub mse: f64,
@@ -25,7 +25,7 @@ pub struct Health {
     pub lambda: f64,
     /// Share of all pre-activations inside the straight-through window. Near 0: λ and θ have no effect on each other.
     pub window_share: f64,
-    /// Mean of |θ − θ₀|, in units of √E‖x‖².
+    /// Mean of |θ − θ₀|, in units of √E‖x‖²; 0 where there is no θ.
     pub theta_travel: f64,
     /// Features without firing in the last 10⁶ rows.
     pub dead: usize,
@@ -38,20 +38,19 @@ impl Health {
         plan: &DictionaryPlan,
         recipe: &Recipe,
         step: u64,
-        lambda: f64,
     ) -> Health {
         let theta = training.parameters.theta(recipe.threshold);
         let travel = theta.iter().map(|&t| f64::from((t - plan.theta_init).abs())).sum::<f64>();
         Health {
             step,
             dictionary: plan.name.clone(),
-            loss: seen.mse + lambda * seen.l0,
+            loss: seen.loss,
             mse: seen.mse,
             l0: seen.l0,
-            fvu: seen.mse / variance(&seen.target, plan.d),
-            lambda,
+            fvu: seen.mse / variance(&seen.target, plan.d_out()),
+            lambda: seen.lambda,
             window_share: seen.window_share,
-            theta_travel: travel / theta.len() as f64,
+            theta_travel: travel / theta.len().max(1) as f64,
             dead: dead(training, recipe, step),
         }
     }
@@ -74,5 +73,5 @@ fn variance(s: &[f32], d: usize) -> f64 {
 /// Features that have not been active in the last 10⁶ rows.
 fn dead(training: &Training, recipe: &Recipe, step: u64) -> usize {
     let rows_since = |stamp: u32| (step + 1 - u64::from(stamp)) * recipe.batch as u64;
-    training.active_stamp.iter().filter(|&&stamp| rows_since(stamp) >= DEAD_AFTER_ROWS).count()
+    training.fired().iter().filter(|&&stamp| rows_since(stamp) >= DEAD_AFTER_ROWS).count()
 }

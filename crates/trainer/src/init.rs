@@ -1,5 +1,5 @@
 //! Parameters before the first step: W_dec He-uniform with rows normalised to 1, W_enc = W_dec (untied from then on),
-//! biases 0, θ = θ₀ (arXiv 2408.05147 §3.2).
+//! biases 0, θ = θ₀ (arXiv 2408.05147 §3.2). A transcoder's W_enc is drawn in the same way, apart; r and W_skip are 0.
 
 use crate::{DictionaryPlan, Parameters, Recipe, Threshold};
 use rand_chacha::ChaCha8Rng;
@@ -20,18 +20,27 @@ fn uniform(rng: &mut ChaCha8Rng) -> f32 {
 /// The parameters of `plan` before step 0. He's bound √(6/D) cancels in the normalisation.
 pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> Parameters {
     let mut rng = rng(plan, seed);
-    let mut p = Parameters::zeros(plan.d, plan.width);
-    for row in p.w_dec.chunks_exact_mut(plan.d) {
-        row.iter_mut().for_each(|w| *w = uniform(&mut rng));
-        let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
-        row.iter_mut().for_each(|w| *w = (f64::from(*w) / norm) as f32);
+    let mut p = Parameters::zeros(plan);
+    unit_rows(&mut p.w_dec, plan.d_out(), &mut rng);
+    if plan.transcoder.is_some() {
+        unit_rows(&mut p.w_enc, plan.d, &mut rng);
+    } else {
+        p.w_enc.copy_from_slice(&p.w_dec);
     }
-    p.w_enc.copy_from_slice(&p.w_dec);
     p.threshold.fill(match recipe.threshold {
         Threshold::Raw => plan.theta_init,
         Threshold::Log => f64::from(plan.theta_init).ln() as f32,
     });
     p
+}
+
+/// Fills `rows` [F, D] with random rows of norm 1.
+fn unit_rows(rows: &mut [f32], d: usize, rng: &mut ChaCha8Rng) {
+    for row in rows.chunks_exact_mut(d) {
+        row.iter_mut().for_each(|w| *w = uniform(rng));
+        let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+        row.iter_mut().for_each(|w| *w = (f64::from(*w) / norm) as f32);
+    }
 }
 
 #[cfg(test)]
@@ -40,16 +49,7 @@ mod tests {
 
     #[test]
     fn starts_as_the_paper_says() {
-        let plan = |lambda| DictionaryPlan {
-            name: "a".into(),
-            site: "3.res".into(),
-            d: 24,
-            width: 500,
-            lambda,
-            c: 1.0,
-            theta_init: 0.001,
-            baseline: None,
-        };
+        let plan = |lambda| DictionaryPlan { lambda, theta_init: 0.001, ..DictionaryPlan::test(24, 500) };
         let recipe = Recipe::gemma_scope(10);
         let p = initial_parameters(&plan(0.1), &recipe, 7);
         assert_eq!(p, initial_parameters(&plan(0.2), &recipe, 7), "λ must not matter");

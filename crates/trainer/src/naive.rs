@@ -148,7 +148,7 @@ pub fn step(
     let lambda = sparsity(recipe, plan.lambda, step);
     let seen = forward(p, x, plan, recipe, lambda);
     let mut g = gradients(p, &seen, plan, recipe, lambda);
-    if plan.decoder_is_frozen() {
+    if !plan.trains_decoder() {
         g.w_dec.fill(0.0);
     }
     for (g, w) in g.w_dec.chunks_exact_mut(plan.d).zip(p.w_dec.chunks_exact(plan.d)) {
@@ -166,7 +166,7 @@ pub fn step(
     if recipe.threshold == Threshold::Raw {
         p.threshold.iter_mut().for_each(|t| *t = t.max(0.0));
     }
-    let trained = if plan.decoder_is_frozen() { &mut [] } else { p.w_dec.as_mut_slice() };
+    let trained = if !plan.trains_decoder() { &mut [] } else { p.w_dec.as_mut_slice() };
     for row in trained.chunks_exact_mut(plan.d) {
         let norm = row.iter().map(|w| w * w).sum::<f64>().sqrt();
         row.iter_mut().for_each(|w| *w /= norm);

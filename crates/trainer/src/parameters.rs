@@ -1,22 +1,27 @@
 //! What training changes: the parameters of one dictionary, their second moments, and who was touched when.
 
-use crate::{DictionaryPlan, Recipe, Threshold};
-use lapidary_dictionary::{Activation, Dictionary, Units, fold};
+use crate::{DictionaryPlan, Objective, Threshold};
 use lapidary_kernels::elementwise;
 
 /// Parameters in training units: x' = x/C − b_dec, z = W_enc x' + b_enc, x̂ = C·(W_decᵀ f + b_dec).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parameters {
     /// [F, D]
     pub w_enc: Vec<f32>,
     /// [F]
     pub b_enc: Vec<f32>,
-    /// [F], θ or log θ, as the recipe says.
+    /// [F], θ or log θ, as the recipe says; empty where the objective has none.
     pub threshold: Vec<f32>,
-    /// [F, D], rows of unit norm.
+    /// [F, D_out], rows of unit norm.
     pub w_dec: Vec<f32>,
-    /// [D]
+    /// [D_out]
     pub b_dec: Vec<f32>,
+    /// r [F] of a gated dictionary, else empty. (Its b_enc is b_gate.)
+    pub r_mag: Vec<f32>,
+    /// [F] of a gated dictionary, else empty.
+    pub b_mag: Vec<f32>,
+    /// [D_out, D] of a transcoder with a skip, else empty.
+    pub w_skip: Vec<f32>,
 }
 
 /// Why and where a dictionary was given up; its parameters are those before that step.
@@ -28,6 +33,26 @@ pub struct Stopped {
     pub reason: String,
 }
 
+/// What a run remembers beside parameters; part of a checkpoint where it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Running {
+    /// log(λ/λ of the plan), moved by the controller.
+    pub log_lambda: f64,
+    /// Running mean of L0, for the controller.
+    pub l0: Option<f64>,
+    /// Running mean of the smallest chosen value, for BatchTopK.
+    pub threshold: Option<f64>,
+}
+
+/// What the last step saw: how the next one goes about its work. Changes no bit, and is not part of a checkpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Hints {
+    /// Entries that the encoder kept: how features are cut into blocks.
+    pub entries: Option<usize>,
+    /// Where a top-k objective begins to look.
+    pub guess: f32,
+}
+
 /// One dictionary in training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
@@ -35,26 +60,36 @@ pub struct Training {
     pub parameters: Parameters,
     /// Adam's second moments, of the same shapes.
     pub moments: Parameters,
-    /// [F], 1 + the last step in which the feature was active: the age of the moments of W_enc, W_dec and b_enc. 0: never.
+    /// [F], 1 + the last step in which W_enc, W_dec and b_enc had a gradient: the age of their moments. 0: never.
     pub active_stamp: Vec<u32>,
-    /// [F], 1 + the last step in which a pre-activation lay inside the window: the age of θ's moment. 0: never.
+    /// [F], 1 + the last step in which θ had a gradient: the age of its moment. 0: never.
     pub window_stamp: Vec<u32>,
-    /// Entries that the last step's encoder kept: how the next step cuts its features into blocks. Changes no bit, and is
-    /// not part of a checkpoint.
-    pub entries: Option<usize>,
+    /// [F], 1 + the last step in which the feature fired; empty where that is `active_stamp`.
+    pub fired_stamp: Vec<u32>,
+    /// The controller's and BatchTopK's memory.
+    pub running: Running,
+    /// Of the last step.
+    pub hints: Hints,
     /// Set when the loss became NaN or infinite.
     pub stopped: Option<Stopped>,
 }
 
 impl Parameters {
-    /// All zero.
-    pub fn zeros(d: usize, f: usize) -> Parameters {
+    /// All zero, with the tensors that the plan's objective has.
+    pub fn zeros(plan: &DictionaryPlan) -> Parameters {
+        let (f, d, d_out) = (plan.width, plan.d, plan.d_out());
+        let features = |has: bool| vec![0.0; if has { f } else { 0 }];
+        let gated = plan.objective == Objective::Gated;
+        let skip = plan.transcoder.as_ref().is_some_and(|t| t.skip);
         Parameters {
             w_enc: vec![0.0; f * d],
             b_enc: vec![0.0; f],
-            threshold: vec![0.0; f],
-            w_dec: vec![0.0; f * d],
-            b_dec: vec![0.0; d],
+            threshold: features(plan.objective.has_thresholds()),
+            w_dec: vec![0.0; f * d_out],
+            b_dec: vec![0.0; d_out],
+            r_mag: features(gated),
+            b_mag: features(gated),
+            w_skip: vec![0.0; if skip { d_out * d } else { 0 }],
         }
     }
 
@@ -66,58 +101,57 @@ impl Parameters {
         }
     }
 
-    /// The five tensors by name, with their shapes, in a fixed order.
-    pub fn tensors(&self) -> [(&'static str, Vec<usize>, &[f32]); 5] {
-        let (f, d) = (self.b_enc.len(), self.b_dec.len());
-        [
-            ("w_enc", vec![f, d], &self.w_enc),
+    /// The tensors that this dictionary has, by name, with their shapes, in a fixed order.
+    pub fn tensors(&self) -> Vec<(&'static str, Vec<usize>, &[f32])> {
+        let (f, d_out) = (self.b_enc.len(), self.b_dec.len());
+        let d = self.w_enc.len() / f.max(1);
+        let all = [
+            ("w_enc", vec![f, d], self.w_enc.as_slice()),
             ("b_enc", vec![f], &self.b_enc),
             ("threshold", vec![f], &self.threshold),
-            ("w_dec", vec![f, d], &self.w_dec),
-            ("b_dec", vec![d], &self.b_dec),
-        ]
+            ("w_dec", vec![f, d_out], &self.w_dec),
+            ("b_dec", vec![d_out], &self.b_dec),
+            ("r_mag", vec![f], &self.r_mag),
+            ("b_mag", vec![f], &self.b_mag),
+            ("w_skip", vec![d_out, d], &self.w_skip),
+        ];
+        all.into_iter().filter(|(_, _, values)| !values.is_empty()).collect()
     }
 
     /// The same tensors, to be filled.
-    pub fn tensors_mut(&mut self) -> [(&'static str, &mut Vec<f32>); 5] {
-        [
+    pub fn tensors_mut(&mut self) -> Vec<(&'static str, &mut Vec<f32>)> {
+        let all = [
             ("w_enc", &mut self.w_enc),
             ("b_enc", &mut self.b_enc),
             ("threshold", &mut self.threshold),
             ("w_dec", &mut self.w_dec),
             ("b_dec", &mut self.b_dec),
-        ]
+            ("r_mag", &mut self.r_mag),
+            ("b_mag", &mut self.b_mag),
+            ("w_skip", &mut self.w_skip),
+        ];
+        all.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
 }
 
 impl Training {
     /// Before step 0.
-    pub fn new(parameters: Parameters) -> Training {
-        let (f, d) = (parameters.b_enc.len(), parameters.b_dec.len());
+    pub fn new(parameters: Parameters, plan: &DictionaryPlan) -> Training {
+        let f = plan.width;
         Training {
             parameters,
-            moments: Parameters::zeros(d, f),
+            moments: Parameters::zeros(plan),
             active_stamp: vec![0; f],
             window_stamp: vec![0; f],
-            entries: None,
+            fired_stamp: vec![0; if plan.objective.moves_silent_features() { f } else { 0 }],
+            running: Running::default(),
+            hints: Hints::default(),
             stopped: None,
         }
     }
 
-    /// The dictionary in raw units (NUMERICS §6).
-    pub fn dictionary(&self, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
-        let p = &self.parameters;
-        let trained = Dictionary {
-            w_enc: p.w_enc.clone(),
-            b_enc: p.b_enc.clone(),
-            threshold: p.theta(recipe.threshold),
-            w_dec: p.w_dec.clone(),
-            b_dec: p.b_dec.clone(),
-            w_skip: None,
-            activation: Activation::JumpRelu,
-            d_in: p.b_dec.len(),
-            d_out: p.b_dec.len(),
-        };
-        fold(trained, Units::sae(plan.c))
+    /// [F], 1 + the last step in which each feature fired. 0: never.
+    pub fn fired(&self) -> &[u32] {
+        if self.fired_stamp.is_empty() { &self.active_stamp } else { &self.fired_stamp }
     }
 }

@@ -1,149 +1,8 @@
-//! Every number of a training run, explicit: what a suite file leaves out is derived before the first step and saved.
+//! Every dictionary of a training run, explicit: what a suite file leaves out is derived before the first step and saved.
 
+use crate::{Objective, Recipe, Transcoder};
 use lapidary_dictionary::Baseline;
 use serde::{Deserialize, Serialize};
-
-/// Which recipe the numbers come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// Gemma Scope as published, made for about 10⁶ steps.
-    GemmaScope,
-    /// The same loss and gradients, with rates derived from the number of steps.
-    Short,
-}
-
-impl std::fmt::Display for Preset {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Preset::GemmaScope => "gemma-scope",
-            Preset::Short => "short",
-        })
-    }
-}
-
-/// How θ is parameterised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Threshold {
-    /// t = log θ is trained; ∂/∂t = θ·∂/∂θ.
-    Log,
-    /// θ is trained and clamped at 0 after each update.
-    Raw,
-}
-
-/// The numbers shared by all dictionaries of a run. Inputs are scaled to unit mean square, so ε and θ are in units of
-/// the root mean square norm of the site's activations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// Where the numbers come from.
-    pub preset: Preset,
-    /// Training steps.
-    pub steps: u64,
-    /// Rows per step, N.
-    pub batch: usize,
-    /// Peak learning rate.
-    pub lr: f64,
-    /// Steps of the cosine warm-up from 0.1·lr.
-    pub lr_warmup: u64,
-    /// Steps of the linear decay to 0 at the end.
-    pub lr_decay: u64,
-    /// Steps of the linear warm-up of λ.
-    pub lambda_warmup: u64,
-    /// ε, width of the straight-through window.
-    pub bandwidth: f32,
-    /// What is trained: θ or log θ.
-    pub threshold: Threshold,
-    /// Adam's β₂ (β₁ = 0).
-    pub beta2: f64,
-    /// Adam's ε.
-    pub adam_epsilon: f32,
-}
-
-impl Recipe {
-    /// The recipe of DESIGN §4 (arXiv 2408.05147 §3.2), unchanged for any number of steps.
-    pub fn gemma_scope(steps: u64) -> Recipe {
-        Recipe {
-            preset: Preset::GemmaScope,
-            steps,
-            batch: 4096,
-            lr: 7e-5,
-            lr_warmup: 1_000,
-            lr_decay: 0,
-            lambda_warmup: 10_000,
-            bandwidth: 0.001,
-            threshold: Threshold::Log,
-            beta2: 0.999,
-            adam_epsilon: 1e-8,
-        }
-    }
-
-    /// The recipe for a run of `steps` ≪ 10⁶, see [`SHORT_EXPLAINED`].
-    pub fn short(steps: u64) -> Recipe {
-        let r = (1e6 / steps.max(1) as f64).sqrt();
-        let paper = Recipe::gemma_scope(steps);
-        Recipe {
-            preset: Preset::Short,
-            batch: 2048,
-            lr: 7e-5 * r,
-            lr_warmup: (1_000.0 / r) as u64,
-            lr_decay: steps / 5,
-            lambda_warmup: ((10_000.0 / r) as u64).min(steps / 5),
-            bandwidth: (0.005 * r).min(0.2) as f32,
-            threshold: Threshold::Raw,
-            beta2: 1.0 - (0.005 * r).min(0.2),
-            ..paper
-        }
-    }
-
-    /// θ before the first step for a dictionary of F features on D dimensions.
-    ///
-    /// `gemma-scope`: 0.001. `short`: the θ at which the untrained, tied dictionary returns a row at its own length. For a
-    /// row of unit norm and random unit features z ~ N(0, 1/D), so ⟨x̂, x⟩ = F·E[z²·1[z > θ]] = (F/D)·(u·φ(u) + Q(u)) with
-    /// u = θ√D; that is 1 at the u that bisection finds. Below it x̂ overshoots (by F/2D at θ = 0).
-    pub fn theta_init(&self, d: usize, f: usize) -> f32 {
-        if self.preset == Preset::GemmaScope {
-            return 0.001;
-        }
-        let length = |u: f64| f as f64 / d as f64 * (u * normal_density(u) + normal_tail(u));
-        let (mut low, mut high) = (0.0, 8.0);
-        for _ in 0..60 {
-            let middle = (low + high) / 2.0;
-            if length(middle) > 1.0 { low = middle } else { high = middle }
-        }
-        (high / (d as f64).sqrt()) as f32
-    }
-}
-
-/// φ(u) of the standard normal.
-fn normal_density(u: f64) -> f64 {
-    (-u * u / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
-}
-
-/// Q(u) = P(Z > u), by Simpson's rule on [u, u + 10].
-fn normal_tail(u: f64) -> f64 {
-    let (n, h) = (400, 10.0 / 400.0);
-    let weight = |i: usize| {
-        if i == 0 || i == n {
-            1.0
-        } else if i % 2 == 1 {
-            4.0
-        } else {
-            2.0
-        }
-    };
-    (0..=n).map(|i| weight(i) * normal_density(u + i as f64 * h)).sum::<f64>() * h / 3.0
-}
-
-/// Why the preset `short` differs from the paper, for people who read a plan.
-pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; a run of S steps is r = sqrt(10^6/S) times \
-poorer. Adam moves a parameter by about lr per step, so lr is r times the paper's and its warm-ups 1/r times; what is \
-averaged over steps must be averaged over rows of one step, so the window is 5r times wider and 1 - beta2 5r times larger \
-(5 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
-1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
-afford to unlearn an overshoot. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
-paper's.";
 
 /// One dictionary of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,7 +16,7 @@ pub struct DictionaryPlan {
     pub d: usize,
     /// F, features.
     pub width: usize,
-    /// λ, weight of the L0 term after its warm-up.
+    /// λ, weight of the sparsity term after its warm-up; 0 where k sets the sparsity.
     pub lambda: f64,
     /// C of the site: E‖x/C‖² = 1.
     pub c: f64,
@@ -166,6 +25,25 @@ pub struct DictionaryPlan {
     /// Set where it is trained to be beaten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
+    /// What it minimises.
+    #[serde(default = "gemma_scope", skip_serializing_if = "Objective::is_gemma_scope")]
+    pub objective: Objective,
+    /// Nested widths, ascending to F, each trained to be a dictionary; none: the whole alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prefixes: Vec<usize>,
+    /// What it reconstructs, if not what it reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcoder: Option<Transcoder>,
+    /// The L0 that a controller finds λ for; `lambda` is then where λ begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_l0: Option<f64>,
+    /// Hash of the dictionary that it begins as, if it does not begin at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+}
+
+fn gemma_scope() -> Objective {
+    Objective::GEMMA_SCOPE
 }
 
 impl DictionaryPlan {
@@ -174,9 +52,55 @@ impl DictionaryPlan {
         row_set(&self.site, self.baseline)
     }
 
-    /// Does W_dec stay as it was initialised?
-    pub fn decoder_is_frozen(&self) -> bool {
-        self.baseline == Some(Baseline::FrozenDecoder)
+    /// The rows that it is to reconstruct.
+    pub fn output_row_set(&self) -> String {
+        let output = self.transcoder.as_ref().map_or(&self.site, |t| &t.output);
+        row_set(output, self.baseline)
+    }
+
+    /// D_out
+    pub fn d_out(&self) -> usize {
+        self.transcoder.as_ref().map_or(self.d, |t| t.d_out)
+    }
+
+    /// What the rows to be reconstructed are divided by.
+    pub fn c_out(&self) -> f64 {
+        self.transcoder.as_ref().map_or(self.c, |t| t.c_out)
+    }
+
+    /// Is b_dec taken off the input? Not in a transcoder.
+    pub fn has_pre_bias(&self) -> bool {
+        self.transcoder.is_none()
+    }
+
+    /// Is W_dec trained?
+    pub fn trains_decoder(&self) -> bool {
+        !matches!(self.baseline, Some(Baseline::FrozenDecoder | Baseline::Random))
+    }
+
+    /// Are W_enc and b_enc trained?
+    pub fn trains_encoder(&self) -> bool {
+        !matches!(self.baseline, Some(Baseline::FrozenEncoder | Baseline::Random))
+    }
+
+    /// An autoencoder of F = `width` on D = `d` for tests.
+    #[cfg(test)]
+    pub(crate) fn test(d: usize, width: usize) -> DictionaryPlan {
+        DictionaryPlan {
+            name: "a".into(),
+            site: "0.res".into(),
+            d,
+            width,
+            lambda: 0.01,
+            c: 1.5,
+            theta_init: 0.02,
+            baseline: None,
+            objective: Objective::GEMMA_SCOPE,
+            prefixes: Vec::new(),
+            transcoder: None,
+            target_l0: None,
+            start: None,
+        }
     }
 }
 
@@ -184,7 +108,7 @@ impl DictionaryPlan {
 pub fn row_set(site: &str, baseline: Option<Baseline>) -> String {
     match baseline {
         Some(random @ Baseline::RandomLm) => format!("{site}@{random}"),
-        Some(Baseline::FrozenDecoder) | None => site.to_string(),
+        Some(Baseline::FrozenDecoder | Baseline::FrozenEncoder | Baseline::Random) | None => site.to_string(),
     }
 }
 
@@ -207,15 +131,7 @@ pub struct Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// F/D = 32 by a table of the normal distribution: u = 2.70 gives 32·(2.70·0.010421 + 0.003467) = 1.011, u = 2.71 gives
-    /// 32·(2.71·0.010143 + 0.003364) = 0.987; so θ√D lies between.
-    #[test]
-    fn a_short_run_starts_at_the_row_s_own_length() {
-        let u = f64::from(Recipe::short(1_000).theta_init(64, 2_048)) * 8.0;
-        assert!((2.70..2.71).contains(&u), "{u}");
-        assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048), 0.001);
-    }
+    use crate::AuxK;
 
     /// Plans from before there were baselines read, and keep their bytes and with them their hash.
     #[test]
@@ -234,11 +150,32 @@ mod tests {
         assert_eq!(serde_json::from_str::<DictionaryPlan>(&text).unwrap(), plan);
     }
 
-    /// At the paper's 10⁶ steps the rate and its warm-ups are the paper's.
+    /// A plan says what differs from Gemma Scope's objective, and reads it back.
     #[test]
-    fn a_short_run_of_the_paper_s_length_has_the_paper_s_rates() {
-        let (short, paper) = (Recipe::short(1_000_000), Recipe::gemma_scope(1_000_000));
-        assert_eq!(short.lr, paper.lr);
-        assert_eq!((short.lr_warmup, short.lambda_warmup), (paper.lr_warmup, paper.lambda_warmup));
+    fn objectives_read_back() {
+        let aux = Some(AuxK::new(64, 1 << 20));
+        let objectives = [
+            Objective::TopK { k: 32, aux },
+            Objective::BatchTopK { k: 32, aux: None },
+            Objective::Gated,
+            Objective::L1,
+            Objective::gemma_scope_2(50.0),
+            Objective::anthropic(64),
+        ];
+        for objective in objectives {
+            let transcoder = Transcoder { output: "0.mlp".into(), d_out: 5, c_out: 2.0, skip: true };
+            let plan = DictionaryPlan {
+                objective,
+                prefixes: vec![4, 8],
+                transcoder: Some(transcoder),
+                target_l0: Some(20.0),
+                ..DictionaryPlan::test(4, 8)
+            };
+            let text = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<DictionaryPlan>(&text).unwrap(), plan, "{text}");
+            assert_eq!((plan.output_row_set().as_str(), plan.d_out()), ("0.mlp", 5));
+            let unknown = text.replace("\"kind\":\"", "\"kind\":\"un");
+            assert!(serde_json::from_str::<DictionaryPlan>(&unknown).is_err());
+        }
     }
 }

@@ -2,10 +2,13 @@
 //! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (NUMERICS §5).
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
-use crate::{Batch, Health, Plan, Stopped, TrainError, Training, initial_parameters, step, train_step};
+use crate::{
+    Batch, DictionaryPlan, Health, Plan, Stopped, TrainError, Training, initial_parameters, train_step,
+};
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, RowSource};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A run on disk and where it computes.
@@ -20,6 +23,8 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// Where to compute.
     pub device: Device,
+    /// What dictionaries begin as, by name, where that is not their seed's; see [`Training::from_dictionary`].
+    pub start: &'a BTreeMap<String, Training>,
 }
 
 /// What happens while a run goes on.
@@ -89,18 +94,20 @@ fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Re
         return Ok(Begin { step: marks.step, log_bytes: marks.log_bytes, state });
     }
     let plan = run.plan;
-    let fresh = |d| Training::new(initial_parameters(d, &plan.recipe, plan.seed));
+    let fresh = |d: &DictionaryPlan| {
+        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d);
+        run.start.get(&d.name).cloned().unwrap_or_else(seeded)
+    };
     Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })
 }
 
-/// Index of each dictionary's rows among the source's sites.
-fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<usize>, TrainError> {
+/// Index of the rows that each dictionary reads and of those that it reconstructs, among the source's sites.
+fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<(usize, usize)>, TrainError> {
     let available = source.sites();
-    let find = |d: &crate::DictionaryPlan| {
-        let rows = d.row_set();
-        let found = available.iter().position(|s| s.site == rows && s.width == d.d);
+    let find = |rows: String, width: usize| {
+        let found = available.iter().position(|s| s.site == rows && s.width == width);
         found.ok_or_else(|| TrainError::MissingSite {
-            site: format!("{rows} of width {}", d.d),
+            site: format!("{rows} of width {width}"),
             available: available
                 .iter()
                 .map(|s| format!("{} [{}]", s.site, s.width))
@@ -108,12 +115,13 @@ fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<usize>, TrainError
                 .join(", "),
         })
     };
-    plan.dictionaries.iter().map(find).collect()
+    let both = |d: &DictionaryPlan| Ok((find(d.row_set(), d.d)?, find(d.output_row_set(), d.d_out())?));
+    plan.dictionaries.iter().map(both).collect()
 }
 
 fn one_step(
     run: &Run<'_>,
-    sites: &[usize],
+    sites: &[(usize, usize)],
     batch: &[Vec<f32>],
     state: &mut [Training],
     s: u64,
@@ -121,17 +129,17 @@ fn one_step(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Vec<Health> {
     let mut lines = Vec::new();
-    for ((training, plan), &site) in state.iter_mut().zip(&run.plan.dictionaries).zip(sites) {
+    for ((training, plan), &(input, output)) in state.iter_mut().zip(&run.plan.dictionaries).zip(sites) {
         if training.stopped.is_some() {
             continue;
         }
         let recipe = &run.plan.recipe;
-        let batch = Batch::from(batch[site].as_slice());
+        let batch = Batch { input: &batch[input], output: &batch[output] };
         let seen = train_step(training, batch, plan, recipe, s, run.device, &mut |_| ());
         if let Some(stopped) = &training.stopped {
             observe(Event::Stopped(&plan.name, stopped));
         } else if logged {
-            lines.push(step::health(training, &seen, plan, recipe, s));
+            lines.push(Health::measure(training, &seen, plan, recipe, s));
         }
     }
     lines

@@ -1,13 +1,17 @@
-//! One training step: forward by blocks of features, then backward by the same blocks.
+//! One training step: forward by blocks of features, then backward by the same blocks; where the features of a row or a
+//! batch compete, all blocks are encoded first and the chosen entries are one block.
 
-use crate::backward::Backward;
+use crate::backward::{Backward, ByFeature};
 use crate::blocks::{Kept, Limits, blocks};
-use crate::forward::{Batch, Edges, Forward, Seen, encode};
+use crate::controller;
+use crate::forward::{Batch, Forward, Seen, encode};
+use crate::objectives::matryoshka::Views;
+use crate::objectives::{Gate, auxk, batchtopk, gate};
 use crate::optimizer::Adam;
-use crate::schedule::sparsity;
-use crate::{DictionaryPlan, Health, Recipe, Stopped, Training};
-use lapidary_kernels::Device;
-use rayon::prelude::*;
+use crate::select::{Keep, Select};
+use crate::{Baseline, DictionaryPlan, Recipe, Stopped, Training, transcoder};
+use lapidary_kernels::{Csr, Device};
+use std::ops::Range;
 
 /// Parts of a step, for whoever measures them. A step in several blocks reports the end of each part of each block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub enum Phase {
     Decode,
     /// Entries by row become entries by feature.
     Transpose,
-    /// Gradients by feature, and the update of each row.
+    /// Gradients by feature, and the update of each row; then b_dec and a skip.
     Features,
 }
 
@@ -45,6 +49,16 @@ struct Clock {
     limits: Limits,
 }
 
+/// The entries of a batch, by row.
+struct Entries {
+    blocks: Vec<Range<usize>>,
+    kept: Kept,
+    /// z of the dead features that help [N, F].
+    dead: Option<Csr>,
+    /// The smallest value that a batch chose.
+    least: Option<f32>,
+}
+
 fn step_within(
     training: &mut Training,
     batch: Batch<'_>,
@@ -53,76 +67,142 @@ fn step_within(
     clock: Clock,
     phase: &mut dyn FnMut(Phase),
 ) -> Seen {
-    let Clock { step, device, limits } = clock;
+    let Clock { step, device, .. } = clock;
     let rows = batch.input.len() / plan.d;
-    let expected = training.entries.unwrap_or(rows * plan.width / 2);
-    let blocks = blocks(plan.width, expected, limits);
-    let edges = Edges::new(&training.parameters, recipe);
-    let mut forward = Forward::begin(batch.input, &training.parameters, &edges, plan, device);
-    let mut kept = Kept::new(limits);
-    for block in &blocks {
-        let z = encode(&forward.input, &training.parameters, &edges, block, device);
-        phase(Phase::Encode);
-        forward.decode(block, &z);
-        kept.push(z);
-        phase(Phase::Decode);
-    }
-    let seen = forward.finish(plan.width);
-    let (input, mut error) = (forward.input, forward.error);
+    let lambda = controller::lambda(training, plan, recipe, step);
+    let dead = plan.objective.dead_rows().map(|limit| auxk::dead(training, step, rows, limit));
+    let gate = gate(&training.parameters, plan, recipe, lambda, rows, dead.as_deref());
+    let gate = gate.as_ref();
+    let views = Views::new(plan);
+    let mut forward = Forward::begin(batch, &training.parameters, plan, &views, device);
+    let mut entries = match plan.objective.keep() {
+        None => by_blocks(training, &mut forward, plan, gate, clock, phase),
+        Some(keep) => chosen(training, &mut forward, plan, gate, (keep, dead.as_deref()), clock, phase),
+    };
+    let mut seen = forward.finish(plan.width);
+    seen.lambda = lambda;
+    seen.loss += gate.row_penalty(&forward.l0, seen.l0);
     phase(Phase::Decode);
-    training.entries = Some(kept.entries);
-    if !seen.mse.is_finite() {
-        training.stopped = Some(Stopped { step, reason: format!("loss is {}", seen.mse) });
+    if !seen.loss.is_finite() {
+        training.stopped = Some(Stopped { step, reason: format!("loss is {}", seen.loss) });
         return seen;
     }
-    let scale = 2.0 / rows as f32;
-    error.par_iter_mut().with_min_len(1 << 14).for_each(|e| *e *= scale);
-    let adam = Adam::new(recipe, step);
-    let lambda = sparsity(recipe, plan.lambda, step);
     let backward = Backward {
-        error: &error,
-        input: &input,
+        error: &forward.error,
+        input: &forward.input,
         rows,
-        edges: &edges,
+        l0: &forward.l0,
+        views: &views,
+        gate,
         plan,
         recipe,
-        adam: &adam,
+        adam: &Adam::new(recipe, step),
         device,
-        lambda,
     };
-    let mut b_dec_gradient = backward.decoder_bias_gradient();
-    for (i, block) in blocks.iter().enumerate() {
-        let z = kept.take(i).unwrap_or_else(|| {
-            let z = encode(&input, &training.parameters, &edges, block, device);
-            phase(Phase::Encode);
-            z
-        });
-        let by_feature = z.transpose();
-        drop(z);
-        phase(Phase::Transpose);
-        backward.block(training, block, &by_feature, &mut b_dec_gradient);
-        phase(Phase::Features);
+    if let Some(least) = entries.least {
+        training.running.threshold = Some(batchtopk::threshold(training.running.threshold, least));
     }
-    let Training { parameters, moments, .. } = training;
-    device.adam(&mut parameters.b_dec, &b_dec_gradient, &mut moments.b_dec, adam.every_step());
+    seen.loss += update(training, &backward, &mut entries, phase);
+    controller::observe(training, plan, recipe, step, seen.l0);
     seen
 }
 
-/// The health of a step from what it saw, for the log.
-pub(crate) fn health(
-    training: &Training,
-    seen: &Seen,
+/// Forward, block by block.
+fn by_blocks(
+    training: &mut Training,
+    forward: &mut Forward<'_>,
     plan: &DictionaryPlan,
-    recipe: &Recipe,
-    step: u64,
-) -> Health {
-    Health::measure(training, seen, plan, recipe, step, sparsity(recipe, plan.lambda, step))
+    gate: &dyn Gate,
+    clock: Clock,
+    phase: &mut dyn FnMut(Phase),
+) -> Entries {
+    let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
+    let blocks = blocks(plan.width, expected, clock.limits);
+    let mut kept = Kept::new(clock.limits);
+    let p = &training.parameters;
+    for block in &blocks {
+        let z = encode(&forward.input, p, gate, block, plan.d, clock.device);
+        phase(Phase::Encode);
+        forward.decode(block, &z, p, gate);
+        kept.push(z);
+        phase(Phase::Decode);
+    }
+    training.hints.entries = Some(kept.entries);
+    Entries { blocks, kept, dead: None, least: None }
+}
+
+/// Forward, where entries compete.
+fn chosen(
+    training: &mut Training,
+    forward: &mut Forward<'_>,
+    plan: &DictionaryPlan,
+    gate: &dyn Gate,
+    (keep, dead): (Keep, Option<&[bool]>),
+    clock: Clock,
+    phase: &mut dyn FnMut(Phase),
+) -> Entries {
+    let p = &training.parameters;
+    let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
+    let found = Select {
+        input: &forward.input,
+        parameters: p,
+        d: plan.d,
+        keep,
+        dead: dead.zip(plan.objective.aux().map(|aux| aux.k)),
+        guess: training.hints.guess,
+        blocks: &blocks(plan.width, expected, clock.limits),
+        device: clock.device,
+    }
+    .run();
+    phase(Phase::Encode);
+    let whole = 0..plan.width;
+    forward.decode(&whole, &found.chosen.main, p, gate);
+    if let Some(dead) = &found.chosen.dead {
+        forward.decode_dead(dead, p);
+    }
+    (training.hints.entries, training.hints.guess) = (Some(found.entries), found.guess);
+    let mut kept = Kept::new(Limits { kept: usize::MAX, ..clock.limits });
+    kept.push(found.chosen.main);
+    phase(Phase::Decode);
+    let least = if let Keep::OfBatch(_) = keep { found.least } else { None };
+    Entries { blocks: vec![whole], kept, dead: found.chosen.dead, least }
+}
+
+/// Backward, block by block. Returns the part of the loss's penalty that is a sum over features.
+fn update(
+    training: &mut Training,
+    backward: &Backward<'_>,
+    entries: &mut Entries,
+    phase: &mut dyn FnMut(Phase),
+) -> f64 {
+    let Backward { plan, gate, device, .. } = *backward;
+    let mut b_dec_gradient = backward.decoder_bias_gradient();
+    let mut penalty = 0.0;
+    for (i, block) in entries.blocks.iter().enumerate() {
+        let z = entries.kept.take(i).unwrap_or_else(|| {
+            let z = encode(backward.input, &training.parameters, gate, block, plan.d, device);
+            phase(Phase::Encode);
+            z
+        });
+        let by_feature = ByFeature { main: z.transpose(), dead: entries.dead.as_ref().map(Csr::transpose) };
+        drop(z);
+        phase(Phase::Transpose);
+        penalty += backward.block(training, block, &by_feature, &mut b_dec_gradient);
+        phase(Phase::Features);
+    }
+    if plan.baseline != Some(Baseline::Random) {
+        transcoder::update_skip(training, backward);
+        let Training { parameters, moments, .. } = training;
+        device.adam(&mut parameters.b_dec, &b_dec_gradient, &mut moments.b_dec, backward.adam.every_step());
+    }
+    phase(Phase::Features);
+    penalty
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::initial_parameters;
+    use crate::{AuxK, Objective, default_prefixes, initial_parameters};
     use proptest::prelude::*;
 
     /// Numbers in (−1, 1).
@@ -130,38 +210,46 @@ mod tests {
         (0..n).map(|i| ((i as f64 * 0.7391 + seed as f64 * 1.37).sin() * 4_391.7).fract() as f32).collect()
     }
 
-    fn trained(d: usize, width: usize, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
-        let plan = DictionaryPlan {
-            name: "a".into(),
-            site: "0.res".into(),
-            d,
-            width,
-            lambda: 0.01,
-            c: 1.5,
-            theta_init: 0.02,
-            baseline: None,
-        };
+    /// All kinds of objectives, some with nested prefixes.
+    fn objective(kind: usize, d: usize, width: usize) -> DictionaryPlan {
+        let aux = Some(AuxK { alpha: 0.03, k: 3, dead_rows: 1 });
+        let objectives = [
+            Objective::GEMMA_SCOPE,
+            Objective::gemma_scope_2(5.0),
+            Objective::anthropic(d),
+            Objective::L1,
+            Objective::Gated,
+            Objective::TopK { k: 3, aux },
+            Objective::BatchTopK { k: 3, aux: None },
+        ];
+        let objective = objectives[kind % 7].clone();
+        let prefixes = if kind < 7 { Vec::new() } else { default_prefixes(width) };
+        DictionaryPlan { objective, prefixes, ..DictionaryPlan::test(d, width) }
+    }
+
+    fn trained(plan: &DictionaryPlan, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
         let recipe = Recipe { batch: rows, lambda_warmup: 2, ..Recipe::short(50) };
-        let mut training = Training::new(initial_parameters(&plan, &recipe, seed));
+        let mut training = Training::new(initial_parameters(plan, &recipe, seed), plan);
         let mut log = Vec::new();
         for step in 0..4 {
-            let x = noise(seed + step, rows * d);
+            let x = noise(seed + step, rows * plan.d);
             let clock = Clock { step, device: Device::detect(), limits };
             let seen =
-                step_within(&mut training, Batch::from(x.as_slice()), &plan, &recipe, clock, &mut |_| ());
-            log.extend([seen.mse, seen.l0, seen.window_share]);
+                step_within(&mut training, Batch::from(x.as_slice()), plan, &recipe, clock, &mut |_| ());
+            log.extend([seen.loss, seen.mse, seen.l0, seen.window_share]);
         }
         (training, log)
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(64))]
         /// Blocks of any size, kept or encoded again, give the bits of one block.
         #[test]
-        fn blocks_change_no_bit(d in 1usize..40, width in 1usize..200, rows in 1usize..150, seed in 0u64..1000,
+        fn blocks_change_no_bit(d in 1usize..40, width in 1usize..200, rows in 1usize..150, seed in 0u64..1000, kind in 0usize..14,
                                 block in 0usize..3000, kept in prop::sample::select(vec![0, 700, usize::MAX])) {
-            let (one, seen) = trained(d, width, rows, seed, Limits { block: usize::MAX, kept: usize::MAX });
-            let (many, seen_too) = trained(d, width, rows, seed, Limits { block, kept });
+            let plan = objective(kind, d, width);
+            let (one, seen) = trained(&plan, rows, seed, Limits { block: usize::MAX, kept: usize::MAX });
+            let (many, seen_too) = trained(&plan, rows, seed, Limits { block, kept });
             prop_assert!(one == many);
             prop_assert_eq!(seen, seen_too);
         }

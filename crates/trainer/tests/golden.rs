@@ -4,7 +4,9 @@
 
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::{Device, Isa};
-use lapidary_trainer::{Batch, DictionaryPlan, Parameters, Recipe, Threshold, Training, train_step};
+use lapidary_trainer::{
+    Batch, DictionaryPlan, Objective, Parameters, Recipe, Threshold, Training, train_step,
+};
 use std::path::Path;
 
 struct Fixture {
@@ -40,6 +42,11 @@ fn open(preset: &str) -> Fixture {
         c: number("c"),
         theta_init: 0.001,
         baseline: None,
+        objective: Objective::GEMMA_SCOPE,
+        prefixes: Vec::new(),
+        transcoder: None,
+        target_l0: None,
+        start: None,
     };
     Fixture { file, meta, plan, recipe }
 }
@@ -52,8 +59,8 @@ impl Fixture {
     }
 
     fn initial(&self) -> Parameters {
-        let mut p = Parameters::zeros(self.plan.d, self.plan.width);
-        let shapes = p.tensors().map(|(_, shape, _)| shape);
+        let mut p = Parameters::zeros(&self.plan);
+        let shapes: Vec<_> = p.tensors().into_iter().map(|(_, shape, _)| shape).collect();
         for ((name, values), shape) in p.tensors_mut().into_iter().zip(shapes) {
             *values = self.file.read_f32(&format!("initial.{}", self.key(name)), &shape).unwrap();
         }
@@ -75,7 +82,7 @@ fn check(preset: &str, isa: Isa) {
     let l0 = fixture.file.shape("l0").unwrap();
     assert_eq!(l0, [steps]);
     let tolerance = fixture.meta["tolerance_lr"].as_f64().unwrap() * fixture.recipe.lr;
-    let mut training = Training::new(fixture.initial());
+    let mut training = Training::new(fixture.initial(), &fixture.plan);
     let mut worst: f64 = 0.0;
     for s in 0..steps {
         let batch = &x[s * n * d..(s + 1) * n * d];

@@ -4,7 +4,8 @@
 use lapidary_kernels::Device;
 use lapidary_trainer::naive::{self, Dense};
 use lapidary_trainer::{
-    Baseline, Batch, DictionaryPlan, Parameters, Recipe, Threshold, Training, initial_parameters, train_step,
+    Baseline, Batch, DictionaryPlan, Objective, Parameters, Recipe, Threshold, Training, initial_parameters,
+    train_step,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -15,7 +16,24 @@ fn uniform(rng: &mut ChaCha8Rng) -> f64 {
 
 fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
     let (name, site) = ("a".into(), "0.res".into());
-    DictionaryPlan { name, site, d, width, lambda, c: 1.5, theta_init: 0.1, baseline: None }
+    let (c, theta_init, baseline) = (1.5, 0.1, None);
+    let objective = Objective::GEMMA_SCOPE;
+    let (prefixes, transcoder, target_l0, start) = (Vec::new(), None, None, None);
+    DictionaryPlan {
+        name,
+        site,
+        d,
+        width,
+        lambda,
+        c,
+        theta_init,
+        baseline,
+        objective,
+        prefixes,
+        transcoder,
+        target_l0,
+        start,
+    }
 }
 
 fn recipe(threshold: Threshold) -> Recipe {
@@ -104,7 +122,7 @@ fn agrees_with_the_twin(
     let recipe = recipe(threshold);
     let plan = DictionaryPlan { baseline, ..plan(d, width, 0.01) };
     let (p, _) = problem(d, width, n, &recipe, 11);
-    let (mut dense, mut training) = (Dense::from(&p), Training::new(p));
+    let (mut dense, mut training) = (Dense::from(&p), Training::new(p, &plan));
     let mut v = dense.zeros();
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for s in 0..recipe.steps {
@@ -162,8 +180,8 @@ fn a_frozen_decoder_stays_and_all_else_agrees_with_the_dense_twin() {
         let frozen = agrees_with_the_twin(threshold, 17, 50, 70, Some(Baseline::FrozenDecoder));
         assert!(frozen.parameters.w_dec == start.w_dec, "to the bit");
         assert!(frozen.moments.w_dec.iter().all(|&v| v == 0.0));
-        for ((name, _, end), (_, _, start)) in frozen.parameters.tensors().iter().zip(start.tensors()) {
-            assert_eq!(*end == start, *name == "w_dec", "{name}");
+        for ((name, _, end), (_, _, start)) in frozen.parameters.tensors().into_iter().zip(start.tensors()) {
+            assert_eq!(end == start, name == "w_dec", "{name}");
         }
     }
 }

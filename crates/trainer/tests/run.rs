@@ -3,10 +3,11 @@
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, RowSource, SiteRows, SourceError};
 use lapidary_trainer::{
-    Baseline, DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, initial_parameters,
-    latest_checkpoint, train,
+    AuxK, Baseline, DictionaryPlan, Event, Objective, Penalty, Plan, Recipe, Run, TrainError, Training,
+    Transcoder, initial_parameters, latest_checkpoint, train,
 };
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Windows of a few rows at two sites and at one of a randomised model, computed from the window's number; `0.mlp` turns
@@ -60,6 +61,11 @@ fn plan(steps: u64) -> Plan {
         c: 3.0,
         theta_init: 0.1,
         baseline: None,
+        objective: Objective::GEMMA_SCOPE,
+        prefixes: Vec::new(),
+        transcoder: None,
+        target_l0: None,
+        start: None,
     };
     let baseline = |name, baseline| DictionaryPlan { baseline: Some(baseline), ..dictionary(name, 0, 0.001) };
     let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
@@ -73,6 +79,42 @@ fn plan(steps: u64) -> Plan {
     Plan { recipe, dictionaries, seed: 9, checkpoint_every: 7, log_every: 3 }
 }
 
+/// One of each kind, at two sites.
+fn family(steps: u64) -> Plan {
+    let plan = plan(steps);
+    let aux = Some(AuxK { alpha: 0.03, k: 5, dead_rows: 600 });
+    let tanh = Penalty::Tanh { scale: 5.0, bandwidth: 0.2, pre_activation: 0.01, dead_rows: 400 };
+    let objectives = [
+        Objective::gemma_scope_2(9.0),
+        Objective::JumpRelu { penalty: tanh },
+        Objective::L1,
+        Objective::Gated,
+        Objective::TopK { k: 7, aux },
+        Objective::BatchTopK { k: 7, aux },
+    ];
+    let mut dictionaries = Vec::new();
+    for (i, objective) in objectives.into_iter().enumerate() {
+        let first = plan.dictionaries[i % 2].clone();
+        let target_l0 = objective.has_lambda().then_some(10.0);
+        let autoencoder = DictionaryPlan { name: format!("{i}"), objective, target_l0, ..first };
+        let transcoder = Transcoder { output: SITES[1].into(), d_out: WIDTHS[1], c_out: 2.0, skip: true };
+        dictionaries.push(DictionaryPlan {
+            name: format!("{i}t"),
+            site: SITES[0].into(),
+            d: WIDTHS[0],
+            transcoder: Some(transcoder),
+            prefixes: vec![20, 64, 130],
+            ..autoencoder.clone()
+        });
+        dictionaries.push(autoencoder);
+    }
+    for baseline in [Baseline::FrozenEncoder, Baseline::Random] {
+        let (name, baseline) = (baseline.to_string(), Some(baseline));
+        dictionaries.push(DictionaryPlan { name, baseline, ..plan.dictionaries[0].clone() });
+    }
+    Plan { dictionaries, ..plan }
+}
+
 fn run(
     folder: &Path,
     plan: &Plan,
@@ -82,7 +124,8 @@ fn run(
 ) -> Result<Vec<Training>, TrainError> {
     let order = Order { seed: plan.seed, pool_rows: 300 };
     let mut batches = Batches::new(source, order, plan.recipe.batch)?;
-    let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device: Device::detect() };
+    let (device, start) = (Device::detect(), &BTreeMap::new());
+    let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device, start };
     let done = Cell::new(0);
     let interrupted = || stop_after.is_some_and(|s| done.get() >= s);
     train(&run, &mut batches, resume, &interrupted, &mut |event| {
@@ -99,14 +142,17 @@ fn bytes(folder: &Path) -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
-    let plan = plan(12);
+    [plan(12), family(12)].iter().for_each(threads_give_the_same_bytes);
+}
+
+fn threads_give_the_same_bytes(plan: &Plan) {
     let outcomes: Vec<_> = [1, 2, 3, 7]
         .iter()
         .map(|&threads| {
             let folder = tempfile::tempdir().unwrap();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let workers = pool.install(|| {
-                run(folder.path(), &plan, planted(None), false, None).unwrap();
+                run(folder.path(), plan, planted(None), false, None).unwrap();
                 rayon::current_num_threads()
             });
             assert_eq!(workers, threads);
@@ -118,16 +164,24 @@ fn any_number_of_threads_gives_the_same_bytes() {
 
 #[test]
 fn interrupted_anywhere_and_resumed_is_never_interrupted() {
-    let plan = plan(23);
+    interrupted_and_resumed(&plan(23), &[vec![1], vec![7], vec![8, 9], vec![13, 14, 22]]);
+}
+
+#[test]
+fn every_member_of_the_family_resumes() {
+    interrupted_and_resumed(&family(23), &[vec![8, 15]]);
+}
+
+fn interrupted_and_resumed(plan: &Plan, interruptions: &[Vec<u64>]) {
     let whole = tempfile::tempdir().unwrap();
-    run(whole.path(), &plan, planted(None), false, None).unwrap();
-    for stops in [vec![1], vec![7], vec![8, 9], vec![13, 14, 22]] {
+    run(whole.path(), plan, planted(None), false, None).unwrap();
+    for stops in interruptions {
         let folder = tempfile::tempdir().unwrap();
         for (i, stop) in stops.iter().enumerate() {
-            let error = run(folder.path(), &plan, planted(None), i > 0, Some(*stop)).unwrap_err();
+            let error = run(folder.path(), plan, planted(None), i > 0, Some(*stop)).unwrap_err();
             assert!(matches!(error, TrainError::Interrupted { steps: 23, .. }), "{error}");
         }
-        run(folder.path(), &plan, planted(None), true, None).unwrap();
+        run(folder.path(), plan, planted(None), true, None).unwrap();
         assert!(bytes(folder.path()) == bytes(whole.path()), "after stops at {stops:?}");
     }
 }
@@ -170,6 +224,7 @@ fn another_plan_is_refused() {
         built_by: "test",
         folder: folder.path(),
         device: Device::detect(),
+        start: &BTreeMap::new(),
     };
     let error = train(&run, &mut batches, true, &|| false, &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("expected a checkpoint of plan other, found hash"), "{error}");
@@ -187,6 +242,35 @@ fn nan_stops_one_dictionary_and_the_others_go_on() {
     assert_eq!(found[0], clean[0]);
     assert_eq!(found[2..], clean[2..]);
     assert_eq!(clean[1].stopped, None);
+}
+
+/// What reads or reconstructs the site that turns NaN stops there, whatever its objective; the rest goes on.
+#[test]
+fn nan_stops_any_objective() {
+    let plan = family(23);
+    let (clean, dirty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let clean = run(clean.path(), &plan, planted(None), false, None).unwrap();
+    let found = run(dirty.path(), &plan, planted(Some(40)), false, None).unwrap();
+    for ((d, found), clean) in plan.dictionaries.iter().zip(&found).zip(&clean) {
+        let meets_nan = d.site == SITES[1] || d.transcoder.is_some();
+        assert_eq!(found.stopped.is_some(), meets_nan, "{}", d.name);
+        assert_eq!(found == clean, !meets_nan, "{}", d.name);
+        assert!(found.parameters.tensors().iter().all(|(_, _, v)| v.iter().all(|v| v.is_finite())));
+        assert!(found.running.threshold.is_none_or(f64::is_finite));
+    }
+}
+
+/// Baselines that keep what they are named for; a random dictionary keeps everything.
+#[test]
+fn frozen_parts_stay_to_the_bit() {
+    let plan = family(23);
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
+    let start = initial_parameters(plan.dictionaries.last().unwrap(), &plan.recipe, plan.seed);
+    let [.., frozen, random] = trained.as_slice() else { panic!("two baselines") };
+    assert!(random.parameters == start && random.active_stamp.iter().any(|&s| s > 0));
+    assert!(frozen.parameters.w_enc == start.w_enc && frozen.parameters.b_enc == start.b_enc);
+    assert!(frozen.parameters.w_dec != start.w_dec && frozen.parameters.threshold != start.threshold);
 }
 
 /// All three start from one point (same site, same width); what becomes of them is what a baseline is for.

@@ -20,6 +20,10 @@ pub enum Baseline {
     FrozenDecoder,
     /// Trained on a model with random weights.
     RandomLm,
+    /// Decoder trained, encoder left as initialised.
+    FrozenEncoder,
+    /// Nothing trained.
+    Random,
     /// Principal components.
     Pca,
     /// The site's own dimensions.
@@ -31,6 +35,8 @@ impl fmt::Display for Baseline {
         f.write_str(match self {
             Baseline::FrozenDecoder => "frozen-decoder",
             Baseline::RandomLm => "random-lm",
+            Baseline::FrozenEncoder => "frozen-encoder",
+            Baseline::Random => "random",
             Baseline::Pca => "pca",
             Baseline::Neurons => "neurons",
         })

@@ -148,7 +148,7 @@ impl BenchArgs {
 
     fn train(&self, input: Input, global: &Global) -> Seen {
         let (plan, recipe) = (self.plan(), self.recipe());
-        let mut training = Training::new(input.parameters);
+        let mut training = Training::new(input.parameters, &plan);
         let mut seen = Seen::default();
         let mut seconds = [0.0; PHASES.len()];
         machine::forget_peak();

@@ -239,6 +239,8 @@ fn compare(
     let kind = |baseline| match baseline {
         Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
         Baseline::RandomLm => truth::Baseline::RandomLm,
+        Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
+        Baseline::Random => truth::Baseline::Random,
     };
     let subjects: Vec<TruthSubject<'_>> = trained
         .iter()

@@ -128,6 +128,8 @@ impl Named {
         let kind = |baseline| match baseline {
             Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
             Baseline::RandomLm => truth::Baseline::RandomLm,
+            Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
+            Baseline::Random => truth::Baseline::Random,
         };
         let Named { name, site, lambda, baseline, run: (run, seed), dictionary } = self;
         TruthSubject {

@@ -15,6 +15,7 @@ use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, Split, resolve_context};
 use lapidary_store::{Batches, Order, RowSource, StoreReader, norms};
 use lapidary_trainer::{Baseline, Event, Run, Training, train};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -189,6 +190,7 @@ impl Job<'_> {
             built_by: &built_by,
             folder,
             device: self.global.device,
+            start: &BTreeMap::new(),
         };
         let recipe = &plan.training.recipe;
         let mut bar = Progress::new(self.global, "training", recipe.steps * recipe.batch as u64, "rows");

@@ -16,9 +16,12 @@ use clap::{Args, ValueEnum};
 use lapidary_report::number::{count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{Batches, Order, norms};
-use lapidary_trainer::{Baseline, DictionaryPlan, Event, Plan, Recipe, Run, TrainError, Training, train};
+use lapidary_trainer::{
+    Baseline, DictionaryPlan, Event, Objective, Plan, Recipe, Run, TrainError, Training, train,
+};
 use lapidary_world::planted::{Planted, PlantedConfig, Size};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -194,7 +197,21 @@ impl PlantedArgs {
         let dictionary = |lambda: f64, baseline: Option<Baseline>| {
             let of = baseline.map(|b| format!("-{b}")).unwrap_or_default();
             let name = format!("{SITE}-width{width}-lambda{lambda}{of}");
-            DictionaryPlan { name, site: SITE.into(), d, width, lambda, c, theta_init, baseline }
+            DictionaryPlan {
+                name,
+                site: SITE.into(),
+                d,
+                width,
+                lambda,
+                c,
+                theta_init,
+                baseline,
+                objective: Objective::GEMMA_SCOPE,
+                prefixes: Vec::new(),
+                transcoder: None,
+                target_l0: None,
+                start: None,
+            }
         };
         let dictionaries = self.lambdas.iter().flat_map(|&l| kinds.map(|kind| dictionary(l, kind))).collect();
         let every = |parts: u64| (recipe.steps / parts).max(1);
@@ -228,6 +245,7 @@ impl PlantedArgs {
             built_by: &built_by,
             folder,
             device: global.device,
+            start: &BTreeMap::new(),
         };
         let stop = stop_on_interrupt()?;
         let batch = plan.training.recipe.batch as u64;

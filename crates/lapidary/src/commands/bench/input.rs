@@ -8,7 +8,7 @@
 use anyhow::Context;
 use lapidary_files::tensors::{Tensor, write};
 use lapidary_kernels::Device;
-use lapidary_trainer::{DictionaryPlan, Parameters, Recipe, initial_parameters};
+use lapidary_trainer::{DictionaryPlan, Objective, Parameters, Recipe, initial_parameters};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -29,6 +29,11 @@ pub fn plan(d: usize, width: usize) -> DictionaryPlan {
         c: 1.0,
         theta_init: 1.0,
         baseline: None,
+        objective: Objective::GEMMA_SCOPE,
+        prefixes: Vec::new(),
+        start: None,
+        transcoder: None,
+        target_l0: None,
     }
 }
 

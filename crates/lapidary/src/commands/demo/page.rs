@@ -108,6 +108,8 @@ fn name(d: &DictionaryTruth) -> String {
     let of = match d.baseline {
         Some(truth::Baseline::FrozenDecoder) => " frozen decoder",
         Some(truth::Baseline::RandomLm) => " random model",
+        Some(truth::Baseline::FrozenEncoder) => " frozen encoder",
+        Some(truth::Baseline::Random) => " random",
         _ => "",
     };
     d.site.clone() + of

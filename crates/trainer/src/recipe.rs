@@ -1,0 +1,189 @@
+//! The numbers that all dictionaries of a run share, and the presets that they come from. What is minimised is said apart
+//! (`objectives/`); any recipe goes with any objective.
+
+use serde::{Deserialize, Serialize};
+
+/// Which recipe the numbers come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// Gemma Scope as published, made for about 10⁶ steps.
+    GemmaScope,
+    /// The same loss and gradients, with rates derived from the number of steps.
+    Short,
+    /// Gemma Scope 2: its λ warms up over 50,000 steps, for the quadratic penalty.
+    #[serde(rename = "gemma-scope-2")]
+    GemmaScope2,
+    /// Anthropic's update of January 2025, for the tanh penalty.
+    Anthropic,
+}
+
+impl std::fmt::Display for Preset {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Preset::GemmaScope => "gemma-scope",
+            Preset::Short => "short",
+            Preset::GemmaScope2 => "gemma-scope-2",
+            Preset::Anthropic => "anthropic",
+        })
+    }
+}
+
+/// How θ is parameterised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Threshold {
+    /// t = log θ is trained; ∂/∂t = θ·∂/∂θ.
+    Log,
+    /// θ is trained and clamped at 0 after each update.
+    Raw,
+}
+
+/// The numbers shared by all dictionaries of a run. Inputs are scaled to unit mean square, so ε and θ are in units of
+/// the root mean square norm of the site's activations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Where the numbers come from.
+    pub preset: Preset,
+    /// Training steps.
+    pub steps: u64,
+    /// Rows per step, N.
+    pub batch: usize,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Steps of the cosine warm-up from 0.1·lr.
+    pub lr_warmup: u64,
+    /// Steps of the linear decay to 0 at the end.
+    pub lr_decay: u64,
+    /// Steps of the linear warm-up of λ.
+    pub lambda_warmup: u64,
+    /// ε, width of the straight-through window.
+    pub bandwidth: f32,
+    /// What is trained: θ or log θ.
+    pub threshold: Threshold,
+    /// Adam's β₂ (β₁ = 0).
+    pub beta2: f64,
+    /// Adam's ε.
+    pub adam_epsilon: f32,
+}
+
+impl Recipe {
+    /// The recipe of DESIGN §4 (arXiv 2408.05147 §3.2), unchanged for any number of steps.
+    pub fn gemma_scope(steps: u64) -> Recipe {
+        Recipe {
+            preset: Preset::GemmaScope,
+            steps,
+            batch: 4096,
+            lr: 7e-5,
+            lr_warmup: 1_000,
+            lr_decay: 0,
+            lambda_warmup: 10_000,
+            bandwidth: 0.001,
+            threshold: Threshold::Log,
+            beta2: 0.999,
+            adam_epsilon: 1e-8,
+        }
+    }
+
+    /// The recipe for a run of `steps` ≪ 10⁶, see [`SHORT_EXPLAINED`].
+    pub fn short(steps: u64) -> Recipe {
+        let r = (1e6 / steps.max(1) as f64).sqrt();
+        let paper = Recipe::gemma_scope(steps);
+        Recipe {
+            preset: Preset::Short,
+            batch: 2048,
+            lr: 7e-5 * r,
+            lr_warmup: (1_000.0 / r) as u64,
+            lr_decay: steps / 5,
+            lambda_warmup: ((10_000.0 / r) as u64).min(steps / 5),
+            bandwidth: (0.005 * r).min(0.2) as f32,
+            threshold: Threshold::Raw,
+            beta2: 1.0 - (0.005 * r).min(0.2),
+            ..paper
+        }
+    }
+
+    /// Gemma Scope 2 (technical report, §3): Gemma Scope's numbers with a longer warm-up of λ.
+    pub fn gemma_scope_2(steps: u64) -> Recipe {
+        Recipe { preset: Preset::GemmaScope2, lambda_warmup: 50_000, ..Recipe::gemma_scope(steps) }
+    }
+
+    /// Anthropic's update of January 2025: λ grows over the whole run, the rate decays over its last fifth, log θ. The rate
+    /// itself is ours (2e-4), and so are β₁ = 0 and the cosine of its warm-up. The window belongs to the penalty.
+    pub fn anthropic(steps: u64) -> Recipe {
+        let (preset, lr_decay) = (Preset::Anthropic, steps / 5);
+        Recipe { preset, lr: 2e-4, lr_decay, lambda_warmup: steps, ..Recipe::gemma_scope(steps) }
+    }
+
+    /// θ before the first step for a dictionary of F features on D dimensions.
+    ///
+    /// `gemma-scope`, `gemma-scope-2`: 0.001. `anthropic`: 0.1/√D (0.1 where E‖x‖² = D). `short`: the θ at which the untrained, tied dictionary returns a row at its own length. For a
+    /// row of unit norm and random unit features z ~ N(0, 1/D), so ⟨x̂, x⟩ = F·E[z²·1[z > θ]] = (F/D)·(u·φ(u) + Q(u)) with
+    /// u = θ√D; that is 1 at the u that bisection finds. Below it x̂ overshoots (by F/2D at θ = 0).
+    pub fn theta_init(&self, d: usize, f: usize) -> f32 {
+        match self.preset {
+            Preset::GemmaScope | Preset::GemmaScope2 => return 0.001,
+            Preset::Anthropic => return (0.1 / (d as f64).sqrt()) as f32,
+            Preset::Short => {}
+        }
+        let length = |u: f64| f as f64 / d as f64 * (u * normal_density(u) + normal_tail(u));
+        let (mut low, mut high) = (0.0, 8.0);
+        for _ in 0..60 {
+            let middle = (low + high) / 2.0;
+            if length(middle) > 1.0 { low = middle } else { high = middle }
+        }
+        (high / (d as f64).sqrt()) as f32
+    }
+}
+
+/// φ(u) of the standard normal.
+fn normal_density(u: f64) -> f64 {
+    (-u * u / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// Q(u) = P(Z > u), by Simpson's rule on [u, u + 10].
+fn normal_tail(u: f64) -> f64 {
+    let (n, h) = (400, 10.0 / 400.0);
+    let weight = |i: usize| {
+        if i == 0 || i == n {
+            1.0
+        } else if i % 2 == 1 {
+            4.0
+        } else {
+            2.0
+        }
+    };
+    (0..=n).map(|i| weight(i) * normal_density(u + i as f64 * h)).sum::<f64>() * h / 3.0
+}
+
+/// Why the preset `short` differs from the paper, for people who read a plan.
+pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; a run of S steps is r = sqrt(10^6/S) times \
+poorer. Adam moves a parameter by about lr per step, so lr is r times the paper's and its warm-ups 1/r times; what is \
+averaged over steps must be averaged over rows of one step, so the window is 5r times wider and 1 - beta2 5r times larger \
+(5 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
+1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
+afford to unlearn an overshoot. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
+paper's.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F/D = 32 by a table of the normal distribution: u = 2.70 gives 32·(2.70·0.010421 + 0.003467) = 1.011, u = 2.71 gives
+    /// 32·(2.71·0.010143 + 0.003364) = 0.987; so θ√D lies between.
+    #[test]
+    fn a_short_run_starts_at_the_row_s_own_length() {
+        let u = f64::from(Recipe::short(1_000).theta_init(64, 2_048)) * 8.0;
+        assert!((2.70..2.71).contains(&u), "{u}");
+        assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048), 0.001);
+    }
+
+    /// At the paper's 10⁶ steps the rate and its warm-ups are the paper's.
+    #[test]
+    fn a_short_run_of_the_paper_s_length_has_the_paper_s_rates() {
+        let (short, paper) = (Recipe::short(1_000_000), Recipe::gemma_scope(1_000_000));
+        assert_eq!(short.lr, paper.lr);
+        assert_eq!((short.lr_warmup, short.lambda_warmup), (paper.lr_warmup, paper.lambda_warmup));
+    }
+}

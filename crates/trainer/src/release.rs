@@ -1,0 +1,130 @@
+//! From training units to a released dictionary (NUMERICS §6) and back: every objective but TopK is a JumpReLU by then.
+//!
+//!   jumprelu  θ as trained           l1  θ = 0           batchtopk  θ = the running mean of the smallest chosen value
+//!   gated     W' = e^r W_enc, b' = b_mag, θ' = max(0, b_mag − e^r b_gate)
+//!
+//! A transcoder's outputs were divided by C_out, its inputs by C: features come out in units of C, so its decoder rows, its
+//! b_dec and its skip are scaled by C_out/C (1 where both are divided by one C, as in Gemma Scope).
+//!
+//! Back: a dictionary of whatever origin begins a training; its decoder rows are made unit norm and its features scaled in
+//! exchange. A gated one begins as r = 0, b_mag = b, b_gate = b − θ, the same function where θ ≥ 0.
+
+use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training};
+use lapidary_dictionary::{Activation, Dictionary, Units, fold, unfold};
+
+impl Training {
+    /// The dictionary in raw units.
+    pub fn dictionary(&self, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
+        let p = &self.parameters;
+        let constant = |theta: f64| vec![theta as f32; plan.width];
+        let (w_enc, b_enc, threshold) = match plan.objective {
+            Objective::JumpRelu { .. } => (p.w_enc.clone(), p.b_enc.clone(), p.theta(recipe.threshold)),
+            Objective::Gated => self.gated(plan.d),
+            Objective::BatchTopK { .. } => {
+                (p.w_enc.clone(), p.b_enc.clone(), constant(self.running.threshold.unwrap_or(0.0)))
+            }
+            Objective::L1 | Objective::TopK { .. } => (p.w_enc.clone(), p.b_enc.clone(), constant(0.0)),
+        };
+        let activation = match plan.objective {
+            Objective::TopK { k, .. } => Activation::TopK { k },
+            _ => Activation::JumpRelu,
+        };
+        let trained = Dictionary {
+            w_enc,
+            b_enc,
+            threshold,
+            w_dec: p.w_dec.clone(),
+            b_dec: p.b_dec.clone(),
+            w_skip: (!p.w_skip.is_empty()).then(|| p.w_skip.clone()),
+            activation,
+            d_in: plan.d,
+            d_out: plan.d_out(),
+        };
+        fold(trained, units(plan))
+    }
+
+    /// The training that begins as `dictionary`, with moments at 0. Log θ cannot be negative: such θ begin as 1e-6.
+    pub fn from_dictionary(
+        dictionary: &Dictionary,
+        plan: &DictionaryPlan,
+        recipe: &Recipe,
+    ) -> Result<Training, TrainError> {
+        check(dictionary, plan)?;
+        let mut start = unfold(dictionary.clone(), units(plan));
+        for j in 0..plan.width {
+            let row = &mut start.w_dec[j * plan.d_out()..(j + 1) * plan.d_out()];
+            let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+            if !(norm.is_finite() && norm > 0.0) {
+                let found = format!("{norm} in row {j}");
+                return Err(bad(plan, "decoder rows of a positive norm".into(), found));
+            }
+            let scale = |v: &mut f32, by: f64| *v = (f64::from(*v) * by) as f32;
+            row.iter_mut().for_each(|w| scale(w, 1.0 / norm));
+            start.w_enc[j * plan.d..(j + 1) * plan.d].iter_mut().for_each(|w| scale(w, norm));
+            scale(&mut start.b_enc[j], norm);
+            scale(&mut start.threshold[j], norm);
+        }
+        let mut p = Parameters::zeros(plan);
+        (p.w_enc, p.b_enc, p.w_dec, p.b_dec) = (start.w_enc, start.b_enc, start.w_dec, start.b_dec);
+        if let Some(w_skip) = start.w_skip {
+            p.w_skip = w_skip;
+        }
+        Ok(begin(p, &start.threshold, plan, recipe))
+    }
+
+    fn gated(&self, d: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let p = &self.parameters;
+        let mut w_enc = p.w_enc.clone();
+        let mut theta = Vec::with_capacity(p.b_enc.len());
+        for (j, row) in w_enc.chunks_exact_mut(d).enumerate() {
+            let scale = f64::from(p.r_mag[j]).exp();
+            row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+            theta.push((f64::from(p.b_mag[j]) - scale * f64::from(p.b_enc[j])).max(0.0) as f32);
+        }
+        (w_enc, p.b_mag.clone(), theta)
+    }
+}
+
+fn units(plan: &DictionaryPlan) -> Units {
+    Units { c_in: plan.c, c_out: plan.c_out(), pre_bias: plan.has_pre_bias() }
+}
+
+fn bad(plan: &DictionaryPlan, expected: String, found: String) -> TrainError {
+    TrainError::Start { name: plan.name.clone(), expected, found }
+}
+
+fn check(dictionary: &Dictionary, plan: &DictionaryPlan) -> Result<(), TrainError> {
+    let expected = (plan.width, plan.d, plan.d_out());
+    let found = (dictionary.width(), dictionary.d_in, dictionary.d_out);
+    if expected != found {
+        let shape = |(f, d, d_out)| format!("{f} features from width {d} to {d_out}");
+        return Err(bad(plan, shape(expected), shape(found)));
+    }
+    match (&dictionary.w_skip, plan.transcoder.as_ref().is_some_and(|t| t.skip)) {
+        (Some(_), false) => Err(bad(plan, "a dictionary without a skip".into(), "one with a skip".into())),
+        _ => Ok(()),
+    }
+}
+
+/// Parameters with what θ [F] is for the objective.
+fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recipe) -> Training {
+    match plan.objective {
+        Objective::JumpRelu { .. } => {
+            p.threshold = match recipe.threshold {
+                Threshold::Raw => theta.to_vec(),
+                Threshold::Log => theta.iter().map(|&t| f64::from(t.max(1e-6)).ln() as f32).collect(),
+            }
+        }
+        Objective::Gated => {
+            p.b_mag.copy_from_slice(&p.b_enc);
+            p.b_enc.iter_mut().zip(theta).for_each(|(b, t)| *b -= t);
+        }
+        Objective::L1 | Objective::TopK { .. } | Objective::BatchTopK { .. } => {}
+    }
+    let mut training = Training::new(p, plan);
+    if let Objective::BatchTopK { .. } = plan.objective {
+        let mean = theta.iter().map(|&t| f64::from(t)).sum::<f64>() / theta.len() as f64;
+        training.running.threshold = Some(mean);
+    }
+    training
+}

@@ -1,0 +1,166 @@
+//! What is released computes on raw rows what training computed on its own, for every objective; and a dictionary begins a
+//! training as the same function. The expected features are the papers' formulas in f64 on the trained parameters.
+
+use lapidary_dictionary::Dictionary;
+use lapidary_kernels::Device;
+use lapidary_trainer::{
+    Batch, DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training, Transcoder,
+    initial_parameters, train_step,
+};
+
+const WIDTH: usize = 60;
+const ROWS: usize = 50;
+
+/// Numbers in (−1, 1).
+fn noise(seed: u64, n: usize) -> Vec<f32> {
+    (0..n).map(|i| ((i as f64 * 0.7391 + seed as f64 * 1.37).sin() * 4_391.7).fract() as f32).collect()
+}
+
+fn recipe(threshold: Threshold) -> Recipe {
+    Recipe { batch: ROWS, lr: 3e-3, lr_warmup: 2, threshold, ..Recipe::gemma_scope(40) }
+}
+
+fn plan(objective: Objective, transcoder: Option<Transcoder>) -> DictionaryPlan {
+    DictionaryPlan {
+        name: "a".into(),
+        site: "0.res".into(),
+        d: 16,
+        width: WIDTH,
+        lambda: 0.01,
+        c: 2.5,
+        theta_init: 0.1,
+        baseline: None,
+        objective,
+        prefixes: Vec::new(),
+        transcoder,
+        target_l0: None,
+        start: None,
+    }
+}
+
+/// A few steps, so that all parameters are their own.
+fn trained(plan: &DictionaryPlan, recipe: &Recipe) -> Training {
+    let mut p = initial_parameters(plan, recipe, 3);
+    p.b_dec.iter_mut().zip(noise(4, plan.d_out())).for_each(|(b, v)| *b = 0.1 * v);
+    let mut training = Training::new(p, plan);
+    for step in 0..recipe.steps {
+        let (input, output) = (noise(step, ROWS * plan.d), noise(step + 9, ROWS * plan.d_out()));
+        let batch = if plan.transcoder.is_some() {
+            Batch { input: &input, output: &output }
+        } else {
+            (&input[..]).into()
+        };
+        train_step(&mut training, batch, plan, recipe, step, Device::detect(), &mut |_| ());
+    }
+    assert_eq!(training.stopped, None);
+    training
+}
+
+/// f of feature j for a row u in training units, and how far its decision is from being another.
+fn feature(p: &Parameters, plan: &DictionaryPlan, threshold: f64, u: &[f64], j: usize) -> (f64, f64) {
+    let bias = |i: usize| if plan.transcoder.is_some() { 0.0 } else { f64::from(p.b_dec[i]) };
+    let product: f64 =
+        u.iter().enumerate().map(|(i, u)| (u - bias(i)) * f64::from(p.w_enc[j * plan.d + i])).sum();
+    let z = product + f64::from(p.b_enc[j]);
+    if plan.objective == Objective::Gated {
+        let m = f64::from(p.r_mag[j]).exp() * product + f64::from(p.b_mag[j]);
+        return (if z > 0.0 { m.max(0.0) } else { 0.0 }, z.abs().min(m.abs()));
+    }
+    (if z > threshold { z } else { 0.0 }, (z - threshold).abs())
+}
+
+/// Compares the dictionary on raw rows with training's formulas, where no decision is near.
+fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, dictionary: &Dictionary) {
+    let p = &training.parameters;
+    let thetas = p.theta(recipe.threshold);
+    let x = noise(77, ROWS * plan.d);
+    let features = dictionary.encode(Device::detect(), &x);
+    let recon = dictionary.decode(Device::detect(), &features);
+    let mut active = 0;
+    for n in 0..ROWS {
+        let u: Vec<f64> = x[n * plan.d..][..plan.d].iter().map(|&x| f64::from(x) / plan.c).collect();
+        let mut expected: Vec<f64> = p.b_dec.iter().map(|&b| f64::from(b)).collect();
+        let mut clear = true;
+        for j in 0..WIDTH {
+            let constant = training.running.threshold.unwrap_or(0.0);
+            let theta = thetas.get(j).map_or(constant, |&t| f64::from(t));
+            let (f, distance) = feature(p, plan, theta, &u, j);
+            let found = features.row(n).0.iter().position(|&i| i as usize == j).map(|i| features.row(n).1[i]);
+            let found = f64::from(found.unwrap_or(0.0));
+            if distance < 1e-5 {
+                clear = false;
+            } else {
+                assert!((found - plan.c * f).abs() < 1e-4, "{:?} {n} {j}: {found}, {f}", plan.objective);
+            }
+            active += usize::from(f > 0.0);
+            for (i, expected) in expected.iter_mut().enumerate() {
+                *expected += f * f64::from(p.w_dec[j * plan.d_out() + i]);
+            }
+        }
+        for (i, expected) in expected.iter().enumerate().filter(|_| clear) {
+            let found = f64::from(recon[n * plan.d_out() + i]);
+            assert!((found - plan.c_out() * expected).abs() < 1e-3, "{:?}: {found}", plan.objective);
+        }
+    }
+    assert!(active > ROWS && active < ROWS * WIDTH * 9 / 10, "{:?}: {active} active", plan.objective);
+}
+
+fn cases() -> Vec<(DictionaryPlan, Recipe)> {
+    let to = || Transcoder { output: "0.mlp".into(), d_out: 9, c_out: 0.75, skip: false };
+    let objectives =
+        [Objective::GEMMA_SCOPE, Objective::L1, Objective::Gated, Objective::BatchTopK { k: 6, aux: None }];
+    let mut cases = Vec::new();
+    for objective in objectives {
+        for transcoder in [None, Some(to())] {
+            for threshold in [Threshold::Raw, Threshold::Log] {
+                cases.push((plan(objective.clone(), transcoder.clone()), recipe(threshold)));
+            }
+        }
+    }
+    cases
+}
+
+#[test]
+fn every_objective_is_released_as_the_function_it_was_trained_as() {
+    for (plan, recipe) in cases() {
+        let training = trained(&plan, &recipe);
+        same_function(&training, &plan, &recipe, &training.dictionary(&plan, &recipe));
+    }
+}
+
+/// Released, scaled as a peer might have it (decoder rows of norm 3), and taken up again.
+#[test]
+fn a_dictionary_begins_a_training_as_the_same_function() {
+    for (plan, recipe) in cases() {
+        let mut dictionary = trained(&plan, &recipe).dictionary(&plan, &recipe);
+        dictionary.w_dec.iter_mut().for_each(|w| *w *= 3.0);
+        let thirds = [&mut dictionary.w_enc, &mut dictionary.b_enc, &mut dictionary.threshold];
+        thirds.into_iter().flatten().for_each(|v| *v /= 3.0);
+        let begun = Training::from_dictionary(&dictionary, &plan, &recipe).unwrap();
+        for row in begun.parameters.w_dec.chunks_exact(plan.d_out()) {
+            assert!((row.iter().map(|w| w * w).sum::<f32>() - 1.0).abs() < 1e-5);
+        }
+        same_function(&begun, &plan, &recipe, &begun.dictionary(&plan, &recipe));
+        let again = begun.dictionary(&plan, &recipe);
+        let x = noise(5, ROWS * plan.d);
+        let recon = |d: &Dictionary| d.decode(Device::detect(), &d.encode(Device::detect(), &x));
+        for (a, b) in recon(&dictionary).iter().zip(recon(&again)) {
+            assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_begin_a_training_is_refused() {
+    let (plan, recipe) = (plan(Objective::L1, None), recipe(Threshold::Raw));
+    let mut dictionary = trained(&plan, &recipe).dictionary(&plan, &recipe);
+    let wider = DictionaryPlan { width: WIDTH + 1, ..plan.clone() };
+    let refused = |dictionary: &Dictionary, plan: &DictionaryPlan| {
+        let error = Training::from_dictionary(dictionary, plan, &recipe).unwrap_err();
+        assert!(matches!(error, TrainError::Start { .. }), "{error}");
+        error.to_string()
+    };
+    assert!(refused(&dictionary, &wider).contains("expected 61 features from width 16 to 16, found 60"));
+    dictionary.w_dec[..16].fill(0.0);
+    assert!(refused(&dictionary, &plan).contains("found 0 in row 0"));
+}
