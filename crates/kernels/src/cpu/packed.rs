@@ -37,30 +37,34 @@ pub(crate) fn columns_at_a_time(d: usize) -> usize {
 
 /// w [F, D] in blocks of sixteen rows: [⌈F/16⌉, 16 running sums, ⌈D/16⌉ terms, 16 rows], zeros where w ends.
 pub(crate) struct Packed {
-    values: Vec<f32>,
-    /// Floats of a block.
+    values: Vec<Line>,
+    /// Lines of a block.
     block: usize,
 }
 
+/// Sixteen floats: one line of the cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([f32; LANES]);
+
 impl Packed {
     pub(crate) fn new(w: &[f32], d: usize) -> Packed {
-        let block = LANES * d.next_multiple_of(LANES);
-        let mut values = vec![0.0; (w.len() / d).div_ceil(LANES) * block];
+        let block = d.next_multiple_of(LANES);
+        let mut values = vec![Line([0.0; LANES]); (w.len() / d).div_ceil(LANES) * block];
         let blocks = values.par_chunks_mut(block).zip(w.par_chunks(LANES * d));
-        blocks.for_each(|(to, rows)| interleave(rows, d, LANES, to));
+        blocks.for_each(|(to, rows)| interleave(rows, d, |at, r, v| to[at].0[r] = v));
         Packed { values, block }
     }
 }
 
-/// to[i, j, r] = rows[r, 16·j + ORDER[i]] for the sixteen running sums, with `side` places for r. Places without a source
-/// keep what they hold.
+/// Calls `put(i·⌈D/16⌉ + j, r, rows[r, 16·j + ORDER[i]])` for the sixteen running sums i.
 #[inline(always)]
-fn interleave(rows: &[f32], d: usize, side: usize, to: &mut [f32]) {
+fn interleave(rows: &[f32], d: usize, mut put: impl FnMut(usize, usize, f32)) {
     let steps = d.div_ceil(LANES);
     for (r, row) in rows.chunks_exact(d).enumerate() {
         for (i, lane) in ORDER.into_iter().enumerate() {
             for (j, &v) in row.iter().skip(lane).step_by(LANES).enumerate() {
-                to[(i * steps + j) * side + r] = v;
+                put(i * steps + j, r, v);
             }
         }
     }
@@ -141,9 +145,9 @@ unsafe fn panel<L: Lanes>(
     let group = ROWS * steps * LANES;
     let mut packed = vec![0.0; rows.div_ceil(ROWS) * group];
     for (to, rows) in packed.chunks_exact_mut(group).zip(x.chunks(ROWS * d)) {
-        interleave(rows, d, ROWS, to);
+        interleave(rows, d, |at, r, v| to[at * ROWS + r] = v);
     }
-    assert!(w.block == LANES * steps * LANES && columns.div_ceil(LANES) * w.block == w.values.len());
+    assert!(w.block == LANES * steps && columns.div_ceil(LANES) * w.block == w.values.len());
     let (mut pairs, mut out) = ([[[0.0; LANES]; ROWS]; 8], [[0.0; LANES]; ROWS]);
     for (block, w) in w.values.chunks_exact(w.block).enumerate() {
         let column = block * LANES;
@@ -151,7 +155,7 @@ unsafe fn panel<L: Lanes>(
         for (g, x) in packed.chunks_exact(group).enumerate() {
             // SAFETY: x and w are a whole group and a whole block of 16·`steps` terms; a row of `out` is sixteen floats.
             unsafe {
-                tile::<L>(x.as_ptr(), w.as_ptr(), steps, &mut pairs, &mut out);
+                tile::<L>(x.as_ptr(), w.as_ptr().cast(), steps, &mut pairs, &mut out);
                 for r in 0..ROWS.min(rows - g * ROWS) {
                     put(g * ROWS + r, column, width, L::load(out[r].as_ptr()));
                 }

@@ -46,9 +46,14 @@ pub(crate) fn columns_at_a_time(d: usize) -> usize {
     (MAX_COPY / d / COLUMNS).max(1) * COLUMNS
 }
 
-/// Rows of w as integers in blocks of sixteen: values [⌈F/16⌉, ⌈D/2⌉, 16 rows, 2], coefficients [16·⌈F/16⌉] each.
+/// Sixteen pairs of integers: one line of the cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([[i16; 2]; LANES]);
+
+/// Rows of w as integers in blocks of sixteen: values [⌈F/16⌉, ⌈D/2⌉] lines, coefficients [16·⌈F/16⌉] each.
 pub(crate) struct Screen {
-    values: Vec<i16>,
+    values: Vec<Line>,
     /// A: (lo − b)/σ, rounded down.
     a: Vec<f32>,
     /// B: ‖w‖/σ, rounded up.
@@ -68,19 +73,19 @@ impl Screen {
     ) -> Screen {
         let (steps, padded) = (d.div_ceil(2), bias.len().next_multiple_of(LANES));
         let mut out = Screen {
-            values: vec![0; padded * 2 * steps],
+            values: vec![Line([[0; 2]; LANES]); padded / LANES * steps],
             a: vec![f32::INFINITY; padded],
             b: vec![1.0; padded],
             c: vec![0.0; padded],
         };
-        let blocks = out.values.par_chunks_mut(LANES * 2 * steps).zip(w.par_chunks(LANES * d));
+        let blocks = out.values.par_chunks_mut(steps).zip(w.par_chunks(LANES * d));
         let coefficients = blocks.map(|(to, rows)| {
             let mut q = vec![0i16; 2 * steps];
             let mut coefficients = Vec::with_capacity(LANES);
             for (r, row) in rows.chunks_exact(d).enumerate() {
                 coefficients.push(quantise(row, &mut q[..d]));
-                for (pair, to) in q.chunks_exact(2).zip(to.chunks_exact_mut(2 * LANES)) {
-                    to[2 * r..2 * r + 2].copy_from_slice(pair);
+                for (pair, to) in q.chunks_exact(2).zip(to.iter_mut()) {
+                    to.0[r] = [pair[0], pair[1]];
                 }
             }
             coefficients
@@ -124,20 +129,19 @@ impl Rows {
 /// Which of sixteen columns each of six rows keeps, as bits.
 ///
 /// # Safety
-/// The processor has P's instructions; x has 6·`steps` readable pairs, w 32·`steps` integers, each of `columns` sixteen floats.
+/// The processor has P's instructions; x has six readable pairs for each line of w, each of `columns` sixteen floats.
 #[inline(always)]
 unsafe fn tile<P: Pairs>(
     x: *const i32,
-    w: *const i16,
-    steps: usize,
+    w: &[Line],
     rows: &[Coefficients],
     columns: [*const f32; 3],
 ) -> [u32; ROWS] {
     // SAFETY: the caller vouches for what is read and for the instructions.
     unsafe {
         let mut sums = [P::zero(); ROWS];
-        for k in 0..steps {
-            let column = P::load(w.add(k * 2 * LANES));
+        for (k, column) in w.iter().enumerate() {
+            let column = P::load(column.0.as_ptr().cast());
             for r in 0..ROWS {
                 sums[r] = sums[r].add_products(P::splat(*x.add(k * ROWS + r)), column);
             }
@@ -166,13 +170,12 @@ unsafe fn candidates<P: Pairs>(rows: &Rows, w: &Screen, steps: usize, block: usi
         let mut kept = [0u64; ROWS];
         for g in 0..groups {
             let group = block * GROUPS + g;
-            let values = &w.values[group * LANES * 2 * steps..][..LANES * 2 * steps];
+            let values = &w.values[group * steps..][..steps];
             let column = group * LANES..(group + 1) * LANES;
             let columns = [&w.a, &w.b, &w.c].map(|v| v[column.clone()].as_ptr());
-            // SAFETY: x and `values` are whole, `columns` has sixteen floats each.
-            let bits = unsafe {
-                tile::<P>(x.as_ptr(), values.as_ptr(), steps, &rows.coefficients[t * ROWS..][..ROWS], columns)
-            };
+            // SAFETY: x has six pairs for each line of `values`, `columns` has sixteen floats each.
+            let bits =
+                unsafe { tile::<P>(x.as_ptr(), values, &rows.coefficients[t * ROWS..][..ROWS], columns) };
             for r in 0..ROWS {
                 kept[r] |= u64::from(bits[r]) << (g * LANES);
             }
