@@ -102,6 +102,13 @@ macro_rules! isa {
     }};
 }
 
+/// A matrix [M, D] ready for products with many rows.
+pub struct Matrix<'a> {
+    w: &'a [f32],
+    d: usize,
+    packed: Option<Packed>,
+}
+
 impl Device {
     /// This machine's fastest.
     pub fn detect() -> Device {
@@ -120,19 +127,37 @@ impl Device {
         assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
         let rows = x.len() / d;
         if m_total == 0 {
-        } else if packed::pays(rows) && w.len() <= packed::MAX_COPY {
-            let w = Packed::new(w, d);
-            let panel = packed::panel_rows(rows);
-            product::by_rows(x, d, panel, out, m_total, |x, out| {
-                self.linear_packed(x, d, &w, bias, out, m_total);
-            });
-        } else if product::is_wide(rows, d, m_total) {
+            return;
+        }
+        let matrix = self.matrix(w, d, rows);
+        if matrix.packed.is_none() && product::is_wide(rows, d, m_total) {
             product::by_columns(out, m_total, |m, out| {
                 self.linear_panel(x, &w[m.start * d..m.end * d], bias.map(|b| &b[m]), d, out);
             });
         } else {
-            let panel = product::PANEL_ROWS;
-            product::by_rows(x, d, panel, out, m_total, |x, out| self.linear_panel(x, w, bias, d, out));
+            let panel = matrix.packed.as_ref().map_or(product::PANEL_ROWS, |_| packed::panel_rows(rows));
+            product::by_rows(x, d, panel, out, m_total, |x, out| self.linear_tile(x, &matrix, bias, out));
+        }
+    }
+
+    /// Makes w [M, D] ready for products with `rows` rows in all: many pay for a copy in another order.
+    pub fn matrix(self, w: &[f32], d: usize, rows: usize) -> Matrix<'_> {
+        assert!(d > 0 && w.len().is_multiple_of(d), "matrix: w [M, {d}]");
+        let pays = packed::pays(rows) && w.len() <= packed::MAX_COPY;
+        Matrix { w, d, packed: pays.then(|| Packed::new(w, d)) }
+    }
+
+    /// out[n, m] = dot(x[n], w[m]) + bias[m]; x [N, D], bias [M], out [N, M]. One thread.
+    pub fn linear_tile(self, x: &[f32], w: &Matrix<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
+        let (d, m_total) = (w.d, w.w.len() / w.d);
+        assert!(
+            x.len().is_multiple_of(d) && out.len() == x.len() / d * m_total,
+            "linear: x [N, {d}], out [N, M]"
+        );
+        assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
+        match &w.packed {
+            Some(packed) => self.linear_packed(x, d, packed, bias, out, m_total),
+            None => self.linear_panel(x, w.w, bias, d, out),
         }
     }
 

@@ -16,7 +16,7 @@ pub mod elementwise;
 pub mod naive;
 mod sparse;
 
-pub use dispatch::{Device, Isa};
+pub use dispatch::{Device, Isa, Matrix};
 pub use sparse::{AdamStep, Csr};
 
 #[cfg(test)]

@@ -98,6 +98,11 @@ fn check(device: Device, n: usize, d: usize, m: usize, seed: u64) {
         naive::linear(&x, &w, bias, d, &mut expected);
         device.linear(&x, &w, bias, d, &mut got);
         assert_eq!(bits(&got), bits(&expected), "linear {name}");
+        for rows in [1, 1_000] {
+            got.fill(8.0);
+            device.linear_tile(&x, &device.matrix(&w, d, rows), bias, &mut got);
+            assert_eq!(bits(&got), bits(&expected), "linear_tile {name}, {rows} rows");
+        }
     }
     // Ties: every third threshold is exactly the z of some row.
     for f in (0..m).step_by(3) {
@@ -134,7 +139,7 @@ fn products_are_the_naive_ones_on_odd_shapes() {
 fn products_are_the_naive_ones_on_large_shapes() {
     for device in devices() {
         for (n, d, m) in
-            [(131, 33, 70), (128, 16, 15), (1, 530, 700), (5, 513, 391), (47, 600, 130), (130, 1030, 19)]
+            [(131, 33, 70), (128, 16, 15), (1, 530, 700), (5, 513, 391), (47, 600, 130), (261, 230, 90)]
         {
             check(device, n, d, m, 5);
             check(device, n, d, m, 6);
@@ -386,5 +391,18 @@ fn instruction_sets_have_names() {
 fn a_missing_instruction_set_is_no_harm() {
     for isa in [Isa::Neon, Isa::Avx2] {
         check(Device::Cpu(isa), 7, 20, 9, 3);
+    }
+}
+
+/// Parts of columns side by side are the whole.
+#[test]
+fn parts_side_by_side_are_the_whole() {
+    let (n, d, m) = (9, 20, 50);
+    let (x, w, b, lo) = (values(n * d, 1), values(m * d, 2), values(m, 3), vec![0.2; m]);
+    let whole = naive::encode(&x, &w, &b, &lo, d);
+    for at in [1, 7, 49, 50] {
+        let part = |w: &[f32], b: &[f32], lo: &[f32]| naive::encode(&x, w, b, lo, d);
+        let parts = w.chunks(at * d).zip(b.chunks(at)).zip(lo.chunks(at));
+        assert_eq!(Csr::beside(n, parts.map(|((w, b), lo)| part(w, b, lo))), whole, "{at} columns");
     }
 }

@@ -10,7 +10,7 @@ use crate::rope::Rotations;
 use crate::spec::Activation;
 use crate::weights::{LayerWeights, Linear};
 use crate::{Site, SiteKind};
-use lapidary_kernels::Device;
+use lapidary_kernels::{Device, Matrix};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -133,6 +133,7 @@ impl Model {
     ) {
         let (d, device, t) = (self.spec.d_model, self.device, tile_rows(run.positions.len()));
         let (wide, narrow) = (self.spec.heads * self.spec.d_head, self.spec.kv_heads * self.spec.d_head);
+        let [wq, wk, wv] = [&w.q, &w.k, &w.v].map(|w| Product::new(device, w, d, run.positions.len()));
         let inputs = x.par_chunks(t * d).zip(run.positions.par_chunks(t));
         let outputs =
             q.par_chunks_mut(t * wide).zip(k.par_chunks_mut(t * narrow)).zip(v.par_chunks_mut(t * narrow));
@@ -141,9 +142,9 @@ impl Model {
             |normed: &mut Vec<f32>, ((x, positions), ((q, k), v))| {
                 normed.resize(x.len(), 0.0);
                 norm_tile(device, x, Some(&w.attn_norm), d, self.spec.norm_eps, normed);
-                linear(device, &w.q, normed, d, q);
-                linear(device, &w.k, normed, d, k);
-                linear(device, &w.v, normed, d, v);
+                wq.run(normed, q);
+                wk.run(normed, k);
+                wv.run(normed, v);
                 for (n, &position) in positions.iter().enumerate() {
                     run.rotations.apply(&mut q[n * wide..][..wide], position);
                     run.rotations.apply(&mut k[n * narrow..][..narrow], position);
@@ -156,8 +157,9 @@ impl Model {
     fn output(&self, w: &Linear, post: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
         let (d, width) = (self.spec.d_model, w.weight.len() / self.spec.d_model);
         let t = tile_rows(out.len() / d);
+        let w = Product::new(self.device, w, width, out.len() / d);
         x.par_chunks(t * width).zip(out.par_chunks_mut(t * d)).for_each(|(x, out)| {
-            linear(self.device, w, x, width, out);
+            w.run(x, out);
             self.post_norm_tile(post, out);
         });
     }
@@ -165,7 +167,10 @@ impl Model {
     /// normed [N, D], still without gain → what the MLP adds to the stream [N, D].
     fn mlp(&self, w: &LayerWeights, normed: &[f32], out: &mut [f32]) {
         let (d, m, device) = (self.spec.d_model, self.spec.d_mlp, self.device);
-        let t = tile_rows(out.len() / d);
+        let rows = out.len() / d;
+        let t = tile_rows(rows);
+        let [to_gate, to_up] = [&w.gate, &w.up].map(|w| Product::new(device, w, d, rows));
+        let down = Product::new(device, &w.down, m, rows);
         let tiles = normed.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
         tiles.for_each_init(
             Default::default,
@@ -175,13 +180,13 @@ impl Model {
                 x.chunks_exact_mut(d).for_each(|row| scale(row, &w.mlp_norm));
                 gate.resize(x.len() / d * m, 0.0);
                 up.resize(x.len() / d * m, 0.0);
-                linear(device, &w.gate, x, d, gate);
-                linear(device, &w.up, x, d, up);
+                to_gate.run(x, gate);
+                to_up.run(x, up);
                 match self.spec.activation {
                     Activation::Silu => device.silu_mul(gate, up),
                     Activation::GeluTanh => device.gelu_tanh_mul(gate, up),
                 }
-                linear(device, &w.down, gate, m, out);
+                down.run(gate, out);
                 self.post_norm_tile(w.mlp_post_norm.as_deref(), out);
             },
         );
@@ -211,8 +216,23 @@ fn tile_rows(n: usize) -> usize {
     n.div_ceil(rayon::current_num_threads()).clamp(1, TILE_ROWS)
 }
 
-fn linear(device: Device, w: &Linear, x: &[f32], d: usize, out: &mut [f32]) {
-    device.linear(x, &w.weight, w.bias.as_deref(), d, out);
+/// A linear map, made ready once for all tiles of a batch.
+struct Product<'a> {
+    device: Device,
+    matrix: Matrix<'a>,
+    bias: Option<&'a [f32]>,
+}
+
+impl<'a> Product<'a> {
+    /// `rows` rows of width `d` in all.
+    fn new(device: Device, w: &'a Linear, d: usize, rows: usize) -> Product<'a> {
+        Product { device, matrix: device.matrix(&w.weight, d, rows), bias: w.bias.as_deref() }
+    }
+
+    /// x [N, D] → out [N, M], a tile.
+    fn run(&self, x: &[f32], out: &mut [f32]) {
+        self.device.linear_tile(x, &self.matrix, self.bias, out);
+    }
 }
 
 fn norm_tile(device: Device, x: &[f32], gain: Option<&[f32]>, d: usize, eps: f32, out: &mut [f32]) {
