@@ -13,14 +13,19 @@
 //! Tasks own fixed ranges of features, and sums over tasks are taken in order: the bits do not depend on the threads.
 
 use crate::blocks::FEATURES_PER_TASK;
-use crate::objectives::matryoshka::Views;
+use crate::objectives::matryoshka::{Second, Views};
 use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
+use crate::tiles::{self, Sum};
 use crate::{Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training};
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
-use std::borrow::Cow;
 use std::ops::Range;
+
+/// Features of a task are taken together from one entry in so many rows on.
+const SHARED: usize = 16;
+/// Their ∂L/∂f is a product of all rows from one entry in so many rows on.
+const PRODUCT: usize = 6;
 
 /// What every task of a step reads.
 pub(crate) struct Backward<'a> {
@@ -118,10 +123,15 @@ fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, d: usize) -> Vec<
         .collect()
 }
 
-/// The gradients of one feature, and room to compute them.
+/// One feature of a task: its entries, its gradients, and room to compute them.
 #[derive(Default)]
-struct Room {
-    /// ∂L/∂f of all entries, by the first and by the second reconstruction.
+struct Work {
+    /// Its place in the task.
+    i: usize,
+    /// Where `error`, as [N·M, D_out], has the rows of its entries: for ŝ, and for the second reconstruction.
+    at: Vec<u32>,
+    at_second: Vec<u32>,
+    /// ∂L/∂f by the one and by the other.
     df: Vec<f32>,
     second: Vec<f32>,
     by_objective: Gradient,
@@ -140,18 +150,18 @@ impl Backward<'_> {
     }
 
     /// Where `error`, as [N·M, D_out], has `view` of these rows.
-    fn at<'r>(&self, rows: &'r [u32], view: usize) -> Cow<'r, [u32]> {
-        match self.views.count() as u32 {
-            1 => Cow::Borrowed(rows),
-            m => Cow::Owned(rows.iter().map(|n| n * m + view as u32).collect()),
-        }
+    fn at(&self, rows: &[u32], view: usize, out: &mut Vec<u32>) {
+        let m = self.views.count() as u32;
+        out.clear();
+        out.extend(rows.iter().map(|n| n * m + view as u32));
     }
 
     /// Σ_n g_n of the widest view, rows ascending.
     pub(crate) fn decoder_bias_gradient(&self) -> Vec<f32> {
         let mut sum = vec![0.0; self.plan.d_out()];
-        let rows: Vec<u32> = (0..self.rows as u32).collect();
-        self.device.accumulate(&vec![1.0; self.rows], &self.at(&rows, 0), self.error, &mut sum);
+        let m = self.views.count() as u32;
+        let rows: Vec<u32> = (0..self.rows as u32).map(|n| n * m).collect();
+        self.device.accumulate(&vec![1.0; self.rows], &rows, self.error, &mut sum);
         sum
     }
 
@@ -181,81 +191,127 @@ impl Backward<'_> {
     fn update(&self, mut owned: Owned<'_>, entries: &ByFeature) -> (Vec<f32>, f64) {
         let d = self.plan.d;
         let (mut through_encoder, mut penalty) = (vec![0.0; d], 0.0);
-        let mut room = Room::default();
-        for i in 0..owned.p.b_enc.len() {
-            let main = entries.main.row(owned.column + i);
-            let dead = entries.dead.as_ref().map_or((&[][..], &[][..]), |dead| dead.row(owned.column + i));
-            if main.0.is_empty() && dead.0.is_empty() {
-                continue;
-            }
-            self.gradient(owned.feature + i, main, dead, &owned.p.w_dec[i * self.plan.d_out()..], &mut room);
-            penalty += room.by_objective.penalty;
-            if room.by_objective.fired
-                && let Some(stamp) = owned.fired_stamp.get_mut(i)
-            {
-                self.adam.touch(stamp);
-            }
-            if room.touched {
-                let w_enc = &owned.p.w_enc[i * d..][..d];
-                self.device.axpy(-room.through, w_enc, &mut through_encoder);
-                self.update_weights(&mut owned, i, &mut room);
-            }
-            if let Some(gradient) = room.by_objective.threshold {
-                self.update_threshold(&mut owned, i, gradient);
+        let count = owned.p.b_enc.len();
+        let entries_of_task = {
+            let start = &entries.main.row_start;
+            start[owned.column + count] - start[owned.column]
+        };
+        // Together, features share what they gather; alone, the gradient of each is still in cache for its update.
+        let dense = entries_of_task * SHARED >= count * self.rows;
+        let together = if dense { count } else { 1 };
+        let mut room: Vec<Work> = (0..together).map(|_| Work::default()).collect();
+        for first in (0..count).step_by(together) {
+            let group = &mut room[..];
+            group.iter_mut().enumerate().for_each(|(g, work)| work.i = first + g);
+            self.gradients(group, &owned, entries);
+            for work in group {
+                penalty += work.by_objective.penalty;
+                if work.by_objective.fired
+                    && let Some(stamp) = owned.fired_stamp.get_mut(work.i)
+                {
+                    self.adam.touch(stamp);
+                }
+                if work.touched {
+                    let w_enc = &owned.p.w_enc[work.i * d..][..d];
+                    self.device.axpy(-work.through, w_enc, &mut through_encoder);
+                    self.update_weights(&mut owned, work);
+                }
+                if let Some(gradient) = work.by_objective.threshold {
+                    self.update_threshold(&mut owned, work.i, gradient);
+                }
             }
         }
         (through_encoder, penalty)
     }
 
-    /// The gradients of feature j from its entries (row, z), and from those by which it helps while dead. `w_dec` begins
-    /// with its row.
-    fn gradient(
-        &self,
-        j: usize,
-        (rows, z): (&[u32], &[f32]),
-        (dead_rows, dead_z): (&[u32], &[f32]),
-        w_dec: &[f32],
-        out: &mut Room,
-    ) {
-        let (g, view, last) = (self.error, self.views.of(j), self.views.last());
-        let w_dec = &w_dec[..self.plan.d_out()];
-        self.gather_dot(w_dec, rows, view, &mut out.df);
-        let gated = self.views.second == Some(crate::objectives::matryoshka::Second::Gate);
-        self.gather_dot(w_dec, if gated { rows } else { dead_rows }, last, &mut out.second);
-        let entries = Entries { rows, z, df: &out.df, second: &out.second, l0: self.l0 };
-        let by_objective = &mut out.by_objective;
-        by_objective.clear();
-        self.gate.backward(j, entries, by_objective);
-        out.touched = !by_objective.rows.is_empty() || !dead_rows.is_empty();
-        if !out.touched {
+    /// The gradients of one feature, or of several that follow each other.
+    fn gradients(&self, group: &mut [Work], owned: &Owned<'_>, entries: &ByFeature) {
+        let (d, d_out, last) = (self.plan.d, self.plan.d_out(), self.views.last());
+        let gated = self.views.second == Some(Second::Gate);
+        let main = |work: &Work| entries.main.row(owned.column + work.i);
+        let dead = |work: &Work| {
+            entries.dead.as_ref().map_or((&[][..], &[][..]), |dead| dead.row(owned.column + work.i))
+        };
+        for work in group.iter_mut() {
+            let rows = main(work).0;
+            self.at(rows, self.views.of(owned.feature + work.i), &mut work.at);
+            self.at(if gated { rows } else { dead(work).0 }, last, &mut work.at_second);
+            for (df, at) in [(&mut work.df, &work.at), (&mut work.second, &work.at_second)] {
+                df.clear();
+                df.resize(at.len(), 0.0);
+            }
+        }
+        self.dots(group, owned);
+        for work in group.iter_mut() {
+            let (rows, z) = main(work);
+            let feature = owned.feature + work.i;
+            let entries = Entries { rows, z, df: &work.df, second: &work.second, l0: self.l0 };
+            work.by_objective.clear();
+            if !rows.is_empty() {
+                self.gate.backward(feature, entries, &mut work.by_objective);
+            }
+            let dead_rows = dead(work).0;
+            work.touched = !work.by_objective.rows.is_empty() || !dead_rows.is_empty();
+            work.through = work.by_objective.dz.iter().sum();
+            if !dead_rows.is_empty() {
+                work.through += work.second.iter().sum::<f32>();
+            }
+            self.at(&work.by_objective.rows, self.views.of(feature), &mut work.at);
+            for (sum, d) in [(&mut work.w_dec, d_out), (&mut work.w_enc, d)] {
+                sum.clear();
+                sum.resize(if work.touched { d } else { 0 }, 0.0);
+            }
+        }
+        let touched = |work: &&mut Work| work.touched;
+        if self.plan.trains_decoder() {
+            let sums = group.iter_mut().filter(touched).map(|work| Sum {
+                coeff: &work.by_objective.f,
+                index: &work.at,
+                out: &mut work.w_dec,
+            });
+            tiles::accumulate(&mut sums.collect::<Vec<_>>(), self.error, d_out, self.device);
+        }
+        let sums = group.iter_mut().filter(touched).map(
+            |Work { by_objective: Gradient { rows, dz, .. }, w_enc, .. }| Sum {
+                coeff: dz,
+                index: rows,
+                out: w_enc,
+            },
+        );
+        tiles::accumulate(&mut sums.collect::<Vec<_>>(), self.input, d, self.device);
+        for work in group.iter_mut() {
+            let (rows, z) = dead(work);
+            if !rows.is_empty() {
+                self.device.accumulate(z, &work.at_second, self.error, &mut work.w_dec);
+                self.device.accumulate(&work.second, rows, self.input, &mut work.w_enc);
+            }
+        }
+    }
+
+    /// ∂L/∂f of all entries. Where most rows have one, the product of all rows is cheaper, and has the same bits.
+    fn dots(&self, group: &mut [Work], owned: &Owned<'_>) {
+        let d = self.plan.d_out();
+        let count = group.len();
+        let entries: usize = group.iter().map(|work| work.at.len()).sum();
+        if self.views.count() == 1 && count > 1 && entries * PRODUCT >= count * self.rows {
+            let w_dec = &owned.p.w_dec[group[0].i * d..][..count * d];
+            let mut dots = vec![0.0; self.rows * count];
+            self.device.linear(self.error, w_dec, None, d, &mut dots);
+            for (g, work) in group.iter_mut().enumerate() {
+                let dot = |&n: &u32| dots[n as usize * count + g];
+                work.df.iter_mut().zip(&work.at).for_each(|(df, n)| *df = dot(n));
+            }
             return;
         }
-        for (sum, d) in [(&mut out.w_dec, w_dec.len()), (&mut out.w_enc, self.plan.d)] {
-            sum.clear();
-            sum.resize(d, 0.0);
-        }
-        let Gradient { rows, f, dz, .. } = by_objective;
-        if self.plan.trains_decoder() {
-            self.device.accumulate(f, &self.at(rows, view), g, &mut out.w_dec);
-            self.device.accumulate(dead_z, &self.at(dead_rows, last), g, &mut out.w_dec);
-        }
-        self.device.accumulate(dz, rows, self.input, &mut out.w_enc);
-        out.through = dz.iter().sum();
-        if !dead_rows.is_empty() {
-            self.device.accumulate(&out.second, dead_rows, self.input, &mut out.w_enc);
-            out.through += out.second.iter().sum::<f32>();
+        for work in group {
+            let w_dec = &owned.p.w_dec[work.i * d..][..d];
+            self.device.gather_dot(w_dec, &work.at, self.error, &mut work.df);
+            self.device.gather_dot(w_dec, &work.at_second, self.error, &mut work.second);
         }
     }
 
-    /// ⟨g_n, W_dec,j⟩ of a view, for these rows.
-    fn gather_dot(&self, w_dec: &[f32], rows: &[u32], view: usize, out: &mut Vec<f32>) {
-        out.clear();
-        out.resize(rows.len(), 0.0);
-        self.device.gather_dot(w_dec, &self.at(rows, view), self.error, out);
-    }
-
-    fn update_weights(&self, owned: &mut Owned<'_>, i: usize, room: &mut Room) {
-        let device = self.device;
+    fn update_weights(&self, owned: &mut Owned<'_>, room: &mut Work) {
+        let (device, i) = (self.device, room.i);
         let adam = self.adam.touch(&mut owned.active_stamp[i]);
         let Owned { p, v, .. } = owned;
         if self.plan.trains_decoder() {

@@ -13,6 +13,7 @@
 
 use crate::objectives::Gate;
 use crate::objectives::matryoshka::{Second, Views};
+use crate::tiles::{self, Sum};
 use crate::transcoder;
 use crate::{DictionaryPlan, Parameters};
 use lapidary_kernels::{Csr, Device};
@@ -134,13 +135,14 @@ impl<'a> Forward<'a> {
             .zip(self.l0.par_chunks_mut(ROWS_PER_TASK))
             .enumerate()
             .map(|(task, (out, l0))| {
-                let mut row = Row::default();
                 let mut in_window = 0;
-                for (i, (out, l0)) in out.chunks_exact_mut(row_floats).zip(l0).enumerate() {
+                let mut rows: Vec<Row> = (0..l0.len()).map(|_| Row::default()).collect();
+                for (i, (row, l0)) in rows.iter_mut().zip(l0.iter_mut()).enumerate() {
                     in_window += row.fill(z.row(task * ROWS_PER_TASK + i), block.start, gate, views);
                     *l0 += row.index.len() as u32;
-                    row.add(out, block, w_dec, d, views, device);
                 }
+                let mut out: Vec<&mut [f32]> = out.chunks_exact_mut(row_floats).collect();
+                add(&mut out, &rows, block, w_dec, d, views, device);
                 in_window
             })
             .collect();
@@ -205,6 +207,13 @@ struct Row {
 }
 
 impl Row {
+    /// The active features of a range, as columns of a block that begins with feature `first`.
+    fn between(&self, first: usize, range: Range<usize>) -> (&[u32], &[f32]) {
+        let below = |end: usize| self.index.partition_point(|&j| first + (j as usize) < end);
+        let span = below(range.start)..below(range.end);
+        (&self.index[span.clone()], &self.value[span])
+    }
+
     /// Sorts a row's entries; returns how many are in their window.
     fn fill(
         &mut self,
@@ -213,9 +222,6 @@ impl Row {
         gate: &dyn Gate,
         views: &Views,
     ) -> u64 {
-        self.index.clear();
-        self.value.clear();
-        self.second.clear();
         let mut in_window = 0;
         for (&j, &z) in features.iter().zip(zs) {
             let feature = first + j as usize;
@@ -226,37 +232,47 @@ impl Row {
             in_window += u64::from(gate.in_window(feature, z));
         }
         if views.second == Some(Second::Gate) {
-            self.all.clear();
             self.all.extend_from_slice(features);
             self.second.extend(features.iter().zip(zs).map(|(&j, &z)| gate.second(first + j as usize, z)));
         }
         in_window
     }
+}
 
-    /// Adds them to the views [M, D_out] of the row. A prefix begins as the one before it, complete by then.
-    fn add(
-        &self,
-        out: &mut [f32],
-        block: &Range<usize>,
-        w_dec: &[f32],
-        d: usize,
-        views: &Views,
-        device: Device,
-    ) {
-        let mut done = 0;
-        let mut begin = 0;
-        for (view, &end) in views.ends.iter().enumerate() {
-            if view > 0 && block.contains(&begin) {
-                out.copy_within((view - 1) * d..view * d, view * d);
-            }
-            let until = done + self.index[done..].partition_point(|&j| block.start + (j as usize) < end);
-            let view = &mut out[view * d..(view + 1) * d];
-            device.accumulate(&self.value[done..until], &self.index[done..until], w_dec, view);
-            (done, begin) = (until, end);
+/// Adds the features of `rows` to their views, `out` of [M, D_out]. A prefix begins as the one before it, complete by then.
+fn add(
+    out: &mut [&mut [f32]],
+    rows: &[Row],
+    block: &Range<usize>,
+    w_dec: &[f32],
+    d: usize,
+    views: &Views,
+    device: Device,
+) {
+    let mut begin = 0;
+    for (view, &end) in views.ends.iter().enumerate() {
+        let span = view * d..(view + 1) * d;
+        if view > 0 && block.contains(&begin) {
+            out.iter_mut().for_each(|out| out.copy_within(span.start - d..span.start, span.start));
         }
-        if views.second == Some(Second::Gate) {
-            device.accumulate(&self.second, &self.all, w_dec, &mut out[views.last() * d..]);
-        }
+        let mut sums: Vec<Sum<'_>> = out
+            .iter_mut()
+            .zip(rows)
+            .map(|(out, row)| {
+                let (index, coeff) = row.between(block.start, begin..end);
+                Sum { coeff, index, out: &mut out[span.clone()] }
+            })
+            .collect();
+        tiles::accumulate(&mut sums, w_dec, d, device);
+        begin = end;
+    }
+    if views.second == Some(Second::Gate) {
+        let last = views.last() * d;
+        let sums = out.iter_mut().zip(rows);
+        let mut sums: Vec<Sum<'_>> = sums
+            .map(|(out, row)| Sum { coeff: &row.second, index: &row.all, out: &mut out[last..] })
+            .collect();
+        tiles::accumulate(&mut sums, w_dec, d, device);
     }
 }
 

@@ -32,6 +32,7 @@ mod run;
 mod schedule;
 mod select;
 mod step;
+mod tiles;
 mod transcoder;
 
 pub use lapidary_dictionary::Baseline;

@@ -7,7 +7,7 @@
 //! b_dec and its skip are scaled by C_out/C (1 where both are divided by one C, as in Gemma Scope).
 //!
 //! Back: a dictionary of whatever origin begins a training; its decoder rows are made unit norm and its features scaled in
-//! exchange. A gated one begins as r = 0, b_mag = b, b_gate = b − θ, the same function where θ ≥ 0.
+//! exchange (not of a TopK dictionary: that would change what it chooses). A gated one begins as r = 0, b_mag = b, b_gate = b − θ, the same function where θ ≥ 0.
 
 use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training};
 use lapidary_dictionary::{Activation, Dictionary, Units, fold, unfold};
@@ -57,6 +57,14 @@ impl Training {
             if !(norm.is_finite() && norm > 0.0) {
                 let found = format!("{norm} in row {j}");
                 return Err(bad(plan, "decoder rows of a positive norm".into(), found));
+            }
+            if let (Activation::TopK { .. }, true) = (dictionary.activation, (norm - 1.0).abs() > 1e-4) {
+                let found = format!("{norm} in row {j}");
+                return Err(bad(
+                    plan,
+                    "decoder rows of norm 1, which a choice of k depends on".into(),
+                    found,
+                ));
             }
             let scale = |v: &mut f32, by: f64| *v = (f64::from(*v) * by) as f32;
             row.iter_mut().for_each(|w| scale(w, 1.0 / norm));

@@ -1,7 +1,7 @@
 //! What is released computes on raw rows what training computed on its own, for every objective; and a dictionary begins a
 //! training as the same function. The expected features are the papers' formulas in f64 on the trained parameters.
 
-use lapidary_dictionary::Dictionary;
+use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
 use lapidary_trainer::{
     Batch, DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training, Transcoder,
@@ -69,34 +69,50 @@ fn feature(p: &Parameters, plan: &DictionaryPlan, threshold: f64, u: &[f64], j: 
     (if z > threshold { z } else { 0.0 }, (z - threshold).abs())
 }
 
+/// Leaves the k largest of a row; the others are 0.
+fn keep_largest(row: &mut [(f64, f64)], k: usize) {
+    let mut sorted: Vec<f64> = row.iter().map(|&(f, _)| f).collect();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    let apart = sorted[k - 1] - sorted[k];
+    for (f, distance) in row {
+        if *f < sorted[k - 1] {
+            *f = 0.0;
+        }
+        *distance = if apart < 1e-5 { 0.0 } else { *distance };
+    }
+}
+
 /// Compares the dictionary on raw rows with training's formulas, where no decision is near.
 fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, dictionary: &Dictionary) {
     let p = &training.parameters;
     let thetas = p.theta(recipe.threshold);
     let x = noise(77, ROWS * plan.d);
     let features = dictionary.encode(Device::detect(), &x);
-    let recon = dictionary.decode(Device::detect(), &features);
+    let recon = dictionary.reconstruct(Device::detect(), &x, &features);
     let mut active = 0;
     for n in 0..ROWS {
         let u: Vec<f64> = x[n * plan.d..][..plan.d].iter().map(|&x| f64::from(x) / plan.c).collect();
         let mut expected: Vec<f64> = p.b_dec.iter().map(|&b| f64::from(b)).collect();
-        let mut clear = true;
-        for j in 0..WIDTH {
-            let constant = training.running.threshold.unwrap_or(0.0);
-            let theta = thetas.get(j).map_or(constant, |&t| f64::from(t));
-            let (f, distance) = feature(p, plan, theta, &u, j);
-            let found = features.row(n).0.iter().position(|&i| i as usize == j).map(|i| features.row(n).1[i]);
-            let found = f64::from(found.unwrap_or(0.0));
-            if distance < 1e-5 {
-                clear = false;
-            } else {
-                assert!((found - plan.c * f).abs() < 1e-4, "{:?} {n} {j}: {found}, {f}", plan.objective);
-            }
+        for (row, expected) in p.w_skip.chunks_exact(plan.d).zip(&mut expected) {
+            *expected += row.iter().zip(&u).map(|(&w, u)| f64::from(w) * u).sum::<f64>();
+        }
+        let constant = training.running.threshold.unwrap_or(0.0);
+        let theta = |j: usize| thetas.get(j).map_or(constant, |&t| f64::from(t));
+        let mut row: Vec<(f64, f64)> = (0..WIDTH).map(|j| feature(p, plan, theta(j), &u, j)).collect();
+        if let Objective::TopK { k, .. } = plan.objective {
+            keep_largest(&mut row, k);
+        }
+        let (index, value) = features.row(n);
+        for (j, &(f, distance)) in row.iter().enumerate() {
+            let found = index.iter().position(|&i| i as usize == j).map_or(0.0, |at| f64::from(value[at]));
+            let near = distance < 1e-5;
+            assert!(near || (found - plan.c * f).abs() < 1e-4, "{:?} {n} {j}: {found}, {f}", plan.objective);
             active += usize::from(f > 0.0);
             for (i, expected) in expected.iter_mut().enumerate() {
                 *expected += f * f64::from(p.w_dec[j * plan.d_out() + i]);
             }
         }
+        let clear = row.iter().all(|&(_, distance)| distance >= 1e-5);
         for (i, expected) in expected.iter().enumerate().filter(|_| clear) {
             let found = f64::from(recon[n * plan.d_out() + i]);
             assert!((found - plan.c_out() * expected).abs() < 1e-3, "{:?}: {found}", plan.objective);
@@ -106,9 +122,14 @@ fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, di
 }
 
 fn cases() -> Vec<(DictionaryPlan, Recipe)> {
-    let to = || Transcoder { output: "0.mlp".into(), d_out: 9, c_out: 0.75, skip: false };
-    let objectives =
-        [Objective::GEMMA_SCOPE, Objective::L1, Objective::Gated, Objective::BatchTopK { k: 6, aux: None }];
+    let to = || Transcoder { output: "0.mlp".into(), d_out: 9, c_out: 0.75, skip: true };
+    let objectives = [
+        Objective::GEMMA_SCOPE,
+        Objective::L1,
+        Objective::Gated,
+        Objective::BatchTopK { k: 6, aux: None },
+        Objective::TopK { k: 6, aux: None },
+    ];
     let mut cases = Vec::new();
     for objective in objectives {
         for transcoder in [None, Some(to())] {
@@ -133,9 +154,10 @@ fn every_objective_is_released_as_the_function_it_was_trained_as() {
 fn a_dictionary_begins_a_training_as_the_same_function() {
     for (plan, recipe) in cases() {
         let mut dictionary = trained(&plan, &recipe).dictionary(&plan, &recipe);
-        dictionary.w_dec.iter_mut().for_each(|w| *w *= 3.0);
-        let thirds = [&mut dictionary.w_enc, &mut dictionary.b_enc, &mut dictionary.threshold];
-        thirds.into_iter().flatten().for_each(|v| *v /= 3.0);
+        let norm = if let Objective::TopK { .. } = plan.objective { 1.0 } else { 3.0 };
+        dictionary.w_dec.iter_mut().for_each(|w| *w *= norm);
+        let parts = [&mut dictionary.w_enc, &mut dictionary.b_enc, &mut dictionary.threshold];
+        parts.into_iter().flatten().for_each(|v| *v /= norm);
         let begun = Training::from_dictionary(&dictionary, &plan, &recipe).unwrap();
         for row in begun.parameters.w_dec.chunks_exact(plan.d_out()) {
             assert!((row.iter().map(|w| w * w).sum::<f32>() - 1.0).abs() < 1e-5);
@@ -143,7 +165,7 @@ fn a_dictionary_begins_a_training_as_the_same_function() {
         same_function(&begun, &plan, &recipe, &begun.dictionary(&plan, &recipe));
         let again = begun.dictionary(&plan, &recipe);
         let x = noise(5, ROWS * plan.d);
-        let recon = |d: &Dictionary| d.decode(Device::detect(), &d.encode(Device::detect(), &x));
+        let recon = |d: &Dictionary| d.reconstruct(Device::detect(), &x, &d.encode(Device::detect(), &x));
         for (a, b) in recon(&dictionary).iter().zip(recon(&again)) {
             assert!((a - b).abs() < 1e-3, "{a} {b}");
         }
@@ -161,6 +183,9 @@ fn what_cannot_begin_a_training_is_refused() {
         error.to_string()
     };
     assert!(refused(&dictionary, &wider).contains("expected 61 features from width 16 to 16, found 60"));
+    dictionary.activation = Activation::TopK { k: 3 };
+    dictionary.w_dec[..16].fill(0.5);
+    assert!(refused(&dictionary, &plan).contains("found 2 in row 0"));
     dictionary.w_dec[..16].fill(0.0);
     assert!(refused(&dictionary, &plan).contains("found 0 in row 0"));
 }
