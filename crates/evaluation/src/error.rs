@@ -31,20 +31,20 @@ pub enum EvaluationError {
     },
     /// Dictionary and site differ in width.
     #[error(
-        "{name}: expected a dictionary that reads and writes {width} numbers, the width of {site}, found one that reads \
-         {d_in} and writes {d_out}: was it trained on another model or site?"
+        "{name}: expected a dictionary that {verb} {width} numbers, the width of {site}, found one that {verb} {found}: \
+         was it trained on another model or site?"
     )]
     Width {
         /// The subject.
         name: String,
-        /// Its site.
+        /// `reads` or `writes`.
+        verb: &'static str,
+        /// Where.
         site: Site,
         /// The site's width in this model.
         width: usize,
-        /// What the dictionary reads.
-        d_in: usize,
-        /// What it writes.
-        d_out: usize,
+        /// The dictionary's.
+        found: usize,
     },
     /// The model cannot read a window.
     #[error("document {document}, token {position}: {source}")]

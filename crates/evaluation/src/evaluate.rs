@@ -1,8 +1,10 @@
 //! The passes: what every metric is fed from.
 //!
-//! 1. The untouched model over all windows, for the mean row μ of every site.
+//! 1. The untouched model over all windows, for the mean row μ of every site that is written.
 //! 2. Per batch of windows: the untouched model once, shared by all dictionaries; per site, μ spliced in once; per
 //!    dictionary, encode, decode, and x̂ spliced in. Only the suffix after a site is rerun.
+//!
+//! A transcoder reads one site of the untouched model and is compared with, and spliced in at, another of the same pass.
 //!
 //! Memory is bounded by the batch: the streams and sites that are kept, [N, D] each. Every sum is per document, in the order
 //! of the text, so neither `batch_tokens` nor the number of threads changes a bit.
@@ -19,15 +21,24 @@ use lapidary_splice::{Base, Splice};
 use lapidary_stats::bootstrap;
 use std::collections::BTreeMap;
 
-/// A dictionary and the place that it reads and writes.
+/// A dictionary and the places that it reads and writes.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// How the scores are labelled.
     pub name: &'a str,
-    /// Where.
+    /// Where it reads.
     pub site: Site,
-    /// What; D = D_out = the site's width.
+    /// What it reconstructs; the same, but for a transcoder.
+    pub output: Site,
+    /// What; D and D_out are the widths of these sites.
     pub dictionary: &'a Dictionary,
+}
+
+impl<'a> Subject<'a> {
+    /// One that reconstructs what it reads.
+    pub fn sae(name: &'a str, site: Site, dictionary: &'a Dictionary) -> Subject<'a> {
+        Subject { name, site, output: site, dictionary }
+    }
 }
 
 /// How to evaluate; nothing here changes an estimate except `max_windows`.
@@ -56,9 +67,13 @@ pub fn evaluate(
 ) -> Result<Vec<Scores>, EvaluationError> {
     let windows = &windows[..options.max_windows.unwrap_or(windows.len()).min(windows.len())];
     check(model, windows, subjects)?;
-    let mut sites: Vec<Site> = subjects.iter().map(|subject| subject.site).collect();
-    sites.sort_by_key(|site| site.rank());
-    sites.dedup();
+    let each_once = |mut sites: Vec<Site>| {
+        sites.sort_by_key(|site| site.rank());
+        sites.dedup();
+        sites
+    };
+    let sites = each_once(subjects.iter().map(|subject| subject.output).collect());
+    let tapped = each_once(subjects.iter().flat_map(|subject| [subject.site, subject.output]).collect());
 
     let tokens: usize = windows.iter().map(|window| window.tokens.len()).sum();
     let (mut done, total) = (0, tokens * (2 + sites.len() + subjects.len()));
@@ -73,7 +88,7 @@ pub fn evaluate(
         .collect();
     let mut shared = vec![Sums::default(); documents.count];
     for span in batches(windows, options.batch_tokens) {
-        let base = Base::run(model, &windows[span.clone()], &sites);
+        let base = Base::run(model, &windows[span.clone()], &tapped);
         let here = Here::new(model, &base, &documents.of_window[span]);
         let losses = here.targets.losses(model, &base.residual);
         here.row_documents.iter().for_each(|&document| shared[document].rows += 1.0);
@@ -89,14 +104,18 @@ fn check(model: &Model, windows: &[Window], subjects: &[Subject]) -> Result<(), 
     if subjects.is_empty() {
         return Err(EvaluationError::NoSubjects);
     }
-    for Subject { name, site, dictionary } in subjects {
-        let (name, site, layers) = (name.to_string(), *site, model.spec.n_layers);
-        if site.layer >= layers || (site.kind == SiteKind::Embed && site.layer > 0) {
+    for &Subject { name, site, output, dictionary } in subjects {
+        let (name, layers) = (name.to_string(), model.spec.n_layers);
+        let is_missing = |s: &Site| s.layer >= layers || (s.kind == SiteKind::Embed && s.layer > 0);
+        if let Some(site) = [site, output].into_iter().find(is_missing) {
             return Err(EvaluationError::Site { name, site, layers });
         }
-        let (width, d_in, d_out) = (model.spec.width(site), dictionary.d_in, dictionary.d_out);
-        if d_in != width || d_out != width {
-            return Err(EvaluationError::Width { name, site, width, d_in, d_out });
+        let sides = [("reads", site, dictionary.d_in), ("writes", output, dictionary.d_out)];
+        for (verb, site, found) in sides {
+            let width = model.spec.width(site);
+            if found != width {
+                return Err(EvaluationError::Width { name, verb, site, width, found });
+            }
         }
     }
     for window in windows {
@@ -212,6 +231,8 @@ struct AtSite<'a> {
 /// Pass 2 of one dictionary.
 struct OfSubject<'a> {
     number: usize,
+    /// Where it reads.
+    site: Site,
     dictionary: &'a Dictionary,
     counter: Counter,
     sums: Vec<Sums>, // [documents]: active, error, spliced
@@ -219,9 +240,10 @@ struct OfSubject<'a> {
 
 impl<'a> AtSite<'a> {
     fn new(site: Site, moments: Moments, documents: usize, subjects: &[Subject<'a>]) -> AtSite<'a> {
-        let here = subjects.iter().enumerate().filter(|(_, subject)| subject.site == site);
+        let here = subjects.iter().enumerate().filter(|(_, subject)| subject.output == site);
         let state = |(number, subject): (usize, &Subject<'a>)| OfSubject {
             number,
+            site: subject.site,
             dictionary: subject.dictionary,
             counter: Counter::new(subject.dictionary.width()),
             sums: vec![Sums::default(); documents],
@@ -247,7 +269,10 @@ impl<'a> AtSite<'a> {
 }
 
 impl OfSubject<'_> {
-    fn run(&mut self, model: &Model, base: &Base, here: &Here, site: Site, x: &[f32]) {
+    /// `target` [n, D_out]: the rows of `site`, which it reconstructs.
+    fn run(&mut self, model: &Model, base: &Base, here: &Here, site: Site, target: &[f32]) {
+        let read = (self.site != site).then(|| base.x(model, self.site));
+        let x = read.as_deref().unwrap_or(target);
         let features = self.dictionary.encode(model.device, x);
         for (n, &document) in here.row_documents.iter().enumerate() {
             let (active, _) = features.row(n);
@@ -255,8 +280,9 @@ impl OfSubject<'_> {
             self.sums[document].active += active.len() as f64;
         }
         let recon = self.dictionary.reconstruct(model.device, x, &features);
-        let d = self.dictionary.d_in;
-        let errors = x.chunks_exact(d).zip(recon.chunks_exact(d)).map(|(x, recon)| squared_error(x, recon));
+        let d = self.dictionary.d_out;
+        let errors =
+            target.chunks_exact(d).zip(recon.chunks_exact(d)).map(|(x, recon)| squared_error(x, recon));
         add(errors, &here.row_documents, &mut self.sums, |sums| &mut sums.error);
         let spliced = base.splice(model, site, Splice::Rows(&recon));
         let losses = here.targets.losses(model, &spliced);
@@ -302,6 +328,7 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
     Scores {
         name: name.to_owned(),
         site: table.site.to_string(),
+        reads: (subject.site != table.site).then(|| subject.site.to_string()),
         width: subject.dictionary.width(),
         d_in: subject.dictionary.d_in,
         documents: documents.len() as u64,

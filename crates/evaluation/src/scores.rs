@@ -59,9 +59,12 @@ pub struct Scores {
     pub name: String,
     /// Where it was spliced in, `3.res`.
     pub site: String,
+    /// Where it reads, if that is elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<String>,
     /// F.
     pub width: usize,
-    /// D, the site's width.
+    /// D, the width of what it reads.
     pub d_in: usize,
     /// Documents that the rows come from.
     pub documents: u64,

@@ -73,7 +73,7 @@ fn score(
     subjects: &[(Site, &Dictionary)],
     options: Options,
 ) -> Vec<Scores> {
-    let subject = |&(site, dictionary): &(Site, _)| Subject { name: "subject", site, dictionary };
+    let subject = |&(site, dictionary): &(Site, _)| Subject::sae("subject", site, dictionary);
     let subjects: Vec<Subject> = subjects.iter().map(subject).collect();
     evaluate(model, windows, &subjects, options, &mut |_, _| ()).expect("valid subjects")
 }
@@ -215,7 +215,7 @@ fn progress_ends_at_its_total() {
     let (model, windows) = (model(), windows());
     let site: Site = "1.res".parse().expect("a site");
     let (dictionary, mut seen) = (perfect(16), Vec::new());
-    let subjects = [Subject { name: "a", site, dictionary: &dictionary }];
+    let subjects = [Subject::sae("a", site, &dictionary)];
     let options = Options { max_windows: Some(5), ..OPTIONS };
     let scores = evaluate(&model, &windows, &subjects, options, &mut |done, total| seen.push((done, total)));
     let tokens: usize = windows[..5].iter().map(|w| w.tokens.len()).sum();
@@ -249,7 +249,7 @@ fn a_dictionary_with_nan_has_scores_that_show_it() {
 fn bad_requests_are_refused() {
     let (model, good) = (model(), perfect(16));
     let refuse = |windows: &[Window], site: &str, dictionary: &Dictionary| {
-        let subjects = [Subject { name: "x", site: site.parse().expect("a site"), dictionary }];
+        let subjects = [Subject::sae("x", site.parse().expect("a site"), dictionary)];
         evaluate(&model, windows, &subjects, OPTIONS, &mut |_, _| ())
             .expect_err("must be refused")
             .to_string()
@@ -259,10 +259,7 @@ fn bad_requests_are_refused() {
     let message = refuse(&windows(), "3.res", &good);
     assert!(message.starts_with("x: expected a site of a model with 3 layers, found 3.res"), "{message}");
     let message = refuse(&windows(), "1.att", &good);
-    assert!(
-        message.contains("reads and writes 24 numbers") && message.contains("one that reads 16"),
-        "{message}"
-    );
+    assert!(message.contains("reads 24 numbers, the width of 1.att, found one that reads 16"), "{message}");
     let special = Window { doc: 0, pos: 0, tokens: vec![BOS, 2, 2] };
     assert!(refuse(&[special], "1.res", &good).contains("found 1 windows without a single one"));
     assert!(refuse(&[], "1.res", &good).contains("found 0 windows"));

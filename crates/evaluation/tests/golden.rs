@@ -54,7 +54,7 @@ fn scores(golden: &Value, batch_tokens: usize) -> Vec<Scores> {
     let dictionaries: Vec<Dictionary> =
         sites.iter().map(|&site| dictionary(&file, &site.to_string(), model.spec.width(site))).collect();
     let subjects: Vec<Subject> = (SITES.iter().zip(sites).zip(&dictionaries))
-        .map(|((name, site), dictionary)| Subject { name, site, dictionary })
+        .map(|((name, site), dictionary)| Subject::sae(name, site, dictionary))
         .collect();
     let options = Options { seed: 1, resamples: 100_000, batch_tokens, max_windows: None };
     evaluate(&model, &windows(golden), &subjects, options, &mut |_, _| ()).expect("valid subjects")

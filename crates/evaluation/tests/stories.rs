@@ -33,7 +33,7 @@ fn base_cross_entropy_is_what_others_measured() {
         d_in: d,
         d_out: d,
     };
-    let subjects = [Subject { name: "silent", site, dictionary: &silent }];
+    let subjects = [Subject::sae("silent", site, &silent)];
     let options = Options { seed: 0, resamples: 1000, batch_tokens: 8192, max_windows: Some(100) };
     let scores = &evaluate(&model, &corpus.windows, &subjects, options, &mut |_, _| ()).expect("valid")[0];
     let (ce, ablated) = (scores.ce.value, scores.ce_ablated.value);

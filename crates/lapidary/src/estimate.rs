@@ -1,13 +1,14 @@
 //! What a run will cost, before it begins: time, memory, disk. Rough, and said to be.
 
 use crate::plan::RunPlan;
+use crate::words;
 use anyhow::bail;
 use lapidary_kernels::Device;
 use lapidary_lm::Model;
 use lapidary_lm::text::{Corpus, Window};
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::table::{Align, text};
-use lapidary_trainer::{DictionaryPlan, Preset};
+use lapidary_trainer::{DictionaryPlan, Objective, Preset};
 use std::path::Path;
 use std::time::Instant;
 
@@ -71,12 +72,14 @@ pub fn of(plan: &RunPlan, model: &Model, corpus: &Corpus, device: Device, fused:
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let dictionaries = &plan.training.dictionaries;
-    let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * d.width as f64).sum();
+    // A skip is one more product, of D_out features.
+    let skip = |d: &DictionaryPlan| if has_skip(d) { d.d_out() } else { 0 };
+    let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * (d.width + skip(d)) as f64).sum();
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
     let weights = models * model.weights.count() as f64;
     let lm = if fused { weights * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
-    let parameters: f64 = dictionaries.iter().map(|d| (2.0 * d.d as f64 + 4.0) * d.width as f64).sum();
+    let parameters: f64 = dictionaries.iter().map(parameters).sum();
     let pool = (plan.rows.rows_per_epoch as f64).min(plan.rows.pool_rows as f64) + recipe.batch as f64;
     Estimate {
         seconds: rows * work / speed(device),
@@ -96,27 +99,58 @@ pub fn training_memory(dictionaries: &[DictionaryPlan], batch: usize) -> Memory 
     let largest =
         |of: fn(&DictionaryPlan, usize) -> f64| dictionaries.iter().map(|d| of(d, batch)).fold(0.0, f64::max);
     // In the first steps half of all features are active.
-    let step = largest(|d, batch| step_bytes(batch, d.d, d.width, d.width as f64 / 2.0));
+    let step = largest(|d, batch| step_bytes(d, batch, d.width as f64 / 2.0));
     // A copy in raw units, and the encoder once more, transposed.
-    let saving = largest(|d, _| 12.0 * d.d as f64 * d.width as f64);
-    let dictionaries = dictionaries.iter().map(|d| dictionary_bytes(d.d, d.width)).sum();
+    let saving = largest(|d, _| 4.0 * (parameters(d) + d.d as f64 * d.width as f64));
+    // What a dictionary begins as is held beside it.
+    let times = |d: &DictionaryPlan| if d.start.is_some() { 2.0 } else { 1.0 };
+    let dictionaries = dictionaries.iter().map(|d| times(d) * dictionary_bytes(d)).sum();
     Memory { dictionaries, step: step.max(saving), ..Memory::default() }
 }
 
-/// Bytes of one dictionary in training: five tensors, their second moments, and two stamps per feature.
-pub fn dictionary_bytes(d: usize, f: usize) -> f64 {
-    let (d, f) = (d as f64, f as f64);
-    8.0 * (2.0 * f * d + 2.0 * f + d) + 8.0 * f
+fn has_skip(d: &DictionaryPlan) -> bool {
+    d.transcoder.as_ref().is_some_and(|t| t.skip)
 }
 
-/// Bytes of one step of `n` rows with `l0` active features each: three copies of the rows, the kernels' copy of a part of W_enc,
-/// entries that are kept from one pass to the other, and those of the block at hand. Limits are the kernels' (128 MiB) and the
-/// trainer's (64 Mi and 8 Mi entries of 8 bytes; a block exists three times while it is made).
-pub fn step_bytes(n: usize, d: usize, f: usize, l0: f64) -> f64 {
+/// How many numbers are trained: W_enc, W_dec, b_dec, W_skip, and up to four per feature.
+fn parameters(plan: &DictionaryPlan) -> f64 {
+    let (d, d_out, f) = (plan.d as f64, plan.d_out() as f64, plan.width as f64);
+    let of_feature = match plan.objective {
+        Objective::Gated => 3.0,
+        Objective::JumpRelu { .. } => 2.0,
+        Objective::L1 | Objective::TopK { .. } | Objective::BatchTopK { .. } => 1.0,
+    };
+    let skip = if has_skip(plan) { d * d_out } else { 0.0 };
+    f * (d + d_out + of_feature) + d_out + skip
+}
+
+/// Bytes of one dictionary in training: its tensors, their second moments, and three stamps per feature.
+pub fn dictionary_bytes(plan: &DictionaryPlan) -> f64 {
+    8.0 * parameters(plan) + 12.0 * plan.width as f64
+}
+
+/// Bytes of one step of `n` rows with `l0` active features each: input, target and M errors of each row (one per prefix, one
+/// of a second reconstruction; a skip comes once more), the kernels' copy of a part of W_enc, entries that are kept from one
+/// pass to the other, and those of the block at hand. Limits are the kernels' (128 MiB) and the trainer's (64 Mi and 8 Mi
+/// entries of 8 bytes; a block exists three times while it is made). Where entries compete they carry row and feature, 12
+/// bytes: those of a block, and the k of each row, once to be chosen and once chosen; and as many dead ones as help.
+pub fn step_bytes(plan: &DictionaryPlan, n: usize, l0: f64) -> f64 {
     const MI: f64 = 1024.0 * 1024.0;
-    let (n, d, entries) = (n as f64, d as f64, n as f64 * l0);
-    let copy = (4.0 * d * f as f64).min(128.0 * MI);
-    12.0 * n * d + copy + 8.0 * entries.min(64.0 * MI) + 24.0 * entries.min(8.0 * MI)
+    let (n, d, d_out) = (n as f64, plan.d as f64, plan.d_out() as f64);
+    let (second, chosen) = match &plan.objective {
+        Objective::Gated => (1.0, None),
+        Objective::TopK { k, aux } | Objective::BatchTopK { k, aux } => {
+            let helping = aux.map_or(0.0, |aux| aux.k as f64);
+            (if aux.is_some() { 1.0 } else { 0.0 }, Some(*k as f64 + helping))
+        }
+        Objective::JumpRelu { .. } | Objective::L1 => (0.0, None),
+    };
+    let errors = plan.prefixes.len().max(1) as f64 + second + if has_skip(plan) { 1.0 } else { 0.0 };
+    let rows = 4.0 * n * (d + d_out + errors * d_out);
+    let copy = (4.0 * d * plan.width as f64).min(128.0 * MI);
+    let (entries, block) = (n * l0, (n * l0).min(8.0 * MI));
+    let kept = chosen.map_or(8.0 * entries.min(64.0 * MI), |k| 12.0 * block + 24.0 * n * k);
+    rows + copy + kept + 24.0 * block
 }
 
 /// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
@@ -148,7 +182,9 @@ pub fn machine_memory() -> Option<u64> {
 pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
-    let theta = range(plan.training.dictionaries.iter().map(|d| d.theta_init));
+    let with_theta =
+        plan.training.dictionaries.iter().filter(|d| matches!(d.objective, Objective::JumpRelu { .. }));
+    let theta = range(with_theta.map(|d| d.theta_init));
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
     let lines: Vec<(&str, String)> = vec![
         ("model", format!("{} ({:.12})", plan.model.name, plan.model.hash)),
@@ -162,6 +198,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
             ),
         ),
         ("dictionaries", dictionaries(plan)),
+        ("objective", objectives(plan)),
         (
             "rows",
             format!(
@@ -209,6 +246,22 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     }
 }
 
+/// `JumpReLU: λ 0.001, λ 0.003; TopK with AuxK (…): L0 20 by k`
+fn objectives(plan: &RunPlan) -> String {
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    for d in &plan.training.dictionaries {
+        let (objective, sparsity) = (words::objective(d), words::sparsity(d));
+        match kinds.iter_mut().find(|(other, _)| *other == objective) {
+            Some((_, all)) if all.contains(&sparsity) => {}
+            Some((_, all)) => all.push(sparsity),
+            None => kinds.push((objective, vec![sparsity])),
+        }
+    }
+    let kinds: Vec<String> =
+        kinds.into_iter().map(|(objective, all)| format!("{objective}: {}", all.join(", "))).collect();
+    kinds.join("; ")
+}
+
 /// `3`, or `3 and 2 baselines`.
 fn dictionaries(plan: &RunPlan) -> String {
     let baselines = plan.training.dictionaries.iter().filter(|d| d.baseline.is_some()).count();
@@ -240,13 +293,20 @@ fn wrapped(paragraph: &str) -> String {
 /// `0.341`, or `0.2–0.341` where dictionaries differ.
 fn range(values: impl Iterator<Item = f32>) -> String {
     let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
-    if low == high { format!("{low:.3}") } else { format!("{low:.3}–{high:.3}") }
+    if low > high {
+        "–".into()
+    } else if low == high {
+        format!("{low:.3}")
+    } else {
+        format!("{low:.3}–{high:.3}")
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::commands::bench::plan;
+    use lapidary_trainer::Transcoder;
 
     const GIB: u64 = 1 << 30;
 
@@ -276,8 +336,28 @@ mod tests {
     /// Half of 131,072 features in each of 4,096 rows would be 2 GiB of entries; the trainer keeps a quarter of them.
     #[test]
     fn a_dense_step_is_bounded() {
-        assert!(step_bytes(4_096, 2_304, 131_072, 65_536.0) < GIB as f64);
-        assert!(step_bytes(4_096, 2_304, 131_072, 70.0) < 0.25 * GIB as f64);
+        let plan = plan(2_304, 131_072);
+        assert!(step_bytes(&plan, 4_096, 65_536.0) < GIB as f64);
+        assert!(step_bytes(&plan, 4_096, 70.0) < 0.25 * GIB as f64);
+    }
+
+    /// By hand, D 1,000, F 10,000, N 1,000: each error of D_out numbers per row is 4 MB, or 2 MB to D_out = 500.
+    #[test]
+    fn what_an_architecture_adds() {
+        let step = |plan: &DictionaryPlan| step_bytes(plan, 1_000, 5_000.0);
+        let sae = plan(1_000, 10_000);
+        let nested = DictionaryPlan { prefixes: vec![2_500, 5_000, 10_000], ..sae.clone() };
+        assert_eq!(step(&nested) - step(&sae), 2.0 * 4e6);
+        let gated = DictionaryPlan { objective: Objective::Gated, ..sae.clone() };
+        assert_eq!(step(&gated) - step(&sae), 4e6);
+        assert_eq!(dictionary_bytes(&gated) - dictionary_bytes(&sae), 8.0 * 10_000.0);
+        let transcoder = |skip| DictionaryPlan {
+            transcoder: Some(Transcoder { output: "0.mlp".into(), d_out: 500, c_out: 1.0, skip }),
+            ..sae.clone()
+        };
+        assert_eq!(step(&sae) - step(&transcoder(false)), 2.0 * 2e6, "target and error");
+        let skip = dictionary_bytes(&transcoder(true)) - dictionary_bytes(&transcoder(false));
+        assert_eq!(skip, 8.0 * 1_000.0 * 500.0);
     }
 
     /// Numbers that no machine has do not wrap round to small ones.

@@ -5,7 +5,7 @@ use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
 use lapidary_evaluation::{Interval, Score, Scores};
 use lapidary_report::scores::Line;
-use lapidary_report::{Measure, ScoreRow};
+use lapidary_report::{Measure, ScoreRow, Setting};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -80,13 +80,13 @@ fn measure(score: &Score) -> Measure {
     Measure { value: score.value, interval, n: score.n }
 }
 
-/// A line of the suite's table.
-pub fn row(scores: &Scores, lambda: Option<f64>) -> ScoreRow {
+/// A line of the suite's table, under a label.
+pub fn row(scores: &Scores, label: &str, setting: Option<Setting>) -> ScoreRow {
     ScoreRow {
         name: scores.name.clone(),
-        site: scores.site.clone(),
+        site: label.into(),
         width: scores.width,
-        lambda,
+        setting,
         l0: measure(&scores.l0),
         fvu: measure(&scores.fvu),
         delta_loss: measure(&scores.delta_loss),

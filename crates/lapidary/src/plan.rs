@@ -3,14 +3,20 @@
 //! It names causes by content, never by place: model and documents by hash, no paths. A fused run and a run from a store of
 //! the same rows therefore have one plan, one hash and the same bytes. Places are in [`Places`], beside it.
 
+use crate::global::Global;
+use crate::grid::{Architecture, Grid, Place, SparseBy, Wanted};
 use crate::opened::Opened;
+use crate::start::{self, Like};
 use crate::suite::Suite;
 use anyhow::{Context, bail};
 use lapidary_files as files;
 use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE};
 use lapidary_store::{RowDtype, SiteRows};
-use lapidary_trainer::{Baseline, DictionaryPlan, Objective, Plan, Preset, Recipe, row_set};
+use lapidary_trainer::{
+    AuxK, Baseline, DictionaryPlan, Objective, Penalty, Plan, Preset, Recipe, Transcoder, default_prefixes,
+    row_set,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -81,9 +87,12 @@ impl RunPlan {
         context: usize,
         sites: &[SiteRows],
         norms: &[f64],
+        global: &Global,
     ) -> anyhow::Result<RunPlan> {
         let recipe = recipe(suite)?;
-        let dictionaries = dictionaries(suite, &recipe, &opened.model.spec, sites, norms)?;
+        let spec = &opened.model.spec;
+        let dictionaries =
+            Derived { suite, recipe: &recipe, spec, rows: sites, norms, global }.dictionaries()?;
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
@@ -146,7 +155,8 @@ impl RunPlan {
 
     /// What rows the plan needs, by name, with their width.
     pub fn row_sets(&self) -> BTreeMap<String, usize> {
-        self.training.dictionaries.iter().map(|d| (d.row_set(), d.d)).collect()
+        let both = |d: &DictionaryPlan| [(d.row_set(), d.d), (d.output_row_set(), d.d_out())];
+        self.training.dictionaries.iter().flat_map(both).collect()
     }
 
     /// Does a dictionary need rows of the randomised model?
@@ -155,47 +165,130 @@ impl RunPlan {
     }
 }
 
-/// All dictionaries of a suite, then its baselines; names are unique.
-fn dictionaries(
-    suite: &Suite,
-    recipe: &Recipe,
-    spec: &Spec,
-    rows: &[SiteRows],
-    norms: &[f64],
-) -> anyhow::Result<Vec<DictionaryPlan>> {
-    let mut out: Vec<DictionaryPlan> = Vec::new();
-    for grid in suite.grids(spec)? {
-        for (site, &width) in grid.sites.iter().flat_map(|s| grid.widths.iter().map(move |w| (s, w))) {
-            let (site, d, baseline) = (site.to_string(), spec.width(*site), grid.baseline);
-            let set = row_set(&site, baseline);
-            let at = rows.iter().position(|r| r.site == set).expect("rows were made for the suite");
-            for &lambda in grid.lambdas {
-                let of = baseline.map(|b| format!("-{b}")).unwrap_or_default();
-                let name = format!("{site}-width{width}-lambda{lambda}{of}");
-                if out.iter().any(|other| other.name == name) {
-                    bail!("[[baselines]]: {name} is named twice; each site, width and λ once per kind");
+/// What dictionaries are derived from.
+struct Derived<'a> {
+    suite: &'a Suite,
+    recipe: &'a Recipe,
+    spec: &'a Spec,
+    rows: &'a [SiteRows],
+    /// C of each of `rows`.
+    norms: &'a [f64],
+    global: &'a Global,
+}
+
+impl Derived<'_> {
+    /// All dictionaries of a suite, then its baselines; names are unique.
+    fn dictionaries(&self) -> anyhow::Result<Vec<DictionaryPlan>> {
+        let mut out: Vec<DictionaryPlan> = Vec::new();
+        for grid in self.suite.grids(self.spec)? {
+            let pairs = grid.places.iter().flat_map(|p| grid.widths.iter().map(move |w| (*p, *w)));
+            for (place, width) in pairs {
+                for &wanted in &grid.wanted {
+                    let d = self.dictionary(&grid, place, width, wanted)?;
+                    if out.iter().any(|other| other.name == d.name) {
+                        let table = grid.baseline.map_or("[[dictionaries]]", |_| "[[baselines]]");
+                        bail!("{table}: {} is named twice; each site, width and λ once per kind", d.name);
+                    }
+                    out.push(d);
                 }
-                let theta_init = suite.recipe.theta_init.unwrap_or(recipe.theta_init(d, width));
-                let (site, c) = (site.clone(), norms[at]);
-                out.push(DictionaryPlan {
-                    name,
-                    site,
-                    d,
-                    width,
-                    lambda,
-                    c,
-                    theta_init,
-                    baseline,
-                    objective: Objective::GEMMA_SCOPE,
-                    prefixes: Vec::new(),
-                    transcoder: None,
-                    target_l0: None,
-                    start: None,
-                });
             }
         }
+        Ok(out)
     }
-    Ok(out)
+
+    fn dictionary(
+        &self,
+        grid: &Grid,
+        place: Place,
+        width: usize,
+        wanted: Wanted,
+    ) -> anyhow::Result<DictionaryPlan> {
+        let (site, d) = (place.input.to_string(), self.spec.width(place.input));
+        let transcoder = place.output.map(|output| Transcoder {
+            output: output.to_string(),
+            d_out: self.spec.width(output),
+            c_out: self.c(&output.to_string(), grid.baseline),
+            skip: place.skip,
+        });
+        let output = transcoder.as_ref().map_or(site.as_str(), |t| &t.output);
+        let like = Like { site: &site, output, width };
+        let start = grid.init.as_ref().map(|init| start::hash(init, &like, self.global)).transpose()?;
+        let d_out = transcoder.as_ref().map_or(d, |t| t.d_out);
+        let by = grid.architecture.sparse_by(self.suite.preset);
+        Ok(DictionaryPlan {
+            name: grid.name(place, width, wanted),
+            d,
+            width,
+            lambda: lambda(grid.architecture, by, wanted),
+            c: self.c(&site, grid.baseline),
+            theta_init: self.suite.recipe.theta_init.unwrap_or(self.recipe.theta_init(d, width)),
+            baseline: grid.baseline,
+            objective: self.objective(grid.architecture, wanted, d, d_out),
+            prefixes: prefixes(grid, width),
+            target_l0: wanted.target_l0.filter(|_| by == SparseBy::Lambda),
+            start,
+            site,
+            transcoder,
+        })
+    }
+
+    fn c(&self, site: &str, baseline: Option<Baseline>) -> f64 {
+        let set = row_set(site, baseline);
+        let at = self.rows.iter().position(|r| r.site == set).expect("rows were made for the suite");
+        self.norms[at]
+    }
+
+    fn objective(&self, architecture: Architecture, wanted: Wanted, d: usize, d_out: usize) -> Objective {
+        let target = wanted.target_l0.unwrap_or_default();
+        let own = AuxK::new(d_out, self.recipe.steps * self.recipe.batch as u64);
+        let set = &self.suite.aux;
+        let aux = AuxK {
+            alpha: set.alpha.unwrap_or(own.alpha),
+            k: set.k.unwrap_or(own.k),
+            dead_rows: set.dead_rows.unwrap_or(own.dead_rows),
+        };
+        let (k, helps) = (target as usize, (aux.alpha > 0.0).then_some(aux));
+        match (architecture, self.suite.preset) {
+            (Architecture::JumpRelu, Preset::GemmaScope2) => Objective::gemma_scope_2(target),
+            (Architecture::JumpRelu, Preset::Anthropic) => {
+                let mut penalty = Penalty::anthropic(d);
+                if let Penalty::Tanh { dead_rows, .. } = &mut penalty {
+                    *dead_rows = aux.dead_rows;
+                }
+                Objective::JumpRelu { penalty }
+            }
+            (Architecture::JumpRelu, _) => Objective::GEMMA_SCOPE,
+            (Architecture::L1, _) => Objective::L1,
+            (Architecture::Gated, _) => Objective::Gated,
+            (Architecture::TopK, _) => Objective::TopK { k, aux: helps },
+            (Architecture::BatchTopK | Architecture::Matryoshka, _) => Objective::BatchTopK { k, aux: helps },
+        }
+    }
+}
+
+/// λ as asked for. Where a controller looks for it, it begins where sparsity costs a twentieth of E‖x‖² at the target: λT,
+/// or λ√T where λ weighs Σf, which is about √T for T features of a row of norm 1.
+fn lambda(architecture: Architecture, by: SparseBy, wanted: Wanted) -> f64 {
+    let target = wanted.target_l0.unwrap_or(1.0);
+    let first = match (by, architecture) {
+        (SparseBy::K, _) => 0.0,
+        (SparseBy::Quadratic, _) => 0.01,
+        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 0.05 / target.sqrt(),
+        (SparseBy::Lambda, _) => 0.05 / target,
+    };
+    wanted.lambda.unwrap_or(first)
+}
+
+/// The widths below F, and F.
+fn prefixes(grid: &Grid, width: usize) -> Vec<usize> {
+    match (&grid.prefixes, grid.architecture) {
+        (Some(below), _) => {
+            let below = below.iter().copied().filter(|&prefix| prefix < width);
+            below.chain([width]).collect()
+        }
+        (None, Architecture::Matryoshka) => default_prefixes(width),
+        (None, _) => Vec::new(),
+    }
 }
 
 impl Places {
@@ -238,6 +331,7 @@ pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
         lr_decay: set.lr_decay.unwrap_or(preset.lr_decay),
         lambda_warmup: set.lambda_warmup.unwrap_or(preset.lambda_warmup),
         bandwidth: set.bandwidth.unwrap_or(preset.bandwidth),
+        threshold: set.threshold.unwrap_or(preset.threshold),
         beta2: set.beta2.unwrap_or(preset.beta2),
         ..preset
     };

@@ -3,6 +3,7 @@
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::RunPlan;
+use crate::words;
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
 use lapidary_lm::Family;
 use lapidary_report::number::{count, duration, significant};
@@ -54,7 +55,8 @@ pub fn write_dictionaries<S: RowSource>(
         let rows = PROBE_ROWS.min(plan.training.recipe.batch);
         let x = &first[site][..rows * d.d];
         let dictionary = training.dictionary(d, &plan.training.recipe);
-        let meta = meta(plan, d, opened, &dictionary, x);
+        let mut meta = meta(plan, d, opened, &dictionary, x);
+        meta.training.iter_mut().for_each(|t| t.lambda = words::last_lambda(d, training));
         let card = match d.baseline {
             Some(baseline) => format!("# {}\n\nA baseline ({baseline}), there to be beaten.\n", d.name),
             None => {
@@ -78,7 +80,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
     special.dedup();
     Meta {
         site: d.site.clone(),
-        site_out: d.site.clone(),
+        site_out: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).clone(),
         hf_hook_name: hooks::hook(&d.site, spec.family == Family::Gemma2).and_then(|h| h.hf_hook_name),
         model: ModelRef { name: plan.model.name.clone(), hash: Some(plan.model.hash.clone()) },
         context: Some(plan.text.context),
@@ -91,7 +93,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
             text_hash: plan.text.hash.clone(),
             split: plan.text.split.clone(),
             c: d.c,
-            c_out: None,
+            c_out: d.transcoder.as_ref().map(|t| t.c_out),
             lambda: d.lambda,
             rows: recipe.steps * recipe.batch as u64,
             baseline: d.baseline,
@@ -179,8 +181,12 @@ pub fn print_trained(
     for (d, t) in plan.training.dictionaries.iter().zip(trained) {
         let state =
             t.stopped.as_ref().map_or("done".into(), |s| format!("stopped at step {}: {}", s.step, s.reason));
-        let fired = t.active_stamp.iter().filter(|&&s| s > 0).count() as u64;
-        table.push(vec![d.name.clone(), d.width.to_string(), significant(d.lambda, 3), count(fired), state]);
+        let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
+        let lambda = match d.objective.has_lambda() {
+            true => significant(words::last_lambda(d, t), 3),
+            false => "–".into(),
+        };
+        table.push(vec![d.name.clone(), d.width.to_string(), lambda, count(fired), state]);
     }
     let columns = [
         ("dictionary", Align::Left),

@@ -1,9 +1,11 @@
-//! A suite file: few dials, as a person writes them. Everything else is derived in `plan.rs`.
+//! A suite file: few dials, as a person writes them. What it asks for is in `grid.rs`; everything else is derived in
+//! `plan.rs`.
 
+use crate::grid::{Architecture, Grid, Place, SparseBy, Table, one_or_more};
 use anyhow::{Context, bail};
 use lapidary_lm::{Site, Spec};
 use lapidary_store::RowDtype;
-use lapidary_trainer::{Baseline, Preset};
+use lapidary_trainer::{Baseline, Preset, Threshold};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -20,66 +22,39 @@ pub struct Suite {
     pub text: Vec<PathBuf>,
     /// Tokens per window, BOS included [default: the model's context, at most 1,024].
     pub context: Option<usize>,
-    /// Sites, `*.res,*.att,*.mlp` [default].
-    #[serde(default = "default_sites")]
-    pub sites: String,
-    /// Features per dictionary.
-    pub widths: Vec<usize>,
-    /// Weights of the L0 term; every site and width is trained with each.
-    #[serde(default)]
-    pub lambdas: Vec<f64>,
-    /// Named, so that it can be refused with a reason.
-    #[serde(default)]
-    target_l0: Option<toml::Value>,
+    /// These nine are as in [`Table`].
+    architecture: Option<Architecture>,
+    sites: Option<String>,
+    transcoders: Option<Vec<String>>,
+    skip: Option<bool>,
+    widths: Option<Vec<usize>>,
+    lambdas: Option<Vec<f64>>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    target_l0: Option<Vec<f64>>,
+    prefixes: Option<Vec<usize>>,
+    init: Option<PathBuf>,
     /// Training rows, of all epochs together.
     pub tokens: u64,
-    /// `short` or `gemma-scope`.
+    /// `short`, `gemma-scope`, `gemma-scope-2` or `anthropic`.
     pub preset: Preset,
     /// Of initialisation and row order.
     #[serde(default)]
     pub seed: u64,
+    /// What is trained side by side; none: what the top of the file says.
+    #[serde(default)]
+    dictionaries: Vec<Table>,
     /// What is trained beside the dictionaries, in order to be beaten.
     #[serde(default)]
-    pub baselines: Vec<Baselines>,
+    baselines: Vec<Table>,
     /// Where rows come from and how.
     #[serde(default)]
     pub rows: Rows,
     /// Numbers of the recipe to set by hand.
     #[serde(default)]
     pub recipe: Overrides,
-}
-
-fn default_sites() -> String {
-    "*.res,*.att,*.mlp".into()
-}
-
-/// `[[baselines]]`: baselines of one kind.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Baselines {
-    /// `frozen-decoder` or `random-lm`.
-    pub baseline: Baseline,
-    /// Which of the suite's sites [default: all of them].
-    #[serde(default = "all_sites")]
-    pub sites: String,
-    /// [default: the suite's]
-    pub widths: Option<Vec<usize>>,
-    /// [default: the suite's]
-    pub lambdas: Option<Vec<f64>>,
-}
-
-fn all_sites() -> String {
-    "all".into()
-}
-
-/// One dictionary for each site, width and λ.
-#[derive(Debug)]
-pub struct Grid<'a> {
-    pub baseline: Option<Baseline>,
-    /// In the order in which a run meets them.
-    pub sites: Vec<Site>,
-    pub widths: &'a [usize],
-    pub lambdas: &'a [f64],
+    /// Numbers of AuxK to set by hand.
+    #[serde(default)]
+    pub aux: Aux,
 }
 
 /// `[rows]`
@@ -112,8 +87,21 @@ pub struct Overrides {
     pub lr_decay: Option<u64>,
     pub lambda_warmup: Option<u64>,
     pub bandwidth: Option<f32>,
+    pub threshold: Option<Threshold>,
     pub theta_init: Option<f32>,
     pub beta2: Option<f64>,
+}
+
+/// `[aux]`: how TopK, BatchTopK and Matryoshka bring dead features back, and when a feature is dead.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Aux {
+    /// α; 0: not at all [default: 1/32]
+    pub alpha: Option<f64>,
+    /// Dead features of a row that help, at most [default: half the width of the site]
+    pub k: Option<usize>,
+    /// Rows without firing after which a feature is dead [default: a twentieth of the run, at most 10⁶]
+    pub dead_rows: Option<u64>,
 }
 
 impl Suite {
@@ -125,24 +113,19 @@ impl Suite {
 
     fn parse(text: &str) -> anyhow::Result<Suite> {
         let suite: Suite = toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", one_line(text, &e)))?;
-        match (suite.lambdas.is_empty(), &suite.target_l0) {
-            (false, Some(_)) => bail!("expected `lambdas` or `target_l0`, found both; keep `lambdas`"),
-            (true, Some(_)) => bail!("`target_l0` is not supported yet; name `lambdas`, for example [0.003]"),
-            (true, None) => bail!("expected `lambdas`, for example [0.003], found none"),
-            (false, None) => suite.check(),
-        }
+        suite.check()
     }
 
     fn check(self) -> anyhow::Result<Suite> {
-        check_grid(&self.widths, &self.lambdas)?;
-        for b in &self.baselines {
-            check_grid(b.widths(&self), b.lambdas(&self)).context("[[baselines]]")?;
-            if b.baseline == Baseline::RandomLm && self.rows.store.is_some() {
-                bail!(
-                    "[[baselines]] random-lm: expected rows in flight, found [rows] store, which holds the trained \
-                     model's only; leave out the store or this baseline"
-                );
-            }
+        let top = self.top();
+        if self.dictionaries.is_empty() {
+            top.check(self.preset)?;
+        }
+        for table in &self.dictionaries {
+            check_dictionaries(table, &top, self.preset).context("[[dictionaries]]")?;
+        }
+        for table in &self.baselines {
+            self.check_baselines(table).context("[[baselines]]")?;
         }
         if self.text.is_empty() {
             bail!("text: expected at least one file or folder, found none");
@@ -150,30 +133,120 @@ impl Suite {
         if self.rows.pool_rows == 0 || self.rows.norm_rows == 0 {
             bail!("[rows]: expected pool_rows and norm_rows of at least 1");
         }
+        self.check_aux()?;
         Ok(self)
     }
 
-    /// All that is trained: the dictionaries, then the baselines in the order of the file.
-    pub fn grids(&self, spec: &Spec) -> anyhow::Result<Vec<Grid<'_>>> {
-        let sites = spec.parse_sites(&self.sites)?;
-        let mut grids =
-            vec![Grid { baseline: None, sites: sites.clone(), widths: &self.widths, lambdas: &self.lambdas }];
-        for b in &self.baselines {
-            let sites = among(&b.sites, &sites, spec).context("[[baselines]] sites")?;
-            let (widths, lambdas) = (b.widths(self), b.lambdas(self));
-            grids.push(Grid { baseline: Some(b.baseline), sites, widths, lambdas });
+    fn check_aux(&self) -> anyhow::Result<()> {
+        let Aux { alpha, k, dead_rows } = self.aux;
+        let top = self.top();
+        let tables =
+            self.dictionaries.iter().chain(&self.baselines).map(|t| t.over(&top)).chain([top.clone()]);
+        let used = tables.map(|t| t.architecture().sparse_by(self.preset)).any(|by| by == SparseBy::K);
+        if (alpha.is_some() || k.is_some() || dead_rows.is_some())
+            && !used
+            && self.preset != Preset::Anthropic
+        {
+            bail!("[aux]: expected architecture topk, batchtopk or matryoshka, found none; leave it out");
+        }
+        if alpha.is_some_and(|alpha| !(0.0..=1e6).contains(&alpha)) || k == Some(0) || dead_rows == Some(0) {
+            bail!(
+                "[aux]: expected alpha from 0 to 1e6, k and dead_rows of at least 1; leave them out for the defaults"
+            );
+        }
+        Ok(())
+    }
+
+    fn check_baselines(&self, table: &Table) -> anyhow::Result<()> {
+        let Some(baseline) = table.baseline else {
+            bail!(
+                "missing field `baseline`, expected one of frozen-decoder, frozen-encoder, random, random-lm"
+            )
+        };
+        if table.init.is_some() {
+            bail!("init: expected a baseline that begins at random, found `init`; leave it out");
+        }
+        if baseline == Baseline::RandomLm && self.rows.store.is_some() {
+            bail!(
+                "random-lm: expected rows in flight, found [rows] store, which holds the trained model's only; leave out \
+                 the store or this baseline"
+            );
+        }
+        table.over(&self.top()).check(self.preset)
+    }
+
+    /// The top of the file, which tables refer to.
+    fn top(&self) -> Table {
+        Table {
+            baseline: None,
+            architecture: self.architecture,
+            sites: self.sites.clone(),
+            transcoders: self.transcoders.clone(),
+            skip: self.skip,
+            widths: self.widths.clone(),
+            lambdas: self.lambdas.clone(),
+            target_l0: self.target_l0.clone(),
+            prefixes: self.prefixes.clone(),
+            init: self.init.clone(),
+        }
+    }
+
+    /// Every `init` of the file.
+    pub fn inits(&self) -> impl Iterator<Item = &PathBuf> {
+        self.dictionaries.iter().filter_map(|table| table.init.as_ref()).chain(&self.init)
+    }
+
+    /// All that is trained: the dictionaries, then the baselines, in the order of the file.
+    pub fn grids(&self, spec: &Spec) -> anyhow::Result<Vec<Grid>> {
+        let top = self.top();
+        let mut grids = Vec::new();
+        if self.dictionaries.is_empty() {
+            grids.push(top.grid(top.places(spec)?, self.preset)?);
+        }
+        for table in &self.dictionaries {
+            let table = table.over(&top);
+            let grid = table.places(spec).and_then(|places| table.grid(places, self.preset));
+            grids.push(grid.context("[[dictionaries]]")?);
+        }
+        let all: Vec<Place> = grids.iter().flat_map(|grid| grid.places.clone()).collect();
+        for table in &self.baselines {
+            let places = baseline_places(table, all.clone(), spec)?;
+            let table = Table { init: None, ..table.over(&top) };
+            grids.push(table.grid(places, self.preset).context("[[baselines]]")?);
         }
         Ok(grids)
     }
 }
 
-impl Baselines {
-    fn widths<'a>(&'a self, suite: &'a Suite) -> &'a [usize] {
-        self.widths.as_ref().unwrap_or(&suite.widths)
+fn check_dictionaries(table: &Table, top: &Table, preset: Preset) -> anyhow::Result<()> {
+    if let Some(baseline) = table.baseline {
+        bail!("expected a dictionary, found baseline {baseline}; put it under [[baselines]]");
     }
+    table.over(top).check(preset)
+}
 
-    fn lambdas<'a>(&'a self, suite: &'a Suite) -> &'a [f64] {
-        self.lambdas.as_ref().unwrap_or(&suite.lambdas)
+/// Where baselines are: at the suite's own sites, all of them unless it names some.
+fn baseline_places(table: &Table, suite: Vec<Place>, spec: &Spec) -> anyhow::Result<Vec<Place>> {
+    let mut sites: Vec<Site> = suite.iter().filter(|p| p.output.is_none()).map(|p| p.input).collect();
+    sites.sort_by_key(|site| site.rank());
+    sites.dedup();
+    match (&table.sites, &table.transcoders) {
+        (None, None) => {
+            let mut places: Vec<Place> = sites.into_iter().map(Place::sae).collect();
+            places.extend(suite.into_iter().filter(|place| place.output.is_some()));
+            places.dedup();
+            Ok(places)
+        }
+        (Some(named), _) => {
+            let named = among(named, &sites, spec).context("[[baselines]] sites")?;
+            let transcoders = Table { sites: None, ..table.clone() };
+            let mut places: Vec<Place> = named.into_iter().map(Place::sae).collect();
+            if table.transcoders.is_some() {
+                places.extend(transcoders.places(spec).context("[[baselines]]")?);
+            }
+            Ok(places)
+        }
+        (None, Some(_)) => table.places(spec).context("[[baselines]]"),
     }
 }
 
@@ -189,35 +262,11 @@ fn among(patterns: &str, suite: &[Site], spec: &Spec) -> anyhow::Result<Vec<Site
     Ok(named.into_iter().filter(|site| suite.contains(site)).collect())
 }
 
-pub fn check_grid(widths: &[usize], lambdas: &[f64]) -> anyhow::Result<()> {
-    let usable = |l: f64| l == 0.0 || (1e-12..=1e6).contains(&l); // inputs have unit mean square: λ = 1 is a lot
-    if let Some(lambda) = lambdas.iter().find(|&&l| !usable(l)) {
-        bail!("lambdas: expected 0 or numbers from 1e-12 to 1e6, found {lambda}");
-    }
-    if lambdas.is_empty() {
-        bail!("lambdas: expected at least one number, for example [0.003], found none");
-    }
-    if widths.is_empty() || widths.contains(&0) {
-        bail!("widths: expected numbers of features, each at least 1, found {widths:?}");
-    }
-    for (name, list) in [("lambdas", repeated(lambdas)), ("widths", repeated(widths))] {
-        if let Some(twice) = list {
-            bail!("{name}: {twice} is named twice");
-        }
-    }
-    Ok(())
-}
-
 /// `line 4: unknown field …`, without the drawing.
 fn one_line(text: &str, error: &toml::de::Error) -> String {
     let newlines = |end: usize| text.bytes().take(end).filter(|&b| b == b'\n').count();
     let line = error.span().map_or(1, |span| 1 + newlines(span.start));
     format!("line {line}: {}; correct the suite", error.message())
-}
-
-fn repeated<T: PartialEq + std::fmt::Display>(list: &[T]) -> Option<String> {
-    let twice = list.iter().enumerate().find(|(i, x)| list[..*i].contains(x));
-    twice.map(|(_, x)| x.to_string())
 }
 
 #[cfg(test)]
@@ -230,12 +279,17 @@ mod tests {
         format!("{:#}", Suite::parse(&format!("{GOOD}{extra}")).unwrap_err())
     }
 
+    /// The same without `preset`.
+    fn preset(preset: &str, extra: &str) -> Result<Suite, String> {
+        let suite = format!("{GOOD}{extra}").replace("'short'", &format!("'{preset}'"));
+        Suite::parse(&suite).map_err(|e| format!("{e:#}"))
+    }
+
     #[test]
     fn says_what_is_wrong() {
         assert!(Suite::parse(&format!("{GOOD}lambdas = [0.1]")).is_ok());
         assert!(error("").contains("expected `lambdas`"));
         assert!(error("lambdas = [0.1]\ntarget_l0 = 50").contains("found both"));
-        assert!(error("target_l0 = 50").contains("not supported yet"));
         assert!(error("lambdas = [-1.0]").contains("to 1e6, found -1"));
         assert!(error("lambdas = [0.1, 0.1]").contains("0.1 is named twice"));
         assert!(
@@ -246,17 +300,85 @@ mod tests {
     }
 
     #[test]
+    fn says_what_is_wrong_with_an_architecture() {
+        let unknown = error("target_l0 = 4\narchitecture = 'top-k'");
+        let names = "`jumprelu`, `topk`, `batchtopk`, `matryoshka`, `gated`, `l1`";
+        assert!(
+            unknown.contains(&format!("line 7: unknown variant `top-k`, expected one of {names}")),
+            "{unknown}"
+        );
+        let cases = [
+            ("lambdas = [0.1]", "expected `target_l0`, the k of topk, found `lambdas`"),
+            ("", "expected `target_l0`, the k of topk, for example 40, found none"),
+            ("target_l0 = 4.5", "expected whole numbers, k of topk, found 4.5"),
+            ("target_l0 = 0", "expected numbers above 0, active features per row, found 0"),
+            ("target_l0 = nan", "found NaN"),
+            ("target_l0 = [4, 65]", "at most 64, the narrowest of `widths`, found 65"),
+            ("target_l0 = [4, 4.0]", "target_l0: 4 is named twice"),
+            ("target_l0 = '4'", "line 7: invalid type: string \"4\", expected a number or a list of numbers"),
+            ("target_l0 = []", "found none"),
+            ("target_l0 = 4\nprefixes = [8]", "prefixes: expected architecture matryoshka or jumprelu"),
+            (
+                "target_l0 = 4\n[aux]\nk = 0",
+                "[aux]: expected alpha from 0 to 1e6, k and dead_rows of at least 1",
+            ),
+        ];
+        for (lines, needle) in cases {
+            let found = error(&format!("architecture = 'topk'\n{lines}"));
+            assert!(found.contains(needle), "{lines}: {found}");
+        }
+        for prefixes in ["[8, 8]", "[0, 8]", "[8, 65]", "[]"] {
+            let found = error(&format!("architecture = 'matryoshka'\ntarget_l0 = 4\nprefixes = {prefixes}"));
+            assert!(found.contains("prefixes: expected ascending numbers from 1 to 64"), "{found}");
+        }
+        assert!(error("lambdas = [0.1]\n[aux]\nk = 3").contains("[aux]: expected architecture topk"));
+    }
+
+    #[test]
+    fn a_preset_may_choose_the_penalty() {
+        assert!(preset("gemma-scope-2", "target_l0 = [4, 8]").is_ok());
+        assert!(preset("gemma-scope-2", "target_l0 = 4\nlambdas = [0.01, 0.02]").is_ok());
+        let found = preset("gemma-scope-2", "lambdas = [0.01]").unwrap_err();
+        assert!(found.contains("preset gemma-scope-2: expected `target_l0`"), "{found}");
+        assert!(preset("anthropic", "lambdas = [0.01]\n[aux]\ndead_rows = 100").is_ok());
+        let found = preset("anthropic", "architecture = 'gated'\nlambdas = [0.01]").unwrap_err();
+        assert!(found.contains("preset anthropic: expected architecture jumprelu"), "{found}");
+    }
+
+    /// A table fills its gaps from the top; λ and target go together.
+    #[test]
+    fn tables_stand_side_by_side() {
+        let tables = "lambdas = [0.1]\n[[dictionaries]]\n[[dictionaries]]\narchitecture = 'topk'\ntarget_l0 = 4\n\
+                      [[baselines]]\nbaseline = 'random'\n[[baselines]]\nbaseline = 'frozen-encoder'\ntarget_l0 = [8, 9]";
+        let suite = Suite::parse(&format!("{GOOD}{tables}")).unwrap();
+        let top = suite.top();
+        let wanted = |t: &Table| t.over(&top).wanted(Preset::Short).unwrap();
+        assert_eq!(wanted(&suite.dictionaries[0]), wanted(&top));
+        let k: Vec<_> = wanted(&suite.dictionaries[1]).iter().map(|w| (w.lambda, w.target_l0)).collect();
+        assert_eq!(k, [(None, Some(4.0))]);
+        assert_eq!(wanted(&suite.baselines[1]).len(), 2);
+        assert!(
+            error("[[dictionaries]]\nwidths = [8]").contains("[[dictionaries]]: expected `lambdas`"),
+            "the top need not be whole, but each table must"
+        );
+        let misplaced = error("lambdas = [0.1]\n[[dictionaries]]\nbaseline = 'random'");
+        assert!(misplaced.contains("put it under [[baselines]]"), "{misplaced}");
+    }
+
+    #[test]
     fn says_what_is_wrong_with_a_baseline() {
         let bad = |table: &str| error(&format!("lambdas = [0.1]\n[[baselines]]\n{table}"));
-        assert!(bad("").contains("missing field `baseline`"));
+        assert!(bad("").contains("[[baselines]]: missing field `baseline`"));
         let unknown = bad("baseline = 'frozen'");
         assert!(
-            unknown.contains("line 8: unknown variant `frozen`, expected `frozen-decoder` or `random-lm`"),
+            unknown
+                .contains("line 8: unknown variant `frozen`, expected one of `frozen-decoder`, `random-lm`"),
             "{unknown}"
         );
         assert!(bad("baseline = 'random-lm'\nsite = '2.res'").contains("unknown field `site`"));
         assert!(bad("baseline = 'random-lm'\nwidths = [0]").contains("[[baselines]]: widths: expected"));
-        assert!(bad("baseline = 'random-lm'\nlambdas = []").contains("[[baselines]]: lambdas: expected"));
+        assert!(bad("baseline = 'random-lm'\nlambdas = []").contains("[[baselines]]: expected `lambdas`"));
+        assert!(bad("baseline = 'random'\ninit = 'd'").contains("[[baselines]]: init: expected a baseline"));
         let stored = bad("baseline = 'random-lm'\n[rows]\nstore = 's'");
         assert!(stored.contains("leave out the store or this baseline"), "{stored}");
         let frozen =

@@ -18,6 +18,7 @@ use lapidary_evaluation::truth::{
 use lapidary_harvest::FusedRows;
 use lapidary_lm::text::Corpus;
 use lapidary_lm::{Model, Site, Spec};
+use lapidary_report::Setting;
 use lapidary_store::{RowDtype, RowSource};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -37,9 +38,11 @@ pub struct TruthSubject<'a> {
     pub site: Site,
     /// What; D = the site's width.
     pub dictionary: &'a Dictionary,
-    /// Weight of the L0 term, where it is known.
-    pub lambda: Option<f64>,
-    /// None for one that is to be judged; only `FrozenDecoder` and `RandomLm` are dictionaries.
+    /// How it is called in tables.
+    pub label: String,
+    /// λ or L0 that was asked for, where it is known.
+    pub setting: Option<Setting>,
+    /// None for one that is to be judged; `Pca` and `Neurons` are no dictionaries.
     pub baseline: Option<Baseline>,
     /// Number of its run: it is judged against the trained baselines of the same one.
     pub run: usize,
@@ -325,7 +328,9 @@ fn table(
     for (subject, own) in subjects.iter().zip(scored) {
         let here = untrained.iter().find(|(site, _)| *site == subject.site).expect("every site is scored");
         let line = DictionaryTruth {
-            lambda: subject.lambda,
+            label: Some(subject.label.clone()),
+            lambda: subject.setting.and_then(|s| if let Setting::Lambda(l) = s { Some(l) } else { None }),
+            target_l0: subject.setting.and_then(|s| if let Setting::L0(l0) = s { Some(l0) } else { None }),
             baseline: subject.baseline,
             ..DictionaryTruth::new(subject.site, l0(&own.firings), &own.scores)
         };
@@ -370,6 +375,8 @@ fn judge(
             None => missing.push(kind),
         }
     }
+    let others = [Baseline::FrozenEncoder, Baseline::Random];
+    baselines.extend(others.into_iter().filter_map(|kind| Some((kind, best(kind)?))));
     baselines.extend(untrained.iter().map(|(kind, summary)| (*kind, &summary.scores)));
     Judgement::new(verdict(&own.scores, &baselines, Lines::standard(options.seed)), missing)
 }

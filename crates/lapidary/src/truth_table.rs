@@ -11,8 +11,8 @@ use lapidary_evaluation::truth::{
     Baseline, FeatureScore, IndicatorScore, MeanF1, Options, Represented, Truth, TruthScores, Verdict,
 };
 use lapidary_lm::Site;
-use lapidary_report::Measure;
 use lapidary_report::truth::TruthRow;
+use lapidary_report::{Measure, Setting};
 use serde::{Deserialize, Serialize};
 
 /// The section `truth` of `evaluation.json`.
@@ -43,6 +43,12 @@ pub struct DictionaryTruth {
     /// F.
     pub width: usize,
     pub lambda: Option<f64>,
+    /// What it was asked for, where that is not λ.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_l0: Option<f64>,
+    /// What it is called in tables, if not by its site and baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// None: it was judged.
     pub baseline: Option<Baseline>,
     /// Mean features that fire in a row.
@@ -165,7 +171,7 @@ impl TruthTable {
             return judged;
         }
         let is_dictionary =
-            |b: Option<Baseline>| matches!(b, Some(Baseline::FrozenDecoder | Baseline::RandomLm));
+            |b: Option<Baseline>| !matches!(b, None | Some(Baseline::Pca | Baseline::Neurons));
         self.dictionaries.iter().filter(|d| is_dictionary(d.baseline)).map(DictionaryTruth::row).collect()
     }
 }
@@ -180,6 +186,8 @@ impl DictionaryTruth {
             site: site.to_string(),
             width: scores.width,
             lambda: None,
+            target_l0: None,
+            label: None,
             baseline: None,
             l0,
             matched_f1_represented: scores.matched_f1_represented.clone(),
@@ -217,9 +225,9 @@ impl DictionaryTruth {
             comparisons.iter().find(|c| c.baseline == kind).map(|c| c.untrained)
         };
         TruthRow {
-            site: self.site.clone() + &of,
+            site: self.label.clone().unwrap_or_else(|| self.site.clone() + &of),
             width: self.width,
-            lambda: self.lambda,
+            setting: self.target_l0.map(Setting::L0).or(self.lambda.map(Setting::Lambda)),
             l0: self.l0,
             f1: Measure { value: f1.value, interval: known(&f1.interval), n: f1.indicators },
             null: self.null,

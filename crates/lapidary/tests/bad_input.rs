@@ -60,7 +60,7 @@ fn suites_that_contradict_themselves_or_are_no_suites() {
     bad("widths = [0]", &["widths: expected numbers", "found [0]"]);
     bad("widths = [-1]", &["line 5: invalid value"]);
     bad("wdths = [3]", &["unknown field `wdths`, expected one of"]);
-    bad("preset = 'shrt'", &["unknown variant `shrt`, expected `gemma-scope` or `short`"]);
+    bad("preset = 'shrt'", &["unknown variant `shrt`, expected one of `gemma-scope`, `short`"]);
     bad("text = []", &["text: expected at least one"]);
     bad("batch = 0", &["[recipe] batch: expected at least 1 row"]);
     bad("pool_rows = 0", &["pool_rows and norm_rows of at least 1"]);
@@ -171,7 +171,7 @@ fn verbs_in_the_wrong_order_or_without_what_they_need() {
     refused(&foreign, &["--site 3.res"]);
     refused(
         &[&foreign[..], &["--site", "0.res"]].concat(),
-        &["32 numbers, the width of 0.res, found one that reads 6"],
+        &["reads 32 numbers, the width of 0.res, found one that reads 6"],
     );
     tiny.write("one.txt", "anna likes the cat .");
     let few = ["evaluate", &dictionary, "--model", &model, "--text", &tiny.at("one.txt")];

@@ -133,8 +133,8 @@ fn mistakes_are_answered() {
         assert!(!tiny.path("run").exists());
     };
     bad(
-        "baseline = 'random'",
-        "unknown variant `random`, expected `frozen-decoder` or `random-lm`; correct the suite",
+        "baseline = 'frozen'",
+        "unknown variant `frozen`, expected one of `frozen-decoder`, `random-lm`, `frozen-encoder`, `random`; correct",
     );
     bad("baseline = 'random-lm'\nsites = '1.rez'", "did you mean `1.res`?");
     bad(

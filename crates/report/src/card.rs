@@ -13,12 +13,16 @@ pub struct Card {
     pub name: String,
     /// The language model, as a person would ask for it.
     pub model: String,
-    /// Where the dictionary reads and writes, `3.res`.
+    /// What it is.
+    pub kind: Kind,
+    /// Where the dictionary reads, `3.res`.
     pub site: String,
     /// TransformerLens' name of the site, `blocks.3.hook_resid_post`.
     pub hook: String,
     /// D, width of the activation.
     pub d_in: usize,
+    /// What a transcoder reconstructs.
+    pub output: Option<Output>,
     /// F, number of features.
     pub width: usize,
     /// (H, d_head) where SAELens wants the heads apart, [N, H, d_head]: the `att` sites.
@@ -33,21 +37,53 @@ pub struct Card {
     pub limits: Vec<String>,
 }
 
+/// What a dictionary is, once released.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// Most features per row, of a TopK encoder; else it is JumpReLU.
+    pub k: Option<usize>,
+    /// Does it write another site than it reads?
+    pub transcoder: bool,
+    /// Is there a linear path past the features?
+    pub skip: bool,
+}
+
+/// What a transcoder reconstructs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// `3.mlp`
+    pub site: String,
+    /// TransformerLens' name.
+    pub hook: String,
+    /// D_out
+    pub d: usize,
+}
+
+impl Kind {
+    /// `JumpReLU sparse autoencoder`, `TopK transcoder with a skip`, or several of them.
+    fn noun(self, several: bool) -> String {
+        let encoder = if self.k.is_some() { "TopK" } else { "JumpReLU" };
+        let what = if self.transcoder { "transcoder" } else { "sparse autoencoder" };
+        let (s, skip) = (if several { "s" } else { "" }, if self.skip { " with a skip" } else { "" });
+        format!("{encoder} {what}{s}{skip}")
+    }
+
+    /// SAELens has no TopK transcoders.
+    fn loads_in_sae_lens(self) -> bool {
+        !(self.k.is_some() && self.transcoder)
+    }
+}
+
 impl Card {
     /// The page, Markdown.
     pub fn markdown(&self) -> String {
-        let Card { name, model, site, hook, d_in, width, .. } = self;
-        let place = place(site);
-        let width = number::count(*width as u64);
         let sections = [
+            format!("# {}\n\n{}\n", self.name, self.what()),
             format!(
-                "# {name}\n\nA JumpReLU sparse autoencoder with {width} features on site `{site}` of **{model}**: {place}.\n"
-            ),
-            format!(
-                "## Units\n\nRaw: the input is the activation as the model computes it, {d_in} numbers per token \
-                 (TransformerLens `{hook}`), and so is the reconstruction. No scaling, no centring. A feature is active \
-                 where its pre-activation is above its threshold. BOS, EOS and padding positions were never trained or \
-                 scored: leave them out.\n"
+                "## Units\n\nRaw: {} No scaling, no centring. {} BOS, EOS and padding positions were never trained or \
+                 scored: leave them out.\n",
+                self.sides(),
+                self.activity()
             ),
             format!("## Load\n\n{}", self.snippet()),
             format!("## Training\n\n{}", pairs(&self.training)),
@@ -57,15 +93,62 @@ impl Card {
         sections.join("\n")
     }
 
-    /// Python that loads the folder in SAELens.
+    fn what(&self) -> String {
+        let Card { model, site, width, kind, .. } = self;
+        let (noun, width, here) = (kind.noun(false), number::count(*width as u64), place(site));
+        match &self.output {
+            None => format!("A {noun} with {width} features on site `{site}` of **{model}**: {here}."),
+            Some(Output { site: to, .. }) => format!(
+                "A {noun}, {width} features, of **{model}**; it reads site `{site}`, {here}, and reconstructs site \
+                 `{to}`, {}.",
+                place(to)
+            ),
+        }
+    }
+
+    fn sides(&self) -> String {
+        let Card { hook, d_in, .. } = self;
+        let input = format!(
+            "the input is the activation as the model computes it, {d_in} numbers per token (TransformerLens `{hook}`)"
+        );
+        match &self.output {
+            None => format!("{input}, and so is the reconstruction."),
+            Some(Output { hook, d, .. }) => {
+                format!("{input}; the output is another, {d} numbers per token (`{hook}`).")
+            }
+        }
+    }
+
+    fn activity(&self) -> String {
+        match self.kind.k {
+            None => "A feature is active where its pre-activation is above its threshold.".into(),
+            Some(k) => {
+                format!("A feature is active where its pre-activation is above 0 and among the {k} largest.")
+            }
+        }
+    }
+
+    /// Python that loads the folder in SAELens; what SAELens has no class for is encoded by Lapidary.
     fn snippet(&self) -> String {
         let Card { name, hook, d_in, width, .. } = self;
+        if !self.kind.loads_in_sae_lens() {
+            return format!(
+                "SAELens has no TopK transcoders. Activations [N, {d_in}] from {hook}, saved as safetensors:\n\n\
+                 ```\nlapidary encode {name} --in x.safetensors --out features.safetensors\n```\n"
+            );
+        }
         let shape =
             self.heads.map_or(format!("[N, {d_in}]"), |(heads, d_head)| format!("[N, {heads}, {d_head}]"));
+        let (out, hook_out) = match &self.output {
+            Some(Output { d, hook, .. }) => (format!("[N, {d}]"), format!(" at {hook}")),
+            None => (shape.clone(), String::new()),
+        };
+        // Of a skip transcoder, decode alone would leave out the skip.
+        let x_hat = if self.kind.skip { "sae(x)" } else { "sae.decode(features)" };
         format!(
             "```python\nfrom sae_lens import SAE\n\nsae = SAE.load_from_disk(\"{name}\")\n\
              features = sae.encode(x)  # x {shape} from {hook} -> [N, {width}]\n\
-             x_hat = sae.decode(features)  # {shape}\n```\n"
+             x_hat = {x_hat}  # {out}{hook_out}\n```\n"
         )
     }
 }
@@ -77,6 +160,8 @@ pub struct Suite {
     pub name: String,
     /// The language model.
     pub model: String,
+    /// What the dictionaries are.
+    pub kinds: Vec<Kind>,
     /// How all of them were trained, label and value.
     pub training: Vec<(String, String)>,
     /// The dictionaries, in the order of the table.
@@ -91,12 +176,15 @@ impl Suite {
     /// The page, Markdown, with the front matter that the Hugging Face Hub reads.
     pub fn markdown(&self) -> String {
         let Suite { name, model, rows, scored_on, .. } = self;
+        let mut kinds: Vec<String> = self.kinds.iter().map(|kind| kind.noun(true)).collect();
+        kinds.dedup();
         let dictionaries = if rows.len() == 1 { "dictionary" } else { "dictionaries" };
         let example = rows.first().map_or("FOLDER", |row| row.name.as_str());
         let sections = [
             "---\nlibrary_name: saelens\n---\n".to_owned(),
             format!(
-                "# {name}\n\nJumpReLU sparse autoencoders for **{model}**: {} {dictionaries}, made with Lapidary.\n",
+                "# {name}\n\n{} for **{model}**: {} {dictionaries}, made with Lapidary.\n",
+                kinds.join(", "),
                 rows.len()
             ),
             format!("## Dictionaries\n\n{scored_on}\n\n{}\n{LEGEND}", scores::suite_markdown(rows)),
@@ -111,7 +199,7 @@ impl Suite {
 }
 
 const LEGEND: &str = "\
-λ: sparsity coefficient. L0: mean active features per row. FVU: fraction of variance unexplained. Δloss: rise of the
+λ: sparsity coefficient, or the L0 that was asked for. L0: mean active features per row. FVU: fraction of variance unexplained. Δloss: rise of the
 model's next-token loss when every row is replaced by its reconstruction, nats per target. Loss recovered: 1 − Δloss over
 the rise when every row is replaced by the mean row. Alive: features that fired at least once in the evaluated rows.
 Intervals are in each folder's `card.md`.
@@ -155,6 +243,8 @@ mod tests {
         Card {
             name: "3.att-2048".into(),
             model: "stories260k".into(),
+            kind: Kind::default(),
+            output: None,
             site: "3.att".into(),
             hook: "blocks.3.attn.hook_z".into(),
             d_in: 64,
@@ -213,6 +303,7 @@ x_hat = sae.decode(features)  # [N, 8, 8]
         let suite = Suite {
             name: "stories260k-jumprelu".into(),
             model: "stories260k".into(),
+            kinds: vec![Kind::default()],
             training: vec![("rows".into(), "6,000,000".into())],
             rows: scores::tests::rows()[..1].to_vec(),
             scored_on: "115,204 held-out rows.".into(),
@@ -236,10 +327,33 @@ JumpReLU sparse autoencoders for **stories260k**: 1 dictionary, made with Lapida
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | [3.res](3.res-2048/) | 2,048 | 0.006 | 20.8 | 0.0791 | 0.158 | 0.962 | 1,987 |
 
-λ: sparsity coefficient.";
+λ: sparsity coefficient,";
         assert!(page.starts_with(expect), "{page}");
         assert!(page.contains("sae = SAE.load_from_disk(\"3.res-2048\")\n"));
         assert!(page.ends_with("## Limits\n\n- A toy.\n"));
+    }
+
+    #[test]
+    fn a_card_says_what_kind_it_is() {
+        let output = Output { site: "3.mlp".into(), hook: "blocks.3.hook_mlp_out".into(), d: 64 };
+        let kind = Kind { k: None, transcoder: true, skip: true };
+        let transcoder = Card { output: Some(output), kind, heads: None, ..card() };
+        let page = transcoder.markdown();
+        let what = "A JumpReLU transcoder with a skip, 2,048 features, of **stories260k**; it reads site `3.att`, the \
+                    attention heads' outputs of layer 3, concatenated, before the output projection, and reconstructs \
+                    site `3.mlp`, what the MLP of layer 3 adds to the residual stream.";
+        assert!(page.contains(what), "{page}");
+        assert!(
+            page.contains("the output is another, 64 numbers per token (`blocks.3.hook_mlp_out`)."),
+            "{page}"
+        );
+        assert!(page.contains("x_hat = sae(x)  # [N, 64] at blocks.3.hook_mlp_out"), "{page}");
+        let kind = Kind { k: Some(40), ..kind };
+        let page = Card { kind, ..transcoder }.markdown();
+        assert!(page.contains("lapidary encode 3.att-2048") && !page.contains("load_from_disk"), "{page}");
+        let page = Card { kind: Kind { k: Some(40), ..Kind::default() }, ..card() }.markdown();
+        assert!(page.contains("A TopK sparse autoencoder with 2,048 features on site"), "{page}");
+        assert!(page.contains("above 0 and among the 40 largest."), "{page}");
     }
 
     #[test]

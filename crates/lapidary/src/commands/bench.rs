@@ -118,10 +118,10 @@ impl BenchArgs {
 
     /// Bytes that a bench needs; that of encoding needs less.
     fn memory(&self) -> u64 {
-        let (n, d, f) = (self.batch as usize, self.d_model as usize, self.width as usize);
+        let (n, d) = (self.batch as usize, self.d_model as usize);
         let memory = Memory {
-            dictionaries: estimate::dictionary_bytes(d, f),
-            step: estimate::step_bytes(n, d, f, self.l0),
+            dictionaries: estimate::dictionary_bytes(&self.plan()),
+            step: estimate::step_bytes(&self.plan(), n, self.l0),
             rows: 4.0 * n as f64 * d as f64,
             ..Memory::default()
         };

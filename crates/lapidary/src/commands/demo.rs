@@ -211,9 +211,8 @@ fn scores(
     global: &Global,
 ) -> anyhow::Result<Vec<Scores>> {
     let read_the_model = trained.iter().filter(|t| t.plan.baseline != Some(Baseline::RandomLm));
-    let subjects: Vec<Subject<'_>> = read_the_model
-        .map(|t| Subject { name: &t.plan.name, site: t.site, dictionary: &t.dictionary })
-        .collect();
+    let subjects: Vec<Subject<'_>> =
+        read_the_model.map(|t| Subject::sae(&t.plan.name, t.site, &t.dictionary)).collect();
     let options = Options {
         seed: u64::from(args.seed),
         resamples: RESAMPLES,
@@ -248,7 +247,8 @@ fn compare(
             name: &t.plan.name,
             site: t.site,
             dictionary: &t.dictionary,
-            lambda: Some(t.plan.lambda),
+            label: crate::words::label(&t.plan),
+            setting: Some(crate::words::setting(&t.plan)),
             baseline: t.plan.baseline.map(kind),
             run: 1,
             seed: u64::from(args.seed),

@@ -10,13 +10,15 @@ use crate::run_folder::read_dictionaries;
 use crate::text::{Text, World};
 use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
+use crate::words;
 use anyhow::{Context, bail};
-use lapidary_dictionary::{Dictionary, load};
+use lapidary_dictionary::sae_lens::provenance;
+use lapidary_dictionary::{Activation, Dictionary, load};
 use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
 use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use lapidary_report::number::count;
-use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
+use lapidary_report::scores::{ScoreRow, Setting, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
 use lapidary_trainer::Baseline;
 use std::path::{Path, PathBuf};
@@ -110,8 +112,12 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
 /// A dictionary to score.
 struct Named {
     name: String,
+    /// What tables call it.
+    label: String,
     site: Site,
-    lambda: Option<f64>,
+    /// What it reconstructs.
+    output: Site,
+    setting: Option<Setting>,
     baseline: Option<Baseline>,
     /// Number of its run among the subjects, and the seed of its plan; 0 for one that is named alone.
     run: (usize, u64),
@@ -131,12 +137,13 @@ impl Named {
             Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
             Baseline::Random => truth::Baseline::Random,
         };
-        let Named { name, site, lambda, baseline, run: (run, seed), dictionary } = self;
+        let Named { name, label, site, setting, baseline, run: (run, seed), dictionary, .. } = self;
         TruthSubject {
             name,
             site: *site,
             dictionary,
-            lambda: *lambda,
+            label: label.clone(),
+            setting: *setting,
             baseline: baseline.map(kind),
             run: *run,
             seed: *seed,
@@ -150,8 +157,16 @@ fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> 
         if path.join("plan.json").is_file() {
             let plan = RunPlan::read(path)?;
             for (d, dictionary, _) in read_dictionaries(path, &plan)? {
-                let (lambda, baseline, run) = (Some(d.lambda), d.baseline, (number, plan.training.seed));
-                let named = Named { name: d.name, site: d.site.parse()?, lambda, baseline, run, dictionary };
+                let named = Named {
+                    label: words::label(&d),
+                    site: d.site.parse()?,
+                    output: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).parse()?,
+                    setting: Some(words::setting(&d)),
+                    name: d.name,
+                    baseline: d.baseline,
+                    run: (number, plan.training.seed),
+                    dictionary,
+                };
                 if !named.reads_the_model() && args.truth.is_none() {
                     if !global.quiet {
                         eprintln!("{}: skipped, it reads a randomised model; --truth scores it", named.name);
@@ -169,7 +184,8 @@ fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> 
 
 fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
     let (dictionary, meta) = load(path)?;
-    let known = meta.as_ref().map(|m| m.site.as_str());
+    let said = provenance(path).unwrap_or_default();
+    let known = meta.as_ref().map(|m| m.site.as_str()).or(said.site.as_deref());
     let site = site.or(known).with_context(|| {
         format!(
             "{}: expected a dictionary that says its site, found none; add --site, for example --site 3.res",
@@ -184,9 +200,27 @@ fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
             path.display()
         );
     }
-    let (lambda, baseline) = (training.map(|t| t.lambda), training.and_then(|t| t.baseline));
-    let name = path.display().to_string();
-    Ok(Named { name, site: site.parse()?, lambda, baseline, run: (0, 0), dictionary })
+    let baseline = training.and_then(|t| t.baseline);
+    // An SAE that is moved by --site writes where it then reads.
+    let written = meta.as_ref().map(|m| m.site_out.as_str()).or(said.site_out.as_deref());
+    let output = written.filter(|&output| Some(output) != known).unwrap_or(site);
+    let to = if output == site { String::new() } else { format!(" → {output}") };
+    let trained = training.map(|t| t.lambda).filter(|&lambda| lambda > 0.0);
+    let (kind, setting) = match dictionary.activation {
+        Activation::TopK { k } => (" topk", Some(Setting::L0(k as f64))),
+        Activation::JumpRelu => ("", trained.map(Setting::Lambda)),
+    };
+    let of = baseline.map(|b| format!(" {b}")).unwrap_or_default();
+    Ok(Named {
+        name: path.display().to_string(),
+        label: format!("{site}{to}{kind}{of}"),
+        site: site.parse()?,
+        output: output.parse()?,
+        setting,
+        baseline,
+        run: (0, 0),
+        dictionary,
+    })
 }
 
 type Causes = (RunPlan, Places);
@@ -239,7 +273,7 @@ fn score(
     global: &Global,
 ) -> anyhow::Result<Vec<Scores>> {
     let views: Vec<Subject<'_>> = read_the_model(subjects)
-        .map(|s| Subject { name: &s.name, site: s.site, dictionary: &s.dictionary })
+        .map(|s| Subject { name: &s.name, site: s.site, output: s.output, dictionary: &s.dictionary })
         .collect();
     let options = Options {
         seed: args.seed,
@@ -274,11 +308,8 @@ fn truth(
     Ok(measured.table)
 }
 
-/// A baseline stands in the table under its site's name and its own.
 fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
-    let plain = row(scores, named.lambda);
-    let of = named.baseline.map(|b| format!(" {b}")).unwrap_or_default();
-    ScoreRow { site: plain.site.clone() + &of, ..plain }
+    row(scores, &named.label, named.setting)
 }
 
 fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: &Global) {
@@ -287,13 +318,8 @@ fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: 
         return;
     }
     if let [scores] = file.scores.as_slice() {
-        println!(
-            "{} at {}, {} features\n{}",
-            scores.name,
-            scores.site,
-            scores.width,
-            sheet_text(&lines(scores))
-        );
+        let label = read_the_model(subjects).next().map_or(&scores.site, |named| &named.label);
+        println!("{} at {label}, {} features\n{}", scores.name, scores.width, sheet_text(&lines(scores)));
     } else {
         println!(
             "{}",

@@ -4,16 +4,18 @@ use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
 use crate::plan::RunPlan;
 use crate::run_folder::read_dictionaries;
+use crate::words;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
 use lapidary_kernels::Device;
 use lapidary_lm::Spec;
 use lapidary_lm::model::load_spec;
-use lapidary_report::card::{Card, Suite};
+use lapidary_report::Setting;
+use lapidary_report::card::{Card, Kind, Output, Suite};
 use lapidary_report::number::{count, significant};
 use lapidary_store::RowDtype;
-use lapidary_trainer::DictionaryPlan;
+use lapidary_trainer::{DictionaryPlan, Objective};
 use std::path::PathBuf;
 
 /// Write a finished run as a folder that people can load
@@ -50,7 +52,7 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     }
     let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
     global.output_dir(&args.out)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut kinds) = (Vec::new(), Vec::new());
     for (d, mut dictionary, mut meta) in dictionaries {
         round(&mut dictionary, &mut meta, args.weights, global.device);
         dictionary_check(&args, &d, &meta, &plan)?;
@@ -59,11 +61,13 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         let meta = Meta { l0: Some(scored.l0.value), ..meta };
         let card = card(&plan, &d, &meta, scored, &scores, spec.as_ref()).markdown();
         save_sae_lens(&args.out.join(&d.name), &dictionary, &meta, &card)?;
-        rows.push(row(scored, Some(d.lambda)));
+        rows.push(row(scored, &words::label(&d), Some(words::setting(&d))));
+        kinds.push(kind(&d));
     }
     let suite = Suite {
         name: args.out.file_name().map_or("release".into(), |n| n.to_string_lossy().into_owned()),
         model: plan.model.name.clone(),
+        kinds: sorted(kinds),
         training: training(&plan),
         rows,
         scored_on: scores.scored_on(),
@@ -119,13 +123,22 @@ fn card(
     spec: Option<&Spec>,
 ) -> Card {
     let hook = hooks::hook(&d.site, false);
-    let heads = spec.filter(|_| hook.as_ref().is_some_and(|h| h.heads)).map(|s| (s.heads, s.d_head));
-    let mut training = training(plan);
-    training.insert(0, ("λ".into(), significant(d.lambda, 3)));
+    let is_apart = d.transcoder.is_none(); // SAELens' transcoders join no heads
+    let heads =
+        spec.filter(|_| is_apart && hook.as_ref().is_some_and(|h| h.heads)).map(|s| (s.heads, s.d_head));
+    let lambda = meta.training.as_ref().map_or(d.lambda, |t| t.lambda);
+    let mut training = [of_dictionary(d, lambda), training(plan)].concat();
     training.push(("C, root mean square norm of the site".into(), significant(d.c, 6)));
+    let output = d.transcoder.as_ref().map(|t| {
+        training.push(("C of the output".into(), significant(t.c_out, 6)));
+        let hook = hooks::hook(&t.output, false).map(|h| h.hook_name).unwrap_or_default();
+        Output { site: t.output.clone(), hook, d: t.d_out }
+    });
     Card {
         name: d.name.clone(),
         model: meta.model.name.clone(),
+        kind: kind(d),
+        output,
         site: d.site.clone(),
         hook: hook.map(|h| h.hook_name).unwrap_or_default(),
         d_in: d.d,
@@ -136,6 +149,34 @@ fn card(
         scored_on: file.scored_on(),
         limits: limits(plan),
     }
+}
+
+/// SAEs first, and what is alike together.
+fn sorted(mut kinds: Vec<Kind>) -> Vec<Kind> {
+    kinds.sort_by_key(|kind| (kind.transcoder, kind.skip, kind.k.is_some()));
+    kinds
+}
+
+fn kind(d: &DictionaryPlan) -> Kind {
+    let k = if let Objective::TopK { k, .. } = d.objective { Some(k) } else { None };
+    let transcoder = d.transcoder.as_ref();
+    Kind { k, transcoder: transcoder.is_some(), skip: transcoder.is_some_and(|t| t.skip) }
+}
+
+/// What it was trained as, how sparse, and from what; `lambda` at the end.
+fn of_dictionary(d: &DictionaryPlan, lambda: f64) -> Vec<(String, String)> {
+    let mut out = vec![("trained as".to_string(), words::objective(d))];
+    match words::setting(d) {
+        Setting::Lambda(_) => out.push(("λ".into(), significant(lambda, 3))),
+        Setting::L0(_) => out.push(("sparsity".into(), words::sparsity(d))),
+    }
+    if d.target_l0.is_some() {
+        out.push(("λ that was found".into(), significant(lambda, 3)));
+    }
+    if let Some(start) = &d.start {
+        out.push(("began as".into(), format!("the dictionary with weights {start:.16}")));
+    }
+    out
 }
 
 fn training(plan: &RunPlan) -> Vec<(String, String)> {

@@ -8,13 +8,13 @@ use crate::random_rows::WithRandom;
 use crate::suite::Suite;
 use crate::tensorboard::EventFiles;
 use crate::text::Text;
-use crate::{estimate, run_folder};
+use crate::{estimate, run_folder, start};
 use anyhow::{Context, bail};
 use lapidary_harvest::FusedRows;
 use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, Split, resolve_context};
-use lapidary_store::{Batches, Order, RowSource, StoreReader, norms};
-use lapidary_trainer::{Baseline, Event, Run, Training, train};
+use lapidary_store::{Batches, Order, RowSource, SiteRows, StoreReader, norms};
+use lapidary_trainer::{Baseline, DictionaryPlan, Event, Run, Training, train};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,16 @@ use std::time::Instant;
 /// same as `tensorboard/` event files, `checkpoints/`, and at the end `dictionaries/`, one folder each. Rows come from one pass of the language model that
 /// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time; the same
 /// command with --resume continues and ends with the same bytes.
+///
+/// Keys of a suite: model, text, context, tokens, seed, preset (short, gemma-scope; for jumprelu also gemma-scope-2 and
+/// anthropic, which choose the penalty); and, at the top or in a [[dictionaries]] table for several kinds side by side:
+/// architecture (jumprelu, topk, batchtopk, matryoshka, gated, l1), sites, transcoders = ["3.mlp-in -> 3.mlp"] with skip,
+/// widths, lambdas or target_l0 (k; the target of a quadratic penalty; or a controller of λ: the printed plan says which),
+/// prefixes, init = "DICT" (fine-tunes it). [[baselines]] have the same keys and baseline = "frozen-decoder",
+/// "frozen-encoder", "random" or "random-lm". [rows], [recipe] and [aux] set numbers by hand.
 #[derive(clap::Args)]
 pub struct TrainArgs {
-    /// Suite file (TOML): model, text, sites, widths, lambdas, tokens, preset, seed, baselines
+    /// Suite file (TOML)
     suite: PathBuf,
     /// Run folder; must be empty or missing, unless --resume or --overwrite is given
     #[arg(long, value_name = "RUN")]
@@ -49,8 +56,9 @@ pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Res
     let opened = Opened::load(&suite.model, global)?;
     let spec = &opened.model.spec;
     let context = resolve_context(spec, suite.context)?;
-    let sites = spec.parse_sites(&suite.sites)?;
-    let random_sites = random_sites(&suite, &opened)?;
+    let random = |baseline| baseline == Some(Baseline::RandomLm);
+    let sites = sites_of(&suite, &opened, |baseline| !random(baseline))?;
+    let random_sites = sites_of(&suite, &opened, random)?;
     let text = Text::parse(&suite.text, global)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
@@ -75,11 +83,15 @@ pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Res
     }
 }
 
-/// Where the randomised model's rows are needed, each site once.
-fn random_sites(suite: &Suite, opened: &Opened) -> anyhow::Result<Vec<Site>> {
+/// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.
+fn sites_of(
+    suite: &Suite,
+    opened: &Opened,
+    which: impl Fn(Option<Baseline>) -> bool,
+) -> anyhow::Result<Vec<Site>> {
     let grids = suite.grids(&opened.model.spec)?;
-    let random = grids.into_iter().filter(|g| g.baseline == Some(Baseline::RandomLm));
-    let mut sites: Vec<Site> = random.flat_map(|g| g.sites).collect();
+    let chosen = grids.iter().filter(|grid| which(grid.baseline));
+    let mut sites: Vec<Site> = chosen.flat_map(|grid| grid.sites()).collect();
     sites.sort_by_key(|site| site.rank());
     sites.dedup();
     Ok(sites)
@@ -107,7 +119,7 @@ impl Job<'_> {
         let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
         let sites = source.sites().to_vec();
         let estimated = vec![1.0; sites.len()];
-        let draft = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &estimated)?;
+        let draft = self.resolve(&sites, &estimated)?;
         let fused = self.places.store.is_none();
         let estimate = estimate::of(&draft, &self.opened.model, self.corpus, self.global.device, fused);
         if self.global.dry_run {
@@ -118,7 +130,7 @@ impl Job<'_> {
         let mut batches = Batches::new(source, order, recipe.batch)?;
         let folder = &self.args.out;
         let norms = self.norms(&mut batches, folder)?;
-        let plan = RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, &sites, &norms)?;
+        let plan = self.resolve(&sites, &norms)?;
         self.prepare(folder, &plan)?;
         if self.tell && !self.global.quiet {
             eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
@@ -134,12 +146,17 @@ impl Job<'_> {
         Ok(())
     }
 
+    fn resolve(&self, sites: &[SiteRows], norms: &[f64]) -> anyhow::Result<RunPlan> {
+        RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, sites, norms, self.global)
+    }
+
     /// C of each site: from the plan when resuming, else measured.
     fn norms<S: RowSource>(&self, batches: &mut Batches<S>, folder: &Path) -> anyhow::Result<Vec<f64>> {
         if self.args.resume && folder.join("plan.json").is_file() {
             let plan = RunPlan::read(folder)?;
-            let of =
-                |rows: &str| plan.training.dictionaries.iter().find(|d| d.row_set() == rows).map(|d| d.c);
+            let c = |d: &DictionaryPlan| [(d.row_set(), d.c), (d.output_row_set(), d.c_out())];
+            let all: BTreeMap<String, f64> = plan.training.dictionaries.iter().flat_map(c).collect();
+            let of = |rows: &str| all.get(rows).copied();
             let known: Option<Vec<f64>> = batches.source().sites().iter().map(|s| of(&s.site)).collect();
             if let Some(known) = known {
                 return Ok(known);
@@ -181,6 +198,8 @@ impl Job<'_> {
         batches: &mut Batches<S>,
         folder: &Path,
     ) -> anyhow::Result<Vec<Training>> {
+        let inits: Vec<PathBuf> = self.suite.inits().cloned().collect();
+        let start = start::trainings(&plan.training, &inits, self.global)?;
         let stop = stop_on_interrupt()?;
         let hash = plan.hash();
         let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), self.global.device);
@@ -190,7 +209,7 @@ impl Job<'_> {
             built_by: &built_by,
             folder,
             device: self.global.device,
-            start: &BTreeMap::new(),
+            start: &start,
         };
         let recipe = &plan.training.recipe;
         let mut bar = Progress::new(self.global, "training", recipe.steps * recipe.batch as u64, "rows");

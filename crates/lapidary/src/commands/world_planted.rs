@@ -6,11 +6,11 @@
 
 use crate::commands::train::stop_on_interrupt;
 use crate::global::Global;
+use crate::grid::check_grid;
 use crate::planted_cost::{Cost, Job};
 use crate::planted_rows::{POOL_ROWS, PlantedRows, SITE, WINDOW, known_rows};
 use crate::planted_scores::{PlantedScores, RECOVERED, Scorer, Subject};
 use crate::progress::Progress;
-use crate::suite::check_grid;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use lapidary_report::number::{count, significant};
