@@ -75,6 +75,13 @@ impl Kind {
 }
 
 impl Card {
+    fn scores(&self) -> String {
+        if self.scores.is_empty() {
+            return "## Scores\n\nNone: it reads a model with random weights, so it cannot be spliced into this one.\n".into();
+        }
+        format!("## Scores\n\n{}\n\n{}", self.scored_on, scores::sheet_markdown(&self.scores))
+    }
+
     /// The page, Markdown.
     pub fn markdown(&self) -> String {
         let sections = [
@@ -87,7 +94,7 @@ impl Card {
             ),
             format!("## Load\n\n{}", self.snippet()),
             format!("## Training\n\n{}", pairs(&self.training)),
-            format!("## Scores\n\n{}\n\n{}", self.scored_on, scores::sheet_markdown(&self.scores)),
+            self.scores(),
             format!("## Limits\n\n{}", list(&self.limits)),
         ];
         sections.join("\n")

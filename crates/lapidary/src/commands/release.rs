@@ -5,7 +5,7 @@ use crate::global::Global;
 use crate::plan::RunPlan;
 use crate::run_folder::read_dictionaries;
 use crate::words;
-use anyhow::{Context, bail};
+use anyhow::bail;
 use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
 use lapidary_kernels::Device;
@@ -15,7 +15,7 @@ use lapidary_report::Setting;
 use lapidary_report::card::{Card, Kind, Output, Suite};
 use lapidary_report::number::{count, significant};
 use lapidary_store::RowDtype;
-use lapidary_trainer::{DictionaryPlan, Objective};
+use lapidary_trainer::{Baseline, DictionaryPlan, Objective};
 use std::path::PathBuf;
 
 /// Write a finished run as a folder that people can load
@@ -52,17 +52,21 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     }
     let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
     global.output_dir(&args.out)?;
-    let (mut rows, mut kinds) = (Vec::new(), Vec::new());
+    let (mut rows, mut kinds, mut released) = (Vec::new(), Vec::new(), 0);
     for (d, mut dictionary, mut meta) in dictionaries {
         round(&mut dictionary, &mut meta, args.weights, global.device);
         dictionary_check(&args, &d, &meta, &plan)?;
         let scored = scores.scores.iter().find(|s| s.name == d.name);
-        let scored = scored.with_context(|| format!("{}: not in evaluation.json; evaluate again", d.name))?;
-        let meta = Meta { l0: Some(scored.l0.value), ..meta };
+        // What reads a randomised model is compared with the truth only: it cannot be spliced into the model itself.
+        if scored.is_none() && d.baseline != Some(Baseline::RandomLm) {
+            bail!("{}: not in evaluation.json; evaluate again", d.name);
+        }
+        let meta = Meta { l0: scored.map(|s| s.l0.value), ..meta };
         let card = card(&plan, &d, &meta, scored, &scores, spec.as_ref()).markdown();
         save_sae_lens(&args.out.join(&d.name), &dictionary, &meta, &card)?;
-        rows.push(row(scored, &words::label(&d), Some(words::setting(&d))));
+        rows.extend(scored.map(|s| row(s, &words::label(&d), Some(words::setting(&d)))));
         kinds.push(kind(&d));
+        released += 1;
     }
     let suite = Suite {
         name: args.out.file_name().map_or("release".into(), |n| n.to_string_lossy().into_owned()),
@@ -79,11 +83,11 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     }
     lapidary_files::publish(&args.out.join("README.md"), suite.markdown().as_bytes())?;
     if global.json {
-        println!("{}", serde_json::json!({ "release": args.out, "dictionaries": suite.rows.len() }));
+        println!("{}", serde_json::json!({ "release": args.out, "dictionaries": released }));
     } else {
         println!(
             "{} dictionaries in {}; start with {}",
-            suite.rows.len(),
+            released,
             args.out.display(),
             args.out.join("README.md").display()
         );
@@ -118,7 +122,7 @@ fn card(
     plan: &RunPlan,
     d: &DictionaryPlan,
     meta: &Meta,
-    scored: &Scores,
+    scored: Option<&Scores>,
     file: &EvaluationFile,
     spec: Option<&Spec>,
 ) -> Card {
@@ -145,7 +149,7 @@ fn card(
         width: d.width,
         heads,
         training,
-        scores: lines(scored),
+        scores: scored.map(lines).unwrap_or_default(),
         scored_on: file.scored_on(),
         limits: limits(plan),
     }
