@@ -7,6 +7,7 @@ use lapidary_evaluation::{EvaluationError, Interval, Options, Scores, Subject, e
 use lapidary_kernels::Device;
 use lapidary_lm::text::Window;
 use lapidary_lm::{Model, Site};
+use lapidary_splice::Base;
 use std::path::Path;
 
 const BOS: u32 = 1;
@@ -208,6 +209,47 @@ fn special_tokens_are_not_counted() {
     assert_eq!((targets.positions, targets.tokens), (vec![0, 2, 3, 5], vec![6, 7, 8, 10]));
     let scores = &score(&model, &windows, &[(site, &dictionary)], OPTIONS)[0];
     assert_eq!((scores.rows, scores.targets), (4, 4));
+}
+
+/// From 24 numbers at 0.att to 16 at 1.res: constant, it is mean-ablation of what it writes; its L0 is that of what it reads;
+/// with one number of the input passed on, its FVU by hand.
+#[test]
+fn a_transcoder_reads_one_site_and_is_scored_at_another() {
+    let (model, windows) = (model(), windows());
+    let [reads, writes]: [Site; 2] = ["0.att", "1.res"].map(|site| site.parse().expect("a site"));
+    let base = Base::run(&model, &windows, &[reads, writes]);
+    let (x, y) = (base.x(&model, reads), base.x(&model, writes));
+    let rows = y.len() / 16;
+    let mean = |d: usize| y.iter().skip(d).step_by(16).map(|&y| f64::from(y)).sum::<f64>() / rows as f64;
+    let mut transcoder = perfect(24);
+    transcoder.w_dec = vec![0.0; 48 * 16];
+    transcoder.b_dec = (0..16).map(|d| mean(d) as f32).collect();
+    transcoder.d_out = 16;
+    let score = |transcoder: &Dictionary| {
+        let subjects = [Subject { name: "t", site: reads, output: writes, dictionary: transcoder }];
+        evaluate(&model, &windows, &subjects, OPTIONS, &mut |_, _| ()).expect("a valid subject").remove(0)
+    };
+    let constant = score(&transcoder);
+    assert_eq!((constant.site.as_str(), constant.reads.as_deref()), ("1.res", Some("0.att")));
+    assert_eq!((constant.l0.value, constant.d_in), (24.0, 24));
+    assert!((constant.fvu.value - 1.0).abs() < 1e-6, "{}", constant.fvu.value);
+    assert_eq!(constant.ce_spliced, constant.ce_ablated);
+    // W_skip [16, 24] passes number 5 of the input on to number 2 of the output.
+    let mut w_skip = vec![0.0; 16 * 24];
+    w_skip[2 * 24 + 5] = 1.0;
+    transcoder.w_skip = Some(w_skip);
+    let (mut error, mut variance) = (0.0, 0.0);
+    for (x, y) in x.chunks_exact(24).zip(y.chunks_exact(16)) {
+        for (d, &y) in y.iter().enumerate() {
+            let from_mean = f64::from(y) - mean(d);
+            variance += from_mean.powi(2);
+            error += (from_mean - if d == 2 { f64::from(x[5]) } else { 0.0 }).powi(2);
+        }
+    }
+    let skipping = score(&transcoder);
+    assert!((skipping.fvu.value / (error / variance) - 1.0).abs() < 1e-5, "{}", skipping.fvu.value);
+    assert_ne!(skipping.fvu, constant.fvu);
+    assert_ne!(skipping.ce_spliced, skipping.ce_ablated);
 }
 
 #[test]
