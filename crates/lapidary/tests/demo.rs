@@ -100,7 +100,7 @@ fn sizes_seeds_and_models_are_checked_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     assert!(good(at, &["--dry-run"]).contains("\ntokens = 1400000\n"));
-    assert!(good(at, &["--dry-run", "--quick"]).contains("\ntokens = 180000\n"));
+    assert!(good(at, &["--dry-run", "--quick"]).contains("\ntokens = 160000\n"));
     assert!(good(at, &["--dry-run", "--quick", "--tokens", "4096"]).contains("\ntokens = 4096\n"));
     for words in [["--seed", "-1"], ["--seed", "x"], ["--seed", "4294967296"], ["--tokens", "2047"]] {
         let ran = demo(at, &words);

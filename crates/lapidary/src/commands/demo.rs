@@ -46,7 +46,7 @@ pub struct DemoArgs {
     /// A minute instead of five: fewer rows, poorer features
     #[arg(long)]
     quick: bool,
-    /// Rows to train on, at least 2,048 [default: 1,400,000; with --quick 180,000]
+    /// Rows to train on, at least 2,048 [default: 1,400,000; with --quick 160,000]
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(2_048..=1_000_000_000))]
     tokens: Option<u64>,
 }
@@ -74,7 +74,7 @@ const RESAMPLES: usize = 200;
 
 impl DemoArgs {
     fn rows(&self) -> u64 {
-        self.tokens.unwrap_or(if self.quick { 180_000 } else { 1_400_000 })
+        self.tokens.unwrap_or(if self.quick { 160_000 } else { 1_400_000 })
     }
 
     /// Windows in which the model runs with copies of its activations.
@@ -131,7 +131,7 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
     say("2/3  scoring them on held-out text, and against the truth about every token");
     let demo = Demo::measure(&args, &run, global)?;
     say("3/3  finding features and where they fire");
-    let page = page::page(&demo, &args, global)?;
+    let page = page::page(&demo, &args)?;
     lapidary_files::publish(&args.out.join("page.txt"), text(&page, false).as_bytes())?;
     match (global.json, global.colour()) {
         (true, _) => println!("{}", page::json(&page, &run)),
@@ -175,6 +175,7 @@ struct Demo {
     trained: Vec<Trained>,
     measured: Measured,
     file: EvaluationFile,
+    shipped: Option<Shipped>,
 }
 
 impl Demo {
@@ -188,7 +189,11 @@ impl Demo {
         }
         let world: World = args.text().parse()?;
         let corpus = Text::World(world).corpus(&opened, CONTEXT, Split::HeldOut)?;
-        let scores = scores(args, &opened, &corpus, &trained, global)?;
+        let read_the_model = trained.iter().filter(|t| t.plan.baseline != Some(Baseline::RandomLm));
+        let live: Vec<Subject<'_>> =
+            read_the_model.map(|t| Subject::sae(&t.plan.name, t.site, &t.dictionary)).collect();
+        let scores = scores(args, &opened, &corpus, &live, args.windows(), global)?;
+        let shipped = Shipped::score(args, &opened, &corpus, global)?;
         let measured = compare(args, &opened, &world, &corpus, &trained, global)?;
         let text = TextIdentity {
             context: CONTEXT,
@@ -199,7 +204,7 @@ impl Demo {
         let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
         let file = EvaluationFile::new(model, text, Some(plan.hash()), scores, Some(measured.table.clone()));
         lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
-        Ok(Demo { opened, trained, measured, file })
+        Ok(Demo { opened, trained, measured, file, shipped })
     }
 }
 
@@ -207,23 +212,56 @@ fn scores(
     args: &DemoArgs,
     opened: &Opened,
     corpus: &Corpus,
-    trained: &[Trained],
+    subjects: &[Subject<'_>],
+    windows: usize,
     global: &Global,
 ) -> anyhow::Result<Vec<Scores>> {
-    let read_the_model = trained.iter().filter(|t| t.plan.baseline != Some(Baseline::RandomLm));
-    let subjects: Vec<Subject<'_>> =
-        read_the_model.map(|t| Subject::sae(&t.plan.name, t.site, &t.dictionary)).collect();
     let options = Options {
         seed: u64::from(args.seed),
         resamples: RESAMPLES,
         batch_tokens: BATCH_TOKENS,
-        max_windows: Some(args.windows()),
+        max_windows: Some(windows),
     };
     let mut bar = Progress::new(global, "evaluating", 0, "tokens");
     let mut progress = |done, total| bar.set_of(done, total);
-    let scores = evaluate(&opened.model, &corpus.windows, &subjects, options, &mut progress)?;
+    let scores = evaluate(&opened.model, &corpus.windows, subjects, options, &mut progress)?;
     bar.finish();
     Ok(scores)
+}
+
+/// The suite that the program carries, scored now; its comparison with the truth is the one that it was released with.
+struct Shipped {
+    plan: RunPlan,
+    file: EvaluationFile,
+}
+
+impl Shipped {
+    /// None: the program carries none of this model.
+    fn score(
+        args: &DemoArgs,
+        opened: &Opened,
+        corpus: &Corpus,
+        global: &Global,
+    ) -> anyhow::Result<Option<Shipped>> {
+        let Ok(folder) = global.find(Path::new("organism-suite")) else { return Ok(None) };
+        let plan = RunPlan::read(&folder)?;
+        if plan.model.hash != opened.hash {
+            return Ok(None);
+        }
+        let mut file = EvaluationFile::read(&folder, &plan.hash())?;
+        let mut dictionaries = Vec::new();
+        for d in plan.training.dictionaries.iter().filter(|d| d.baseline.is_none()) {
+            dictionaries.push((
+                &d.name,
+                d.site.parse()?,
+                lapidary_dictionary::load(&folder.join(&d.name))?.0,
+            ));
+        }
+        let subjects: Vec<Subject<'_>> =
+            dictionaries.iter().map(|(name, site, of)| Subject::sae(name, *site, of)).collect();
+        file.scores = scores(args, opened, corpus, &subjects, args.windows() / 2, global)?;
+        Ok(Some(Shipped { plan, file }))
+    }
 }
 
 /// With the truth.

@@ -1,11 +1,8 @@
 //! What the demo says: the words, the lines of its table, the chosen features, and the commands that come next.
 
 use super::features::{self, Chosen};
-use super::{Demo, DemoArgs, WIDTH};
+use super::{Demo, DemoArgs, Shipped, WIDTH};
 use crate::evaluation_file::EvaluationFile;
-use crate::global::Global;
-use crate::opened::Opened;
-use crate::plan::RunPlan;
 use crate::truth_table::{DictionaryTruth, Judgement, Status};
 use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::{Scores, truth};
@@ -21,15 +18,17 @@ const ABOUT_TEXT: &str =
 const BASELINE: &str = "baseline";
 
 /// The whole page.
-pub fn page(demo: &Demo, args: &DemoArgs, global: &Global) -> anyhow::Result<Page> {
+pub fn page(demo: &Demo, args: &DemoArgs) -> anyhow::Result<Page> {
     let mut dictionaries = lines(&demo.file, "just now");
     let mut scored_on =
         vec![format!("Just now: {} rows of training. {}", count(args.rows()), stands_on(demo))];
-    if let Some((plan, file)) = shipped(&demo.opened, global)? {
+    if let Some(Shipped { plan, file }) = &demo.shipped {
         let recipe = &plan.training.recipe;
-        dictionaries.extend(lines(&file, "shipped").into_iter().filter(|line| line.verdict != BASELINE));
+        dictionaries.extend(lines(file, "shipped").into_iter().filter(|line| line.verdict != BASELINE));
         let rows = count(recipe.steps * recipe.batch as u64);
-        scored_on.push(format!("Shipped inside this program, scores as released: {rows} rows of training."));
+        scored_on.push(format!(
+            "Shipped inside this program: {rows} rows of training. Scored on half of that text, F1 as released."
+        ));
     }
     Ok(Page {
         introduction: introduction(&demo.opened.model.spec),
@@ -80,17 +79,6 @@ fn chosen(demo: &Demo) -> anyhow::Result<Vec<Feature>> {
     Ok(chosen.into_iter().zip(examples).map(feature).collect())
 }
 
-/// The suite that the program carries, if it is of this model.
-fn shipped(opened: &Opened, global: &Global) -> anyhow::Result<Option<(RunPlan, EvaluationFile)>> {
-    let Ok(folder) = global.find(Path::new("organism-suite")) else { return Ok(None) };
-    let plan = RunPlan::read(&folder)?;
-    if plan.model.hash != opened.hash {
-        return Ok(None);
-    }
-    let file = EvaluationFile::read(&folder, &plan.hash())?;
-    Ok(Some((plan, file)))
-}
-
 /// All dictionaries of a file: those of the truth, which has the baselines too, or else of the scores.
 fn lines(file: &EvaluationFile, group: &str) -> Vec<Line> {
     let of_score = |name: &str| file.scores.iter().find(|s| s.name == name);
@@ -101,7 +89,8 @@ fn lines(file: &EvaluationFile, group: &str) -> Vec<Line> {
         .dictionaries
         .iter()
         .filter(|d| !matches!(d.baseline, Some(truth::Baseline::Pca | truth::Baseline::Neurons)));
-    trained.map(|d| line(group, name(d), d.l0, of_score(&d.name), Some(d))).collect()
+    let l0 = |d: &DictionaryTruth| of_score(&d.name).map_or(d.l0, |s| s.l0.value);
+    trained.map(|d| line(group, name(d), l0(d), of_score(&d.name), Some(d))).collect()
 }
 
 fn name(d: &DictionaryTruth) -> String {
