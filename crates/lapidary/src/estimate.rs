@@ -186,7 +186,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         plan.training.dictionaries.iter().filter(|d| matches!(d.objective, Objective::JumpRelu { .. }));
     let theta = range(with_theta.map(|d| d.theta_init));
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
-    let lines: Vec<(&str, String)> = vec![
+    let mut lines: Vec<(&str, String)> = vec![
         ("model", format!("{} ({:.12})", plan.model.name, plan.model.hash)),
         (
             "text",
@@ -198,7 +198,6 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
             ),
         ),
         ("dictionaries", dictionaries(plan)),
-        ("objective", objectives(plan)),
         (
             "rows",
             format!(
@@ -238,6 +237,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         ),
         ("memory", estimate.memory.parts()),
     ];
+    let names = std::iter::once("objective").chain(std::iter::repeat(""));
+    lines.splice(3..3, names.zip(objectives(plan)));
     let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
     let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
     match recipe.preset {
@@ -246,8 +247,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     }
 }
 
-/// `JumpReLU: λ 0.001, λ 0.003; TopK with AuxK (…): L0 20 by k`
-fn objectives(plan: &RunPlan) -> String {
+/// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
+fn objectives(plan: &RunPlan) -> Vec<String> {
     let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
     for d in &plan.training.dictionaries {
         let (objective, sparsity) = (words::objective(d), words::sparsity(d));
@@ -257,9 +258,7 @@ fn objectives(plan: &RunPlan) -> String {
             None => kinds.push((objective, vec![sparsity])),
         }
     }
-    let kinds: Vec<String> =
-        kinds.into_iter().map(|(objective, all)| format!("{objective}: {}", all.join(", "))).collect();
-    kinds.join("; ")
+    kinds.into_iter().map(|(objective, all)| format!("{objective}: {}", all.join(", "))).collect()
 }
 
 /// `3`, or `3 and 2 baselines`.
