@@ -27,6 +27,17 @@ const SHARED: usize = 16;
 /// Their ∂L/∂f is a product of all rows from one entry in so many rows on.
 const PRODUCT: usize = 6;
 
+/// Features of a task where they are taken together: each copy of a tile then serves as many.
+const TOGETHER: usize = 4 * FEATURES_PER_TASK;
+
+/// What `FEATURES_PER_TASK` features, however many share a task, add to sums over all of them.
+#[derive(Clone)]
+struct Share {
+    /// Their part of ∂L/∂b_dec, −Σ_j (Σ ∂L/∂z)·W_enc,j [D].
+    through_encoder: Vec<f32>,
+    penalty: f64,
+}
+
 /// What every task of a step reads.
 pub(crate) struct Backward<'a> {
     /// g of each view [N, M, D_out]
@@ -78,22 +89,25 @@ struct Owned<'a> {
 fn parts<'a, T>(
     values: &'a mut [T],
     block: &Range<usize>,
+    size: usize,
     width: usize,
 ) -> impl Iterator<Item = &'a mut [T]> + use<'a, T> {
     let span = if values.is_empty() { 0..0 } else { block.start * width..block.end * width };
-    values[span].chunks_mut(FEATURES_PER_TASK * width.max(1))
+    values[span].chunks_mut(size * width.max(1))
 }
 
 fn rows<'a>(
     p: &'a mut Parameters,
     block: &Range<usize>,
+    size: usize,
     d: usize,
 ) -> impl Iterator<Item = Rows<'a>> + use<'a> {
     let d_out = p.b_dec.len();
-    let (mut w_enc, mut w_dec) = (parts(&mut p.w_enc, block, d), parts(&mut p.w_dec, block, d_out));
-    let (mut r_mag, mut b_mag) = (parts(&mut p.r_mag, block, 1), parts(&mut p.b_mag, block, 1));
-    let mut threshold = parts(&mut p.threshold, block, 1);
-    parts(&mut p.b_enc, block, 1).map(move |b_enc| Rows {
+    let (mut w_enc, mut w_dec) =
+        (parts(&mut p.w_enc, block, size, d), parts(&mut p.w_dec, block, size, d_out));
+    let (mut r_mag, mut b_mag) = (parts(&mut p.r_mag, block, size, 1), parts(&mut p.b_mag, block, size, 1));
+    let mut threshold = parts(&mut p.threshold, block, size, 1);
+    parts(&mut p.b_enc, block, size, 1).map(move |b_enc| Rows {
         w_enc: w_enc.next().unwrap_or_default(),
         b_enc,
         threshold: threshold.next().unwrap_or_default(),
@@ -103,17 +117,17 @@ fn rows<'a>(
     })
 }
 
-/// The features of `block`, in tasks.
-fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, d: usize) -> Vec<Owned<'a>> {
+/// The features of `block`, in tasks of `size`.
+fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: usize) -> Vec<Owned<'a>> {
     let Training { parameters, moments, active_stamp, window_stamp, fired_stamp, .. } = training;
-    let mut window_stamp = parts(window_stamp, block, 1);
-    let mut fired_stamp = parts(fired_stamp, block, 1);
-    let rows = rows(parameters, block, d).zip(rows(moments, block, d));
-    let tasks = rows.zip(parts(active_stamp, block, 1)).enumerate();
+    let mut window_stamp = parts(window_stamp, block, size, 1);
+    let mut fired_stamp = parts(fired_stamp, block, size, 1);
+    let rows = rows(parameters, block, size, d).zip(rows(moments, block, size, d));
+    let tasks = rows.zip(parts(active_stamp, block, size, 1)).enumerate();
     tasks
         .map(|(task, ((p, v), active_stamp))| Owned {
-            feature: block.start + task * FEATURES_PER_TASK,
-            column: task * FEATURES_PER_TASK,
+            feature: block.start + task * size,
+            column: task * size,
             p,
             v,
             active_stamp,
@@ -174,24 +188,27 @@ impl Backward<'_> {
         entries: &ByFeature,
         b_dec_gradient: &mut [f32],
     ) -> f64 {
-        let tasks = tasks(training, block, self.plan.d);
-        let shares: Vec<(Vec<f32>, f64)> =
+        let dense = entries.main.index.len() * SHARED >= block.len() * self.rows;
+        let size = if dense { TOGETHER } else { FEATURES_PER_TASK };
+        let tasks = tasks(training, block, size, self.plan.d);
+        let shares: Vec<Vec<Share>> =
             tasks.into_par_iter().map(|owned| self.update(owned, entries)).collect();
         let mut penalty = 0.0;
-        for (through_encoder, part) in shares {
-            penalty += part;
+        for share in shares.into_iter().flatten() {
+            penalty += share.penalty;
             if self.plan.has_pre_bias() {
-                b_dec_gradient.iter_mut().zip(through_encoder).for_each(|(g, p)| *g += p);
+                b_dec_gradient.iter_mut().zip(share.through_encoder).for_each(|(g, p)| *g += p);
             }
         }
         penalty
     }
 
-    /// Updates the features of a task; returns their share of ∂L/∂b_dec, −Σ_j (Σ ∂L/∂z)·W_enc,j [D], and their penalty.
-    fn update(&self, mut owned: Owned<'_>, entries: &ByFeature) -> (Vec<f32>, f64) {
+    /// Updates the features of a task; returns their shares.
+    fn update(&self, mut owned: Owned<'_>, entries: &ByFeature) -> Vec<Share> {
         let d = self.plan.d;
-        let (mut through_encoder, mut penalty) = (vec![0.0; d], 0.0);
         let count = owned.p.b_enc.len();
+        let mut shares =
+            vec![Share { through_encoder: vec![0.0; d], penalty: 0.0 }; count.div_ceil(FEATURES_PER_TASK)];
         let entries_of_task = {
             let start = &entries.main.row_start;
             start[owned.column + count] - start[owned.column]
@@ -205,7 +222,8 @@ impl Backward<'_> {
             group.iter_mut().enumerate().for_each(|(g, work)| work.i = first + g);
             self.gradients(group, &owned, entries);
             for work in group {
-                penalty += work.by_objective.penalty;
+                let share = &mut shares[work.i / FEATURES_PER_TASK];
+                share.penalty += work.by_objective.penalty;
                 if work.by_objective.fired
                     && let Some(stamp) = owned.fired_stamp.get_mut(work.i)
                 {
@@ -213,7 +231,7 @@ impl Backward<'_> {
                 }
                 if work.touched {
                     let w_enc = &owned.p.w_enc[work.i * d..][..d];
-                    self.device.axpy(-work.through, w_enc, &mut through_encoder);
+                    self.device.axpy(-work.through, w_enc, &mut share.through_encoder);
                     self.update_weights(&mut owned, work);
                 }
                 if let Some(gradient) = work.by_objective.threshold {
@@ -221,7 +239,7 @@ impl Backward<'_> {
                 }
             }
         }
-        (through_encoder, penalty)
+        shares
     }
 
     /// The gradients of one feature, or of several that follow each other.
