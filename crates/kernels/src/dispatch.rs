@@ -156,6 +156,7 @@ impl Device {
         );
         assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
         match &w.packed {
+            _ if m_total == 0 => {}
             Some(packed) => self.linear_packed(x, d, packed, bias, out, m_total),
             None => self.linear_panel(x, w.w, bias, d, out),
         }
