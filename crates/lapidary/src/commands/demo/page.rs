@@ -27,7 +27,7 @@ pub fn page(demo: &Demo, args: &DemoArgs) -> anyhow::Result<Page> {
         dictionaries.extend(lines(file, "shipped").into_iter().filter(|line| line.verdict != BASELINE));
         let rows = count(recipe.steps * recipe.batch as u64);
         scored_on.push(format!(
-            "Shipped inside this program: {rows} rows of training. Scored on half of that text, F1 as released."
+            "Shipped in this program: {rows} rows. Scored on half of that text; F1 as released."
         ));
     }
     Ok(Page {
