@@ -31,7 +31,7 @@ const MAX_COPY: usize = 1 << 26;
 pub(crate) const MIN_SPARSITY: usize = 16;
 /// Below this many rows of x the integer copy of w does not pay.
 const MIN_ROWS: usize = 256;
-/// Below this width the test of an output costs as much as its product.
+/// Below this width the test of an output weighs too much beside its product (not tuned).
 const MIN_WIDTH: usize = 192;
 /// Above this width the norms' bound no longer holds the sums within 32 bits.
 const MAX_WIDTH: usize = 1 << 16;
