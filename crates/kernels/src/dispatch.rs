@@ -2,9 +2,10 @@
 //! only one that knows which kernels exist.
 
 use crate::cpu::packed::{self, Packed};
-use crate::cpu::screen::{self, Screen};
+use crate::cpu::screen::{self, Block};
 use crate::cpu::{self, Lanes, gather, portable, product, weighted};
 use crate::{AdamStep, Csr, elementwise, naive};
+use rayon::prelude::*;
 use std::fmt;
 use std::str::FromStr;
 
@@ -225,15 +226,19 @@ impl Device {
 
     /// [`Device::encode`] by way of integers.
     pub(crate) fn encode_screened(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
-        let screen = Screen::new(w, b, lo, d, |row, q| self.quantise(row, q));
-        product::encode(x, d, screen::PANEL_ROWS, b.len(), |x| {
-            self.encode_panel_screened(x, d, w, b, lo, &screen)
+        let columns = screen::COLUMNS;
+        let parts = (w.par_chunks(columns * d), b.par_chunks(columns), lo.par_chunks(columns));
+        let block = |(w, b, lo): (&[f32], &[f32], &[f32])| self.screen_block(w, b, lo, d);
+        let blocks: Vec<Block> = parts.into_par_iter().map(block).collect();
+        product::encode(x, d, screen::panel_rows(x.len() / d), b.len(), |x| {
+            self.encode_panel_screened(x, d, w, b, lo, &blocks)
         })
     }
 
-    fn quantise(self, row: &[f32], q: &mut [i16]) -> Option<naive::screen::Quantised> {
-        isa!(self, |L| fn(row: &[f32], q: &mut [i16]) -> Option<naive::screen::Quantised> {
-            naive::screen::quantise(row, q)
+    fn screen_block(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
+        isa!(self, |L| fn(w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { Block::new::<<L as Lanes>::Ints>(w, b, lo, d) }
         })
     }
 
@@ -244,11 +249,11 @@ impl Device {
         w: &[f32],
         b: &[f32],
         lo: &[f32],
-        screen: &Screen,
+        blocks: &[Block],
     ) -> Csr {
-        isa!(self, |L| fn(x: &[f32], d: usize, w: &[f32], b: &[f32], lo: &[f32], screen: &Screen) -> Csr {
+        isa!(self, |L| fn(x: &[f32], d: usize, w: &[f32], b: &[f32], lo: &[f32], blocks: &[Block]) -> Csr {
             // SAFETY: this function is compiled with L's instructions.
-            unsafe { screen::encode_panel::<<L as Lanes>::Ints>(x, d, w, b, lo, screen) }
+            unsafe { screen::encode_panel::<<L as Lanes>::Ints>(x, d, w, b, lo, blocks) }
         })
     }
 

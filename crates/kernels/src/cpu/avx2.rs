@@ -120,13 +120,39 @@ impl Pairs for Avx2Pairs {
     }
 
     #[inline(always)]
-    unsafe fn add_products(self, a: Self, b: Self) -> Self {
+    unsafe fn store(self, p: *mut i32) {
+        // SAFETY: the caller vouches for AVX2 and sixteen writable integers.
+        unsafe {
+            _mm256_storeu_si256(p.cast(), self.0);
+            _mm256_storeu_si256(p.add(8).cast(), self.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(p: *const i16) {
+        // SAFETY: a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(p.cast()) };
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2Pairs(_mm256_add_epi32(self.0, other.0), _mm256_add_epi32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe { Avx2Pairs(_mm256_sub_epi32(self.0, other.0), _mm256_sub_epi32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_crossed(self, a: [Self; 2], b: [Self; 2]) -> Self {
         // SAFETY: the caller vouches for AVX2.
         unsafe {
-            Avx2Pairs(
-                _mm256_add_epi32(self.0, _mm256_madd_epi16(a.0, b.0)),
-                _mm256_add_epi32(self.1, _mm256_madd_epi16(a.1, b.1)),
-            )
+            let low = _mm256_madd_epi16(_mm256_add_epi16(a[0].0, b[1].0), _mm256_add_epi16(a[1].0, b[0].0));
+            let high = _mm256_madd_epi16(_mm256_add_epi16(a[0].1, b[1].1), _mm256_add_epi16(a[1].1, b[0].1));
+            Avx2Pairs(_mm256_add_epi32(self.0, low), _mm256_add_epi32(self.1, high))
         }
     }
 

@@ -4,7 +4,8 @@
 //! Both operands of every product are rows with the summed dimension contiguous. `product.rs` takes them as they are: a tile
 //! of 3 × 2 dot products keeps its 96 running sums in registers. `packed.rs` transposes w first, which pays where there are
 //! many rows that are not wide: a tile of 3 × 16 keeps two running sums of each output in registers. `screen.rs` finds by
-//! 16-bit integers (the trait [`Pairs`]) what need not be multiplied exactly, where integers are faster.
+//! 16-bit integers (the trait [`Pairs`]) what need not be multiplied exactly, where integers are faster; their product is in
+//! `strassen.rs`.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -15,6 +16,7 @@ pub(crate) mod packed;
 pub(crate) mod portable;
 pub(crate) mod product;
 pub(crate) mod screen;
+pub(crate) mod strassen;
 pub(crate) mod weighted;
 
 /// The sixteen running sums of one dot product.
@@ -44,7 +46,7 @@ pub(crate) trait Lanes: Copy {
     unsafe fn not_below(self, lo: Self) -> u32;
 }
 
-/// Sixteen 32-bit sums of products of 16-bit integers, two terms at a time.
+/// Sixteen 32-bit sums of products of 16-bit integers, or sixteen pairs of 16-bit integers.
 ///
 /// # Safety
 /// Every method requires that the processor has the instance's instructions.
@@ -52,12 +54,20 @@ pub(crate) trait Pairs: Copy {
     /// The floats of the same processor.
     type Floats: Lanes;
     unsafe fn zero() -> Self;
-    /// Sixteen pairs of integers at `p`, which must be readable.
+    /// Sixteen pairs of integers (or sixteen sums, of the same size) at `p`, which must be readable.
     unsafe fn load(p: *const i16) -> Self;
-    /// One pair sixteen times; its first integer in the low half.
+    /// Sixteen sums to `p`, which must be writable.
+    unsafe fn store(self, p: *mut i32);
+    /// Asks for the line of the cache at `p`, which need not be readable.
+    unsafe fn prefetch(p: *const i16);
+    /// One sum, or one pair with its first integer in the low half, sixteen times.
     unsafe fn splat(pair: i32) -> Self;
-    /// self + a[0]·b[0] + a[1]·b[1], lane by lane, where a and b hold pairs; wraps.
-    unsafe fn add_products(self, a: Self, b: Self) -> Self;
+    /// Sums, lane by lane; wraps.
+    unsafe fn add(self, other: Self) -> Self;
+    /// Differences of sums, lane by lane; wraps.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// self + (a[0] + b[1])·(a[1] + b[0]) over both halves of the pairs a and b, lane by lane; wraps.
+    unsafe fn add_crossed(self, a: [Self; 2], b: [Self; 2]) -> Self;
     /// Rounded to floats.
     unsafe fn floats(self) -> Self::Floats;
 }

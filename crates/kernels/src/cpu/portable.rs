@@ -92,11 +92,32 @@ impl<L: Lanes> Pairs for Ints<L> {
     }
 
     #[inline(always)]
-    unsafe fn add_products(self, a: Self, b: Self) -> Self {
-        let halves = |v: i32| (i32::from(v as i16), v >> 16);
+    unsafe fn store(self, p: *mut i32) {
+        // SAFETY: the caller vouches for sixteen writable integers; an array of i32 has the alignment of i32.
+        unsafe { *p.cast::<[i32; LANES]>() = self.0 };
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(_: *const i16) {}
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Ints(std::array::from_fn(|l| self.0[l].wrapping_add(other.0[l])), PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Ints(std::array::from_fn(|l| self.0[l].wrapping_sub(other.0[l])), PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn add_crossed(self, a: [Self; 2], b: [Self; 2]) -> Self {
+        let (low, high) = (|v: i32| i32::from(v as i16), |v: i32| v >> 16);
         let sum = |l: usize| {
-            let (a, b) = (halves(a.0[l]), halves(b.0[l]));
-            self.0[l].wrapping_add((a.0 * b.0).wrapping_add(a.1 * b.1))
+            let [a0, a1, b0, b1] = [a[0].0[l], a[1].0[l], b[0].0[l], b[1].0[l]];
+            let lows = (low(a0) + low(b1)) * (low(a1) + low(b0));
+            let highs = (high(a0) + high(b1)) * (high(a1) + high(b0));
+            self.0[l].wrapping_add(lows.wrapping_add(highs))
         };
         Ints(std::array::from_fn(sum), PhantomData)
     }

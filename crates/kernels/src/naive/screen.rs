@@ -6,6 +6,11 @@ use super::LANES;
 /// Largest norm of a row of integers before they are rounded. Rounding adds at most √D/2, which must not exceed 340: sums of
 /// products then stay below 46,340² < 2³¹.
 const NORM: f64 = 46_000.0;
+/// The largest integer that `cpu/strassen.rs` multiplies.
+pub(crate) const LARGEST: f64 = 4_095.0;
+/// Added to a small float it leaves no room behind the point: the sum is rounded to an integer, ties to even, whose low bits
+/// are the sum's own.
+const TO_INTEGER: f32 = 1.5 * (1 << 23) as f32;
 /// Norms outside of these are not screened: nothing inside them overflows, and what underflows is negligible.
 const SCREENED: std::ops::RangeInclusive<f64> = 1e-9..=1e9;
 /// Half a unit in the last place of f32, relative.
@@ -35,35 +40,79 @@ pub(crate) struct Coefficients {
     pub c: f32,
 }
 
-/// The integers of the row v [D], |q| ≤ 32,767. `None`: not a row to screen; q is then zero.
+/// The integers of the row v [D], |q| ≤ 4,095. `None`: not a row to screen; q is then zero.
 #[inline(always)]
 pub(crate) fn quantise(v: &[f32], q: &mut [i16]) -> Option<Quantised> {
-    let mut sums = [0.0f64; LANES];
-    let mut largest = [0.0f32; LANES];
-    for part in v.chunks(LANES) {
-        for (l, &v) in part.iter().enumerate() {
-            sums[l] += f64::from(v) * f64::from(v);
-            largest[l] = largest[l].max(v.abs());
-        }
-    }
-    let norm = sums.iter().sum::<f64>().sqrt();
+    let (whole, tail) = v.split_at(v.len() / LANES * LANES);
+    let mut sizes = Sizes::default();
+    whole.chunks_exact(LANES).for_each(|v| sizes.add(v.try_into().expect("LANES")));
+    sizes.add(&padded(tail));
+    let norm = root(sizes.squares);
     if !SCREENED.contains(&norm) {
         q.fill(0);
         return None;
     }
-    let largest = f64::from(largest.into_iter().fold(0.0, f32::max));
-    let scale = (NORM / norm).min(32_767.0 / largest) as f32;
-    let (mut squares, mut rest) = ([0.0f64; LANES], [0.0f64; LANES]);
-    for (part, q) in v.chunks(LANES).zip(q.chunks_mut(LANES)) {
-        for (l, (&v, q)) in part.iter().zip(q).enumerate() {
-            let rounded = (v * scale).round_ties_even().clamp(-32_767.0, 32_767.0);
-            *q = rounded as i16;
-            squares[l] += f64::from(rounded) * f64::from(rounded);
-            rest[l] += (f64::from(v) * f64::from(scale) - f64::from(rounded)).powi(2);
+    let largest = f64::from(sizes.largest.into_iter().fold(0.0, f32::max));
+    let scale = (NORM / norm).min(LARGEST / largest) as f32;
+    let mut rounded = Rounded::default();
+    for (v, q) in whole.chunks_exact(LANES).zip(q.chunks_exact_mut(LANES)) {
+        q.copy_from_slice(&rounded.add(v.try_into().expect("LANES"), scale));
+    }
+    let last = rounded.add(&padded(tail), scale);
+    q[whole.len()..].copy_from_slice(&last[..tail.len()]);
+    let (norm_q, norm_rest) = (root(rounded.squares), root(rounded.rest));
+    Some(Quantised { scale, norm: norm * f64::from(scale), norm_q, norm_rest })
+}
+
+fn root(sums: [f64; LANES]) -> f64 {
+    sums.iter().sum::<f64>().sqrt()
+}
+
+/// The tail of a row, then zeros.
+#[inline(always)]
+fn padded(tail: &[f32]) -> [f32; LANES] {
+    let mut out = [0.0; LANES];
+    out[..tail.len()].copy_from_slice(tail);
+    out
+}
+
+/// Running sums of v² and the largest |v|.
+#[derive(Default)]
+struct Sizes {
+    squares: [f64; LANES],
+    largest: [f32; LANES],
+}
+
+impl Sizes {
+    #[inline(always)]
+    fn add(&mut self, v: &[f32; LANES]) {
+        for l in 0..LANES {
+            self.squares[l] += f64::from(v[l]) * f64::from(v[l]);
+            self.largest[l] = self.largest[l].max(v[l].abs());
         }
     }
-    let root = |sums: [f64; LANES]| sums.iter().sum::<f64>().sqrt();
-    Some(Quantised { scale, norm: norm * f64::from(scale), norm_q: root(squares), norm_rest: root(rest) })
+}
+
+/// Running sums of q² and δ².
+#[derive(Default)]
+struct Rounded {
+    squares: [f64; LANES],
+    rest: [f64; LANES],
+}
+
+impl Rounded {
+    #[inline(always)]
+    fn add(&mut self, v: &[f32; LANES], scale: f32) -> [i16; LANES] {
+        let mut out = [0; LANES];
+        for l in 0..LANES {
+            let q = (v[l] * scale).clamp(-LARGEST as f32, LARGEST as f32) + TO_INTEGER;
+            out[l] = q.to_bits() as i16;
+            let q = f64::from(q - TO_INTEGER);
+            self.squares[l] += q * q;
+            self.rest[l] += (f64::from(v[l]) * f64::from(scale) - q).powi(2);
+        }
+        out
+    }
 }
 
 /// A number that is at least v, by more than what f32 rounds in the test.
@@ -145,7 +194,8 @@ mod tests {
             prop_assert!(keeps(&x, &w, f32::NEG_INFINITY, bias) && keeps(&x, &w, f32::NAN, bias));
         }
 
-        /// And it is worth something: what lies clearly below is skipped, 2·10⁻³ of ‖x‖·‖w‖ for widths below 2,304.
+        /// And it is worth something: what lies clearly below is skipped. Beside a spike of 4,095 the rest of a row is
+        /// rounded by at most √D/2, 5.9·10⁻³ of the norm at D 2,304; without a spike by a tenth of that.
         #[test]
         fn what_lies_clearly_below_is_skipped(d in 200usize..2304, seed in 1u64..1 << 40, spike in 1.0f32..1e4) {
             let mut state = seed;
@@ -158,7 +208,7 @@ mod tests {
             x[d / 3] *= spike; // an outlier dimension
             let reach = (dot(&x, &x) * dot(&w, &w)).sqrt();
             let z = dot(&x, &w);
-            prop_assert!(!keeps(&x, &w, z + 2e-3 * reach, 0.0));
+            prop_assert!(!keeps(&x, &w, z + 6.5e-3 * reach, 0.0));
             prop_assert!(!keeps(&x, &w, f32::INFINITY, 0.0));
         }
     }
