@@ -13,10 +13,12 @@
 mod cpu;
 mod dispatch;
 pub mod elementwise;
+mod huge_pages;
 pub mod naive;
 mod sparse;
 
 pub use dispatch::{Device, Isa, Matrix};
+pub use huge_pages::HugePages;
 pub use sparse::{AdamStep, Csr};
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ use clap::{Parser, Subcommand};
 use global::GlobalFlags;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: lapidary_kernels::HugePages = lapidary_kernels::HugePages;
+
 /// Sparse autoencoders for every layer and sub-layer of a language model: train, measure, release.
 #[derive(Parser)]
 #[command(name = "lapidary", version, max_term_width = 100, propagate_version = true)]
