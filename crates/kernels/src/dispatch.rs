@@ -205,6 +205,25 @@ impl Device {
         }
     }
 
+    /// The share of entries [N, F] that [`Device::encode`] multiplies exactly because a screen could not exclude them, by the
+    /// first rows of x; `None` where it uses no screen.
+    pub fn recheck_share(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Option<f64> {
+        let rows = x.len() / d;
+        if !(self.multiplies_integers() && screen::pays(rows, d) && self.is_sparse(x, w, b, lo, d)) {
+            return None;
+        }
+        let sample = rows.min(screen::panel_rows(rows));
+        let found = self.count_candidates(&x[..sample * d], d, &self.screen_blocks(w, b, lo, d));
+        Some(found as f64 / (sample * b.len()) as f64)
+    }
+
+    fn count_candidates(self, x: &[f32], d: usize, blocks: &[Block]) -> usize {
+        isa!(self, |L| fn(x: &[f32], d: usize, blocks: &[Block]) -> usize {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { screen::count_candidates::<<L as Lanes>::Ints>(x, d, blocks) }
+        })
+    }
+
     /// Do few entries pass, by a sample of at most 16 rows and 256 columns?
     fn is_sparse(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> bool {
         let (row_step, column_step) = ((x.len() / d).div_ceil(16), b.len().div_ceil(256).max(1));
@@ -226,13 +245,17 @@ impl Device {
 
     /// [`Device::encode`] by way of integers.
     pub(crate) fn encode_screened(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
-        let columns = screen::COLUMNS;
-        let parts = (w.par_chunks(columns * d), b.par_chunks(columns), lo.par_chunks(columns));
-        let block = |(w, b, lo): (&[f32], &[f32], &[f32])| self.screen_block(w, b, lo, d);
-        let blocks: Vec<Block> = parts.into_par_iter().map(block).collect();
+        let blocks = self.screen_blocks(w, b, lo, d);
         product::encode(x, d, screen::panel_rows(x.len() / d), b.len(), |x| {
             self.encode_panel_screened(x, d, w, b, lo, &blocks)
         })
+    }
+
+    fn screen_blocks(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Vec<Block> {
+        let columns = screen::COLUMNS;
+        let parts = (w.par_chunks(columns * d), b.par_chunks(columns), lo.par_chunks(columns));
+        let block = |(w, b, lo): (&[f32], &[f32], &[f32])| self.screen_block(w, b, lo, d);
+        parts.into_par_iter().map(block).collect()
     }
 
     fn screen_block(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {

@@ -20,6 +20,7 @@ mod progress;
 mod random_rows;
 mod run_folder;
 mod start;
+mod stopwatch;
 mod suite;
 mod tensorboard;
 mod text;

@@ -3,13 +3,15 @@
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::RunPlan;
+use crate::stopwatch::Stopwatch;
 use crate::words;
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
 use lapidary_lm::Family;
-use lapidary_report::number::{count, duration, significant};
+use lapidary_report::number::{count, duration, percent, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{Batches, RowSource};
 use lapidary_trainer::{DictionaryPlan, Training, latest_checkpoint, load_checkpoint};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rows of a dictionary's probe.
@@ -159,6 +161,7 @@ pub fn print_trained(
     plan: &RunPlan,
     trained: &[Training],
     seconds: f64,
+    stopwatch: &Stopwatch,
     global: &Global,
 ) -> anyhow::Result<()> {
     let recipe = &plan.training.recipe;
@@ -173,7 +176,10 @@ pub fn print_trained(
             .collect();
         println!(
             "{}",
-            serde_json::json!({ "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds, "stopped": stopped })
+            serde_json::json!({
+                "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds,
+                "phases": stopwatch.all().into_iter().collect::<BTreeMap<_, _>>(), "stopped": stopped,
+            })
         );
         return Ok(());
     }
@@ -203,6 +209,9 @@ pub fn print_trained(
         trained.iter().filter(|t| t.stopped.is_none()).count(),
         run.display()
     );
+    let total: f64 = stopwatch.all().iter().map(|(_, seconds)| seconds).sum();
+    let share = |(name, seconds): (&str, f64)| format!("{name} {}", percent(seconds / total));
+    println!("time: {}", stopwatch.all().into_iter().map(share).collect::<Vec<_>>().join(", "));
     println!("next: lapidary evaluate {}", run.display());
     Ok(())
 }

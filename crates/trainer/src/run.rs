@@ -3,7 +3,7 @@
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
 use crate::{
-    Batch, DictionaryPlan, Health, Plan, Stopped, TrainError, Training, initial_parameters, train_step,
+    Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, initial_parameters, train_step,
 };
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
@@ -33,6 +33,10 @@ pub enum Event<'a> {
     Skipped(&'a FileError),
     /// The run begins or resumes after this many steps.
     Began(u64),
+    /// The rows of a step are there.
+    Rows,
+    /// A dictionary's step has passed this part.
+    Phase(Phase),
     /// This many steps are done; lines of the log, if this step was logged.
     Step(u64, &'a [Health]),
     /// A dictionary was given up; the others go on.
@@ -60,6 +64,7 @@ pub fn train<S: RowSource>(
     let recipe = &run.plan.recipe;
     for s in begin.step..recipe.steps {
         let batch = batches.next().map_err(TrainError::Source)?;
+        observe(Event::Rows);
         let logged = s % run.plan.log_every == 0 || s + 1 == recipe.steps;
         let lines = one_step(run, &sites, batch, &mut state, s, logged, observe);
         for line in &lines {
@@ -135,7 +140,8 @@ fn one_step(
         }
         let recipe = &run.plan.recipe;
         let batch = Batch { input: &batch[input], output: &batch[output] };
-        let seen = train_step(training, batch, plan, recipe, s, run.device, &mut |_| ());
+        let mut phase = |phase| observe(Event::Phase(phase));
+        let seen = train_step(training, batch, plan, recipe, s, run.device, &mut phase);
         if let Some(stopped) = &training.stopped {
             observe(Event::Stopped(&plan.name, stopped));
         } else if logged {

@@ -173,6 +173,22 @@ pub(crate) unsafe fn encode_panel<P: Pairs>(
     Csr::from_rows(b.len(), &kept)
 }
 
+/// How many entries of a panel are left to the exact product.
+///
+/// # Safety
+/// The processor has P's instructions.
+#[inline(always)]
+pub(crate) unsafe fn count_candidates<P: Pairs>(x: &[f32], d: usize, screen: &[Block]) -> usize {
+    let (rows, coefficients) = rows(x, d);
+    let (mut sums, mut rows_of) = (rows.product(), vec![Vec::new(); COLUMNS]);
+    let mut count = |block: &Block| {
+        // SAFETY: the caller vouches for the instructions.
+        unsafe { candidates::<P>(&rows, &coefficients, block, &mut sums, &mut rows_of) };
+        rows_of.iter().map(Vec::len).sum::<usize>()
+    };
+    screen.iter().map(&mut count).sum()
+}
+
 /// Appends the candidates that pass by the exact product. Column by column, because a row of w comes from memory and the
 /// rows of x are nearer; while one column is multiplied, the next row of w is on its way.
 ///

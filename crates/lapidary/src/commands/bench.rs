@@ -10,6 +10,7 @@ mod report;
 
 use crate::estimate::{self, Memory};
 use crate::global::Global;
+use crate::stopwatch::Stopwatch;
 use anyhow::bail;
 use input::Input;
 pub use input::plan;
@@ -92,14 +93,6 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     }
 }
 
-/// The parts of a step in their order.
-const PHASES: [(Phase, &str); 4] = [
-    (Phase::Encode, "encode"),
-    (Phase::Decode, "decode"),
-    (Phase::Transpose, "transpose"),
-    (Phase::Features, "features"),
-];
-
 impl BenchArgs {
     /// Refuses what cannot be done, by name.
     fn check(&self, global: &Global) -> anyhow::Result<()> {
@@ -146,39 +139,41 @@ impl BenchArgs {
         }
     }
 
+    /// By θ itself; a step's screen asks for θ − ε/2.
+    fn recheck_share(&self, input: &Input, global: &Global) -> Option<f64> {
+        let p = &input.parameters;
+        global.device.recheck_share(&input.x, &p.w_enc, &p.b_enc, &p.threshold, self.d_model as usize)
+    }
+
     fn train(&self, input: Input, global: &Global) -> Seen {
         let (plan, recipe) = (self.plan(), self.recipe());
+        let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
         let mut training = Training::new(input.parameters, &plan);
-        let mut seen = Seen::default();
-        let mut seconds = [0.0; PHASES.len()];
+        let mut stopwatch = Stopwatch::start();
         machine::forget_peak();
         for step in 0..=self.steps {
-            let (began, mut part) = (Instant::now(), Instant::now());
-            let mut phase = |phase: Phase| {
-                let now = Instant::now();
-                let which = PHASES.iter().position(|(known, _)| *known == phase);
-                seconds[which.expect("every phase is known")] += (now - part).as_secs_f64();
-                part = now;
-            };
+            let began = Instant::now();
+            stopwatch.skip();
+            let mut phase = |phase: Phase| stopwatch.lap(Some(phase));
             let batch = input.x.as_slice().into();
             let saw = train_step(&mut training, batch, &plan, &recipe, step, global.device, &mut phase);
             seen.step_s.push(began.elapsed().as_secs_f64());
             if step == 0 {
-                seconds = [0.0; PHASES.len()];
+                stopwatch = Stopwatch::start();
             }
             (seen.l0, seen.window_share) = (saw.l0, Some(saw.window_share));
             let now = step as u32 + 1;
             seen.touched_rows = training.active_stamp.iter().filter(|&&stamp| stamp == now).count();
         }
         seen.peak_bytes = machine::peak_bytes();
-        seen.phases = PHASES.iter().map(|&(_, name)| name).zip(seconds).collect();
+        seen.phases = stopwatch.steps();
         seen
     }
 
     fn encode(&self, mut input: Input, global: &Global) -> Seen {
         input.parameters.w_dec = Vec::new();
         let (d, p) = (self.d_model as usize, &input.parameters);
-        let mut seen = Seen::default();
+        let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
         let mut encoded = Csr::default();
         machine::forget_peak();
         for _ in 0..=self.steps {

@@ -5,6 +5,7 @@ use crate::opened::Opened;
 use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::WithRandom;
+use crate::stopwatch::Stopwatch;
 use crate::suite::Suite;
 use crate::tensorboard::EventFiles;
 use crate::text::Text;
@@ -136,12 +137,12 @@ impl Job<'_> {
             eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
         }
         let began = Instant::now();
-        let trained = self.train(&plan, &mut batches, folder)?;
+        let (trained, stopwatch) = self.train(&plan, &mut batches, folder)?;
         run_folder::check_any(&plan, &trained)?;
         run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
         let seconds = began.elapsed().as_secs_f64();
         if self.tell {
-            run_folder::print_trained(folder, &plan, &trained, seconds, self.global)?;
+            run_folder::print_trained(folder, &plan, &trained, seconds, &stopwatch, self.global)?;
         }
         Ok(())
     }
@@ -197,7 +198,7 @@ impl Job<'_> {
         plan: &RunPlan,
         batches: &mut Batches<S>,
         folder: &Path,
-    ) -> anyhow::Result<Vec<Training>> {
+    ) -> anyhow::Result<(Vec<Training>, Stopwatch)> {
         let inits: Vec<PathBuf> = self.suite.inits().cloned().collect();
         let start = start::trainings(&plan.training, &inits, self.global)?;
         let stop = stop_on_interrupt()?;
@@ -216,7 +217,7 @@ impl Job<'_> {
         let mut timing = Timing::open(folder, self.args.resume)?;
         let names: Vec<&str> = plan.training.dictionaries.iter().map(|d| d.name.as_str()).collect();
         let mut board = None;
-        let mut damaged = false;
+        let (mut damaged, mut stopwatch) = (false, Stopwatch::start());
         let mut observe = |event: Event<'_>| match event {
             Event::Skipped(error) => {
                 damaged = true;
@@ -240,7 +241,9 @@ impl Job<'_> {
                     stopped.step, stopped.reason
                 ));
             }
-            Event::Checkpoint(_) => {}
+            Event::Rows => stopwatch.lap(None),
+            Event::Phase(phase) => stopwatch.lap(Some(phase)),
+            Event::Checkpoint(_) => stopwatch.skip(),
             Event::Step(done, lines) => {
                 bar.set(done * recipe.batch as u64);
                 if let Some(first) = lines.first() {
@@ -255,7 +258,7 @@ impl Job<'_> {
         };
         let trained = train(&run, batches, self.args.resume, &|| stop.load(SeqCst), &mut observe)?;
         bar.finish();
-        Ok(trained)
+        Ok((trained, stopwatch))
     }
 
     /// A store must hold the rows that the fused run would see.

@@ -252,7 +252,7 @@ impl PlantedArgs {
         let mut bar = Progress::new(global, "training", plan.training.recipe.steps * batch, "rows");
         let mut observe = |event: Event<'_>| match event {
             Event::Skipped(error) => bar.say(&format!("passing over a damaged checkpoint: {error}")),
-            Event::Began(0) | Event::Checkpoint(_) => {}
+            Event::Began(0) | Event::Rows | Event::Phase(_) | Event::Checkpoint(_) => {}
             Event::Began(step) => {
                 bar.say(&format!("resuming after step {step}"));
                 bar.resume_at(step * batch);
