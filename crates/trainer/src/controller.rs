@@ -3,14 +3,17 @@
 //!   log λ ← log λ + clamp(η·(log L̄ − log T), ±η)      L̄ ← 0.95·L̄ + 0.05·L0      η = 0.02
 //!
 //! after every step between the warm-up (of the rate, and of λ where that is over early) and the last fifth of the run,
-//! where λ rests so that the parameters can settle. λ begins as the plan's and is part of the state. Ours; not a
-//! calibration beforehand, because the λ that gives T at the end of a run is not the one that gives it early.
+//! where λ rests so that the parameters can settle. λ begins as the plan's, falls by a factor of 1,000 at most, and is
+//! part of the state. Ours; not a calibration beforehand, because the λ that gives T at the end of a run is not the one
+//! that gives it early.
 
 use crate::schedule::sparsity;
 use crate::{DictionaryPlan, Recipe, Training};
 
 /// η: the most that log λ moves in a step.
 const RATE: f64 = 0.02;
+/// The most that log λ falls in a run, a factor of 1,000: an L0 that this does not reach is not λ's to reach.
+const REACH: f64 = 6.907_755_278_982_137;
 /// Weight of the past in L̄.
 const MEMORY: f64 = 0.95;
 
@@ -29,6 +32,7 @@ pub(crate) fn observe(training: &mut Training, plan: &DictionaryPlan, recipe: &R
     let early = recipe.lambda_warmup <= recipe.steps / 5;
     let begins = if early { recipe.lr_warmup.max(recipe.lambda_warmup) } else { recipe.lr_warmup };
     if (begins..settles).contains(&step) {
-        running.log_lambda += (RATE * (mean.ln() - target.ln())).clamp(-RATE, RATE);
+        let moved = running.log_lambda + (RATE * (mean.ln() - target.ln())).clamp(-RATE, RATE);
+        running.log_lambda = moved.max(-REACH);
     }
 }

@@ -81,3 +81,11 @@ fn every_objective_with_lambda_reaches_the_l0_asked_for() {
         );
     }
 }
+
+#[test]
+fn a_target_out_of_reach_lowers_lambda_by_a_factor_of_1000_at_most() {
+    // Every feature may fire and still fewer than 500 do.
+    let (l0, lambda) = found(&Objective::GEMMA_SCOPE, 1e-3, 500.0, 700);
+    assert!(l0 < 100.0, "{l0}");
+    assert!((lambda / 1e-6 - 1.0).abs() < 1e-6, "{lambda:e}");
+}
