@@ -181,12 +181,13 @@ pub(crate) unsafe fn encode_panel<P: Pairs>(
 pub(crate) unsafe fn count_candidates<P: Pairs>(x: &[f32], d: usize, screen: &[Block]) -> usize {
     let (rows, coefficients) = rows(x, d);
     let (mut sums, mut rows_of) = (rows.product(), vec![Vec::new(); COLUMNS]);
-    let mut count = |block: &Block| {
+    let mut count = 0;
+    for block in screen {
         // SAFETY: the caller vouches for the instructions.
         unsafe { candidates::<P>(&rows, &coefficients, block, &mut sums, &mut rows_of) };
-        rows_of.iter().map(Vec::len).sum::<usize>()
-    };
-    screen.iter().map(&mut count).sum()
+        count += rows_of.iter().map(Vec::len).sum::<usize>();
+    }
+    count
 }
 
 /// Appends the candidates that pass by the exact product. Column by column, because a row of w comes from memory and the
