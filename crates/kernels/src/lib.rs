@@ -15,9 +15,11 @@ mod dispatch;
 pub mod elementwise;
 pub mod naive;
 mod sparse;
+pub mod strips;
 
 pub use dispatch::{Device, Isa, Matrix};
 pub use sparse::{AdamStep, Csr};
+pub use strips::{STRIP, Strips, Terms};
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,7 @@ pub(crate) mod packed;
 pub(crate) mod portable;
 pub(crate) mod product;
 pub(crate) mod screen;
+pub(crate) mod strips;
 pub(crate) mod weighted;
 
 /// The sixteen running sums of one dot product.
