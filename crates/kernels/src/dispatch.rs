@@ -4,6 +4,8 @@
 use crate::cpu::packed::{self, Packed};
 use crate::cpu::screen::{self, Block};
 use crate::cpu::{self, Lanes, gather, portable, product, weighted};
+use crate::naive::LANES;
+use crate::strips::{STRIP, Terms};
 use crate::{AdamStep, Csr, elementwise, naive};
 use rayon::prelude::*;
 use std::fmt;
@@ -342,6 +344,54 @@ impl Device {
         isa!(self, |L| fn(q: &[f32], index: &[u32], rows: &[f32], out: &mut [f32]) {
             // SAFETY: this function is compiled with L's instructions.
             unsafe { gather::gather_dot::<L>(q, index, rows, out) }
+        })
+    }
+
+    /// [`Device::accumulate`] of many sums on one strip: out[s] ← out[s] + Σ_k coeff[k]·strip[index[k]], strip [R, 64];
+    /// the rows of out, 64 wide, are `step` rows apart. One thread.
+    pub fn accumulate_strip(self, terms: &Terms, strip: &[f32], out: &mut [f32], step: usize) {
+        assert_eq!(
+            out.len().div_ceil(step * STRIP),
+            terms.end.len(),
+            "accumulate_strip: a row of out for every sum"
+        );
+        isa!(self, |L| fn(terms: &Terms, strip: &[f32], out: &mut [f32], step: usize) {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { cpu::strips::accumulate::<L>(terms, strip, out, step) }
+        })
+    }
+
+    /// The part of one strip in [`Device::gather_dot`]: adds the terms of 64 columns from `column` on to the sixteen running
+    /// sums of every dot(q[s], strip[index[k]]); q [S, D], strip [R, 64], running [K, 16]. One thread.
+    pub fn dot_strip(
+        self,
+        terms: &Terms,
+        q: &[f32],
+        d: usize,
+        column: usize,
+        strip: &[f32],
+        running: &mut [[f32; LANES]],
+    ) {
+        assert_eq!(terms.index.len(), running.len(), "dot_strip: lengths differ");
+        assert!(column < d && q.len() == terms.end.len() * d, "dot_strip: q [S, {d}]");
+        isa!(self, |L| fn(terms: &Terms, q: &[f32], d: usize, column: usize, strip: &[f32], running: &mut [[f32; LANES]]) {
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe {
+                match STRIP.min(d - column).div_ceil(LANES) {
+                    1 => cpu::strips::dots::<L, 1>(terms, q, d, column, strip, running),
+                    2 => cpu::strips::dots::<L, 2>(terms, q, d, column, strip, running),
+                    3 => cpu::strips::dots::<L, 3>(terms, q, d, column, strip, running),
+                    _ => cpu::strips::dots::<L, 4>(terms, q, d, column, strip, running),
+                }
+            }
+        })
+    }
+
+    /// out[k] = what the running sums of a dot product come to; running [K, 16]. One thread.
+    pub fn finish_dots(self, running: &[[f32; LANES]], out: &mut [f32]) {
+        assert_eq!(out.len(), running.len(), "finish_dots: lengths differ");
+        isa!(self, |L| fn(running: &[[f32; LANES]], out: &mut [f32]) {
+            out.iter_mut().zip(running).for_each(|(o, r)| *o = naive::tree(*r))
         })
     }
 

@@ -16,10 +16,12 @@ pub mod elementwise;
 mod huge_pages;
 pub mod naive;
 mod sparse;
+pub mod strips;
 
 pub use dispatch::{Device, Isa, Matrix};
 pub use huge_pages::HugePages;
 pub use sparse::{AdamStep, Csr};
+pub use strips::{STRIP, Strips, Terms};
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@
 
 use crate::cpu::packed::Packed;
 use crate::cpu::product;
-use crate::{AdamStep, Csr, Device, Isa, naive};
+use crate::{AdamStep, Csr, Device, Isa, STRIP, Strips, Terms, naive};
 use proptest::prelude::*;
+use rayon::prelude::*;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -217,6 +218,47 @@ proptest! {
             naive::gather::gather_dot(&q, &index, &v, &mut expected);
             device.gather_dot(&q, &index, &v, &mut got);
             prop_assert_eq!(bits(&got), bits(&expected), "gather_dot {:?}", device);
+        }
+    }
+
+    #[test]
+    fn sums_over_strips_are_the_naive_ones(r in 1usize..300, d in 1usize..150, sums in 0usize..9, step in 1usize..3, seed in 0u64..1 << 60) {
+        let v = nasty_values(r * d, seed);
+        let (q, start) = (nasty_values(sums * d, seed + 1), values(sums * d, seed + 2));
+        let mut terms = Terms::default();
+        for s in 0..sums {
+            let every = (seed as usize + 3 * s) % 13 + 1;
+            terms.index.extend((0..r as u32).filter(|i| s != 1 && (*i as usize).is_multiple_of(every)));
+            terms.end.push(terms.index.len() as u32);
+        }
+        terms.coeff = nasty_values(terms.index.len(), seed + 3);
+        let span = |s: usize| if s == 0 { 0 } else { terms.end[s - 1] as usize }..terms.end[s] as usize;
+        let strips = Strips::new(&v, d);
+        for device in devices() {
+            let mut out = Strips::zeros(sums * step, d);
+            let list: Vec<(usize, &mut [f32])> = out.strips_mut().collect();
+            for (column, out) in list {
+                for (to, from) in out.chunks_exact_mut(step * STRIP).zip(start.chunks_exact(d)) {
+                    let width = STRIP.min(d - column);
+                    to[..width].copy_from_slice(&from[column..column + width]);
+                }
+                device.accumulate_strip(&terms, strips.strip(column / STRIP), out, step);
+            }
+            let mut running = vec![[0.0; naive::LANES]; terms.index.len()];
+            for column in (0..d).step_by(STRIP) {
+                device.dot_strip(&terms, &q, d, column, strips.strip(column / STRIP), &mut running);
+            }
+            let mut dots = vec![7.0; running.len()];
+            device.finish_dots(&running, &mut dots);
+            for s in 0..sums {
+                let (mut expected, mut got) = (start[s * d..][..d].to_vec(), vec![7.0; d]);
+                naive::gather::accumulate(&terms.coeff[span(s)], &terms.index[span(s)], &v, &mut expected);
+                out.copy_row(s * step, &mut got);
+                prop_assert_eq!(bits(&got), bits(&expected), "accumulate_strip {:?}", device);
+                let mut expected = vec![7.0; span(s).len()];
+                naive::gather::gather_dot(&q[s * d..][..d], &terms.index[span(s)], &v, &mut expected);
+                prop_assert_eq!(bits(&dots[span(s)]), bits(&expected), "dot_strip {:?}", device);
+            }
         }
     }
 

@@ -16,22 +16,18 @@ use crate::blocks::FEATURES_PER_TASK;
 use crate::objectives::matryoshka::{Second, Views};
 use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
-use crate::tiles::{self, Sum};
+use crate::tiles::{self, Source, Sum};
 use crate::{Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training};
-use lapidary_kernels::{Csr, Device};
+use lapidary_kernels::{Csr, Device, Strips};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Features of a task are taken together from one entry in so many rows on.
-const SHARED: usize = 16;
-/// Their ∂L/∂f is a product of all rows from one entry in so many rows on.
-const PRODUCT: usize = 6;
+/// Features whose gradients exist at a time: so many that rows of the batch serve several, at most and at least.
+const TOGETHER: Range<usize> = 4 * FEATURES_PER_TASK..64 * FEATURES_PER_TASK;
+/// How many of them share a row of the batch, on average.
+const SHARED: usize = 64;
 
-/// Features of a task where they are taken together: each copy of a tile then serves as many.
-const TOGETHER: usize = 4 * FEATURES_PER_TASK;
-
-/// What `FEATURES_PER_TASK` features, however many share a task, add to sums over all of them.
-#[derive(Clone)]
+/// What the features of a task add to sums over all of them.
 struct Share {
     /// Their part of ∂L/∂b_dec, −Σ_j (Σ ∂L/∂z)·W_enc,j [D].
     through_encoder: Vec<f32>,
@@ -40,10 +36,11 @@ struct Share {
 
 /// What every task of a step reads.
 pub(crate) struct Backward<'a> {
-    /// g of each view [N, M, D_out]
-    pub error: &'a [f32],
-    /// x' [N, D]
+    /// g of each view [N·M, D_out]
+    pub error: &'a Strips,
+    /// x' [N, D], twice
     pub input: &'a [f32],
+    pub inputs: &'a Strips,
     /// N
     pub rows: usize,
     /// Active features of each row [N].
@@ -75,9 +72,6 @@ struct Rows<'a> {
 
 /// The features of one task.
 struct Owned<'a> {
-    /// The first feature, and its column in the block's entries.
-    feature: usize,
-    column: usize,
     p: Rows<'a>,
     v: Rows<'a>,
     active_stamp: &'a mut [u32],
@@ -123,11 +117,9 @@ fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: u
     let mut window_stamp = parts(window_stamp, block, size, 1);
     let mut fired_stamp = parts(fired_stamp, block, size, 1);
     let rows = rows(parameters, block, size, d).zip(rows(moments, block, size, d));
-    let tasks = rows.zip(parts(active_stamp, block, size, 1)).enumerate();
+    let tasks = rows.zip(parts(active_stamp, block, size, 1));
     tasks
-        .map(|(task, ((p, v), active_stamp))| Owned {
-            feature: block.start + task * size,
-            column: task * size,
+        .map(|((p, v), active_stamp)| Owned {
             p,
             v,
             active_stamp,
@@ -137,218 +129,230 @@ fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: u
         .collect()
 }
 
-/// One feature of a task: its entries, its gradients, and room to compute them.
+/// The entries of a feature that have a gradient.
 #[derive(Default)]
 struct Work {
-    /// Its place in the task.
-    i: usize,
-    /// Where `error`, as [N·M, D_out], has the rows of its entries: for ŝ, and for the second reconstruction.
+    by_objective: Gradient,
+    /// Where `error` has their rows: for ŝ, and for the second reconstruction.
     at: Vec<u32>,
     at_second: Vec<u32>,
-    /// ∂L/∂f by the one and by the other.
-    df: Vec<f32>,
-    second: Vec<f32>,
-    by_objective: Gradient,
-    w_dec: Vec<f32>,
-    w_enc: Vec<f32>,
     /// Σ ∂L/∂z
     through: f32,
     /// Has any of the rows a gradient?
     touched: bool,
 }
 
-impl Backward<'_> {
-    /// M·D_out
-    pub(crate) fn row_floats(&self) -> usize {
-        self.views.count() * self.plan.d_out()
-    }
+/// ∂L/∂f of all entries of a block: of the first reconstruction, and of the second where there is one.
+struct Dots {
+    df: Vec<f32>,
+    second: Vec<f32>,
+}
 
-    /// Where `error`, as [N·M, D_out], has `view` of these rows.
+impl Backward<'_> {
+    /// Appends where `error` has `view` of these rows.
     fn at(&self, rows: &[u32], view: usize, out: &mut Vec<u32>) {
         let m = self.views.count() as u32;
-        out.clear();
         out.extend(rows.iter().map(|n| n * m + view as u32));
     }
 
     /// Σ_n g_n of the widest view, rows ascending.
     pub(crate) fn decoder_bias_gradient(&self) -> Vec<f32> {
-        let mut sum = vec![0.0; self.plan.d_out()];
         let m = self.views.count() as u32;
         let rows: Vec<u32> = (0..self.rows as u32).map(|n| n * m).collect();
-        self.device.accumulate(&vec![1.0; self.rows], &rows, self.error, &mut sum);
-        sum
+        let (mut sum, mut out) = (Strips::zeros(1, self.plan.d_out()), vec![0.0; self.plan.d_out()]);
+        let terms = Sum { coeff: &vec![1.0; self.rows], index: &rows };
+        tiles::accumulate(&[terms], Source::Strips(self.error), &mut sum, (0, 1), self.device);
+        sum.copy_row(0, &mut out);
+        out
     }
 
-    /// Updates the features of `block` from their entries, and adds their share to ∂L/∂b_dec, tasks in order. Returns their
-    /// part of the loss's penalty.
+    /// Updates the features of `block` from their entries, and adds their share to ∂L/∂b_dec and to the loss's penalty, tasks
+    /// in order.
     pub(crate) fn block(
         &self,
         training: &mut Training,
         block: &Range<usize>,
         entries: &ByFeature,
         b_dec_gradient: &mut [f32],
-    ) -> f64 {
-        let dense = entries.main.index.len() * SHARED >= block.len() * self.rows;
-        let size = if dense { TOGETHER } else { FEATURES_PER_TASK };
-        let tasks = tasks(training, block, size, self.plan.d);
-        let shares: Vec<Vec<Share>> =
-            tasks.into_par_iter().map(|owned| self.update(owned, entries)).collect();
-        let mut penalty = 0.0;
-        for share in shares.into_iter().flatten() {
-            penalty += share.penalty;
-            if self.plan.has_pre_bias() {
-                b_dec_gradient.iter_mut().zip(share.through_encoder).for_each(|(g, p)| *g += p);
+        penalty: &mut f64,
+    ) {
+        let d_out = self.plan.d_out();
+        let dots =
+            self.dots(entries, block, &training.parameters.w_dec[block.start * d_out..block.end * d_out]);
+        let size = (SHARED * self.rows * block.len()).div_ceil(entries.main.index.len().max(1));
+        let size = size.clamp(TOGETHER.start, TOGETHER.end).next_multiple_of(FEATURES_PER_TASK);
+        let rows = size.min(block.len());
+        let mut room = (Strips::zeros(rows, d_out), Strips::zeros(rows, self.plan.d));
+        for first in block.clone().step_by(size) {
+            let group = first..(first + size).min(block.end);
+            for share in self.group(training, &group, first - block.start, entries, &dots, &mut room) {
+                *penalty += share.penalty;
+                if self.plan.has_pre_bias() {
+                    b_dec_gradient.iter_mut().zip(share.through_encoder).for_each(|(g, p)| *g += p);
+                }
             }
         }
-        penalty
     }
 
-    /// Updates the features of a task; returns their shares.
-    fn update(&self, mut owned: Owned<'_>, entries: &ByFeature) -> Vec<Share> {
-        let d = self.plan.d;
-        let count = owned.p.b_enc.len();
-        let mut shares =
-            vec![Share { through_encoder: vec![0.0; d], penalty: 0.0 }; count.div_ceil(FEATURES_PER_TASK)];
-        let entries_of_task = {
-            let start = &entries.main.row_start;
-            start[owned.column + count] - start[owned.column]
+    /// ∂L/∂f of all entries of `block`.
+    fn dots(&self, entries: &ByFeature, block: &Range<usize>, w_dec: &[f32]) -> Dots {
+        let of = |csr: &Csr, view: &dyn Fn(usize) -> usize| {
+            let mut index = Vec::with_capacity(csr.index.len());
+            (0..csr.rows()).for_each(|i| self.at(csr.row(i).0, view(block.start + i), &mut index));
+            tiles::dots(csr, &index, w_dec, self.error, self.device)
         };
-        // Together, features share what they gather; alone, the gradient of each is still in cache for its update.
-        let dense = entries_of_task * SHARED >= count * self.rows;
-        let together = if dense { count } else { 1 };
-        let mut room: Vec<Work> = (0..together).map(|_| Work::default()).collect();
-        for first in (0..count).step_by(together) {
-            let group = &mut room[..];
-            group.iter_mut().enumerate().for_each(|(g, work)| work.i = first + g);
-            self.gradients(group, &owned, entries);
-            for work in group {
-                let share = &mut shares[work.i / FEATURES_PER_TASK];
-                share.penalty += work.by_objective.penalty;
-                if work.by_objective.fired
-                    && let Some(stamp) = owned.fired_stamp.get_mut(work.i)
-                {
-                    self.adam.touch(stamp);
-                }
-                if work.touched {
-                    let w_enc = &owned.p.w_enc[work.i * d..][..d];
-                    self.device.axpy(-work.through, w_enc, &mut share.through_encoder);
-                    self.update_weights(&mut owned, work);
-                }
-                if let Some(gradient) = work.by_objective.threshold {
-                    self.update_threshold(&mut owned, work.i, gradient);
-                }
-            }
-        }
-        shares
+        let last = |_| self.views.last();
+        let second = match &entries.dead {
+            _ if self.views.second == Some(Second::Gate) => of(&entries.main, &last),
+            Some(dead) => of(dead, &last),
+            None => Vec::new(),
+        };
+        Dots { df: of(&entries.main, &|j| self.views.of(j)), second }
     }
 
-    /// The gradients of one feature, or of several that follow each other.
-    fn gradients(&self, group: &mut [Work], owned: &Owned<'_>, entries: &ByFeature) {
-        let (d, d_out, last) = (self.plan.d, self.plan.d_out(), self.views.last());
+    /// Updates the features of `group`, whose columns begin with `column`; returns the shares of its tasks.
+    fn group(
+        &self,
+        training: &mut Training,
+        group: &Range<usize>,
+        column: usize,
+        entries: &ByFeature,
+        dots: &Dots,
+        (w_dec, w_enc): &mut (Strips, Strips),
+    ) -> Vec<Share> {
+        let works = group.clone().into_par_iter().with_min_len(FEATURES_PER_TASK);
+        let works: Vec<Work> = works.map(|j| self.work(j, column + j - group.start, entries, dots)).collect();
+        tiles::begin(w_dec, group.len());
+        tiles::begin(w_enc, group.len());
+        self.gradients(&works, column, entries, dots, w_dec, w_enc);
+        let tasks = tasks(training, group, FEATURES_PER_TASK, self.plan.d);
+        let works = works.par_chunks(FEATURES_PER_TASK);
+        let update =
+            |(task, (owned, works))| self.update(owned, works, task * FEATURES_PER_TASK, w_dec, w_enc);
+        tasks.into_par_iter().zip(works).enumerate().map(update).collect()
+    }
+
+    /// What feature j, at `column`, learns from its entries.
+    fn work(&self, j: usize, column: usize, entries: &ByFeature, dots: &Dots) -> Work {
+        let mut work = Work::default();
+        let span = |csr: &Csr| csr.row_start[column]..csr.row_start[column + 1];
+        let (rows, z) = entries.main.row(column);
+        let dead = entries.dead.as_ref();
         let gated = self.views.second == Some(Second::Gate);
-        let main = |work: &Work| entries.main.row(owned.column + work.i);
-        let dead = |work: &Work| {
-            entries.dead.as_ref().map_or((&[][..], &[][..]), |dead| dead.row(owned.column + work.i))
+        let second = match dead {
+            _ if gated => span(&entries.main),
+            Some(dead) => span(dead),
+            None => 0..0,
         };
-        for work in group.iter_mut() {
-            let rows = main(work).0;
-            self.at(rows, self.views.of(owned.feature + work.i), &mut work.at);
-            self.at(if gated { rows } else { dead(work).0 }, last, &mut work.at_second);
-            for (df, at) in [(&mut work.df, &work.at), (&mut work.second, &work.at_second)] {
-                df.clear();
-                df.resize(at.len(), 0.0);
-            }
+        let second = &dots.second[second];
+        if !rows.is_empty() {
+            let entries = Entries { rows, z, df: &dots.df[span(&entries.main)], second, l0: self.l0 };
+            work.by_objective.reserve(rows.len());
+            self.gate.backward(j, entries, &mut work.by_objective);
         }
-        self.dots(group, owned);
-        for work in group.iter_mut() {
-            let (rows, z) = main(work);
-            let feature = owned.feature + work.i;
-            let entries = Entries { rows, z, df: &work.df, second: &work.second, l0: self.l0 };
-            work.by_objective.clear();
-            if !rows.is_empty() {
-                self.gate.backward(feature, entries, &mut work.by_objective);
-            }
-            let dead_rows = dead(work).0;
-            work.touched = !work.by_objective.rows.is_empty() || !dead_rows.is_empty();
-            work.through = work.by_objective.dz.iter().sum();
-            if !dead_rows.is_empty() {
-                work.through += work.second.iter().sum::<f32>();
-            }
-            self.at(&work.by_objective.rows, self.views.of(feature), &mut work.at);
-            for (sum, d) in [(&mut work.w_dec, d_out), (&mut work.w_enc, d)] {
-                sum.clear();
-                sum.resize(if work.touched { d } else { 0 }, 0.0);
-            }
+        work.through = work.by_objective.dz.iter().sum();
+        work.touched = !work.by_objective.rows.is_empty();
+        if let Some(dead) = dead.filter(|dead| !dead.row(column).0.is_empty()) {
+            work.touched = true;
+            work.through += second.iter().sum::<f32>();
+            self.at(dead.row(column).0, self.views.last(), &mut work.at_second);
         }
-        let touched = |work: &&mut Work| work.touched;
+        self.at(&work.by_objective.rows, self.views.of(j), &mut work.at);
+        work
+    }
+
+    /// ∂L/∂W_dec and ∂L/∂W_enc of a group; one row each for all features.
+    fn gradients<'w>(
+        &self,
+        works: &'w [Work],
+        column: usize,
+        entries: &'w ByFeature,
+        dots: &'w Dots,
+        w_dec: &mut Strips,
+        w_enc: &mut Strips,
+    ) {
+        let device = self.device;
+        let decoder = |work: &'w Work| Sum { coeff: &work.by_objective.f, index: &work.at };
+        let encoder = |work: &'w Work| Sum { coeff: &work.by_objective.dz, index: &work.by_objective.rows };
         if self.plan.trains_decoder() {
-            let sums = group.iter_mut().filter(touched).map(|work| Sum {
-                coeff: &work.by_objective.f,
-                index: &work.at,
-                out: &mut work.w_dec,
+            let terms: Vec<Sum<'_>> = works.iter().map(decoder).collect();
+            tiles::accumulate(&terms, Source::Strips(self.error), w_dec, (0, 1), device);
+        }
+        let terms: Vec<Sum<'_>> = works.iter().map(encoder).collect();
+        tiles::accumulate(&terms, Source::Strips(self.inputs), w_enc, (0, 1), device);
+        if let Some(dead) = &entries.dead {
+            let both = works.iter().enumerate().map(|(i, work)| {
+                let (rows, z) = dead.row(column + i);
+                let second = &dots.second[dead.row_start[column + i]..dead.row_start[column + i + 1]];
+                (Sum { coeff: z, index: &work.at_second }, Sum { coeff: second, index: rows })
             });
-            tiles::accumulate(&mut sums.collect::<Vec<_>>(), self.error, d_out, self.device);
-        }
-        let sums = group.iter_mut().filter(touched).map(
-            |Work { by_objective: Gradient { rows, dz, .. }, w_enc, .. }| Sum {
-                coeff: dz,
-                index: rows,
-                out: w_enc,
-            },
-        );
-        tiles::accumulate(&mut sums.collect::<Vec<_>>(), self.input, d, self.device);
-        for work in group.iter_mut() {
-            let (rows, z) = dead(work);
-            if !rows.is_empty() {
-                self.device.accumulate(z, &work.at_second, self.error, &mut work.w_dec);
-                self.device.accumulate(&work.second, rows, self.input, &mut work.w_enc);
-            }
+            let (decoder, encoder): (Vec<Sum<'_>>, Vec<Sum<'_>>) = both.unzip();
+            tiles::accumulate(&decoder, Source::Strips(self.error), w_dec, (0, 1), device);
+            tiles::accumulate(&encoder, Source::Strips(self.inputs), w_enc, (0, 1), device);
         }
     }
 
-    /// ∂L/∂f of all entries. Where most rows have one, the product of all rows is cheaper, and has the same bits.
-    fn dots(&self, group: &mut [Work], owned: &Owned<'_>) {
-        let d = self.plan.d_out();
-        let count = group.len();
-        let entries: usize = group.iter().map(|work| work.at.len()).sum();
-        if self.views.count() == 1 && count > 1 && entries * PRODUCT >= count * self.rows {
-            let w_dec = &owned.p.w_dec[group[0].i * d..][..count * d];
-            let mut dots = vec![0.0; self.rows * count];
-            self.device.linear(self.error, w_dec, None, d, &mut dots);
-            for (g, work) in group.iter_mut().enumerate() {
-                let dot = |&n: &u32| dots[n as usize * count + g];
-                work.df.iter_mut().zip(&work.at).for_each(|(df, n)| *df = dot(n));
+    /// Updates the features of a task, whose gradients begin with row `first`; returns their share.
+    fn update(
+        &self,
+        mut owned: Owned<'_>,
+        works: &[Work],
+        first: usize,
+        w_dec: &Strips,
+        w_enc: &Strips,
+    ) -> Share {
+        let d = self.plan.d;
+        let mut share = Share { through_encoder: vec![0.0; d], penalty: 0.0 };
+        let mut rows = (vec![0.0; self.plan.d_out()], vec![0.0; d]);
+        for (i, work) in works.iter().enumerate() {
+            share.penalty += work.by_objective.penalty;
+            if work.by_objective.fired
+                && let Some(stamp) = owned.fired_stamp.get_mut(i)
+            {
+                self.adam.touch(stamp);
             }
-            return;
+            if work.touched {
+                let weights = &owned.p.w_enc[i * d..][..d];
+                self.device.axpy(-work.through, weights, &mut share.through_encoder);
+                w_dec.copy_row(first + i, &mut rows.0);
+                w_enc.copy_row(first + i, &mut rows.1);
+                self.update_weights(&mut owned, i, work, (&mut rows.0, &rows.1));
+            }
+            if let Some(gradient) = work.by_objective.threshold {
+                self.update_threshold(&mut owned, i, gradient);
+            }
         }
-        for work in group {
-            let w_dec = &owned.p.w_dec[work.i * d..][..d];
-            self.device.gather_dot(w_dec, &work.at, self.error, &mut work.df);
-            self.device.gather_dot(w_dec, &work.at_second, self.error, &mut work.second);
-        }
+        share
     }
 
-    fn update_weights(&self, owned: &mut Owned<'_>, room: &mut Work) {
-        let (device, i) = (self.device, room.i);
+    /// Updates the rows of feature i of a task from their gradients.
+    fn update_weights(
+        &self,
+        owned: &mut Owned<'_>,
+        i: usize,
+        work: &Work,
+        (g_dec, g_enc): (&mut [f32], &[f32]),
+    ) {
+        let device = self.device;
         let adam = self.adam.touch(&mut owned.active_stamp[i]);
         let Owned { p, v, .. } = owned;
         if self.plan.trains_decoder() {
             let d = self.plan.d_out();
             let w_dec = &mut p.w_dec[i * d..(i + 1) * d];
-            let parallel = device.dot(&room.w_dec, w_dec);
-            device.axpy(-parallel, w_dec, &mut room.w_dec);
-            device.adam(w_dec, &room.w_dec, &mut v.w_dec[i * d..(i + 1) * d], adam);
+            let parallel = device.dot(g_dec, w_dec);
+            device.axpy(-parallel, w_dec, g_dec);
+            device.adam(w_dec, g_dec, &mut v.w_dec[i * d..(i + 1) * d], adam);
             let norm = device.dot(w_dec, w_dec).sqrt();
             w_dec.iter_mut().for_each(|w| *w /= norm);
         }
         if self.plan.trains_encoder() {
             let span = i * self.plan.d..(i + 1) * self.plan.d;
-            device.adam(&mut p.w_enc[span.clone()], &room.w_enc, &mut v.w_enc[span], adam);
-            let b_enc = room.by_objective.b_enc.unwrap_or(room.through);
+            device.adam(&mut p.w_enc[span.clone()], g_enc, &mut v.w_enc[span], adam);
+            let b_enc = work.by_objective.b_enc.unwrap_or(work.through);
             device.adam(&mut p.b_enc[i..=i], &[b_enc], &mut v.b_enc[i..=i], adam);
         }
         if !p.r_mag.is_empty() && self.plan.baseline != Some(Baseline::Random) {
-            let Gradient { r_mag, b_mag, .. } = room.by_objective;
+            let Gradient { r_mag, b_mag, .. } = work.by_objective;
             device.adam(&mut p.r_mag[i..=i], &[r_mag], &mut v.r_mag[i..=i], adam);
             device.adam(&mut p.b_mag[i..=i], &[b_mag], &mut v.b_mag[i..=i], adam);
         }

@@ -13,10 +13,10 @@
 
 use crate::objectives::Gate;
 use crate::objectives::matryoshka::{Second, Views};
-use crate::tiles::{self, Sum};
+use crate::tiles::{self, Source, Sum};
 use crate::transcoder;
 use crate::{DictionaryPlan, Parameters};
-use lapidary_kernels::{Csr, Device};
+use lapidary_kernels::{Csr, Device, STRIP, Strips};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -65,8 +65,8 @@ pub(crate) struct Forward<'a> {
     target: Vec<f32>,
     /// x' [N, D]
     pub input: Vec<f32>,
-    /// ŝ as far as it is decoded, then ŝ − s, then its gradient [N, M, D_out].
-    pub error: Vec<f32>,
+    /// ŝ as far as it is decoded, then its gradient [N·M, D_out].
+    pub error: Strips,
     /// Active features of each row [N].
     pub l0: Vec<u32>,
     in_window: u64,
@@ -113,75 +113,74 @@ impl<'a> Forward<'a> {
                 }
             });
         }
-        let mut error = vec![0.0; n * views.count() * d_out];
-        let skipped = transcoder::skip(&input, p, d, device);
-        error.par_chunks_mut(views.count() * d_out).enumerate().for_each(|(n, row)| {
-            let start = skipped.as_ref().map_or(&p.b_dec[..], |s| &s[n * d_out..][..d_out]);
-            row[..d_out].copy_from_slice(start);
-            if views.second == Some(Second::Gate) {
-                row[views.last() * d_out..].copy_from_slice(start);
+        let (m, skipped) = (views.count(), transcoder::skip(&input, p, d, device));
+        let mut error = Strips::zeros(n * m, d_out);
+        error.strips_mut().for_each(|(column, strip)| {
+            let columns = column..(column + STRIP).min(d_out);
+            for (n, row) in strip.chunks_exact_mut(m * STRIP).enumerate() {
+                let start = skipped.as_ref().map_or(&p.b_dec[..], |s| &s[n * d_out..][..d_out]);
+                row[..columns.len()].copy_from_slice(&start[columns.clone()]);
+                if views.second == Some(Second::Gate) {
+                    row[views.last() * STRIP..][..columns.len()].copy_from_slice(&start[columns.clone()]);
+                }
             }
         });
         Forward { views, device, d_out, target, input, error, l0: vec![0; n], in_window: 0 }
     }
 
-    /// Adds the active features of `block` to ŝ.
+    /// Adds the active features of `block` to ŝ. A prefix begins as the one before it, complete by then.
     pub(crate) fn decode(&mut self, block: &Range<usize>, z: &Csr, p: &Parameters, gate: &dyn Gate) {
-        let (d, views, device) = (self.d_out, self.views, self.device);
+        let (d, views, m) = (self.d_out, self.views, self.views.count());
         let w_dec = &p.w_dec[block.start * d..block.end * d];
-        let row_floats = views.count() * d;
-        let tasks = self.error.par_chunks_mut(ROWS_PER_TASK * row_floats);
-        let in_window: Vec<u64> = tasks
-            .zip(self.l0.par_chunks_mut(ROWS_PER_TASK))
-            .enumerate()
-            .map(|(task, (out, l0))| {
-                let mut in_window = 0;
-                let mut rows: Vec<Row> = (0..l0.len()).map(|_| Row::default()).collect();
-                for (i, (row, l0)) in rows.iter_mut().zip(l0.iter_mut()).enumerate() {
-                    in_window += row.fill(z.row(task * ROWS_PER_TASK + i), block.start, gate, views);
-                    *l0 += row.index.len() as u32;
-                }
-                let mut out: Vec<&mut [f32]> = out.chunks_exact_mut(row_floats).collect();
-                add(&mut out, &rows, block, w_dec, d, views, device);
-                in_window
-            })
-            .collect();
-        self.in_window += in_window.iter().sum::<u64>();
+        let rows = (0..self.l0.len()).into_par_iter().with_min_len(ROWS_PER_TASK);
+        let rows: Vec<Row> = rows.map(|n| Row::new(z.row(n), block.start, gate, views)).collect();
+        for (l0, row) in self.l0.iter_mut().zip(&rows) {
+            *l0 += row.index.len() as u32;
+            self.in_window += row.in_window;
+        }
+        let mut begin = 0;
+        for (view, &end) in views.ends.iter().enumerate() {
+            if view > 0 && block.contains(&begin) {
+                self.error.strips_mut().for_each(|(_, strip)| {
+                    let span = (view - 1) * STRIP..view * STRIP;
+                    let rows = strip.chunks_exact_mut(m * STRIP);
+                    rows.for_each(|row| row.copy_within(span.clone(), span.end));
+                });
+            }
+            let sums: Vec<Sum<'_>> = rows.iter().map(|row| row.between(block.start, begin..end)).collect();
+            tiles::accumulate(&sums, Source::Rows(w_dec), &mut self.error, (view, m), self.device);
+            begin = end;
+        }
+        if views.second == Some(Second::Gate) {
+            let sums: Vec<Sum<'_>> =
+                rows.iter().map(|row| Sum { coeff: &row.second, index: &row.all }).collect();
+            tiles::accumulate(&sums, Source::Rows(w_dec), &mut self.error, (views.last(), m), self.device);
+        }
     }
 
     /// Adds the dead features that help, `z` [N, F], to the last view.
     pub(crate) fn decode_dead(&mut self, z: &Csr, p: &Parameters) {
-        let (d, last, device) = (self.d_out, self.views.last(), self.device);
-        self.error.par_chunks_mut(self.views.count() * d).enumerate().for_each(|(n, row)| {
-            let (index, value) = z.row(n);
-            device.accumulate(value, index, &p.w_dec, &mut row[last * d..]);
-        });
+        let rows = (0..z.rows()).map(|n| z.row(n));
+        let sums: Vec<Sum<'_>> = rows.map(|(index, coeff)| Sum { coeff, index }).collect();
+        let at = (self.views.last(), self.views.count());
+        tiles::accumulate(&sums, Source::Rows(&p.w_dec), &mut self.error, at, self.device);
     }
 
-    /// After the last block: ŝ becomes ŝ − s and then the gradient of the loss at ŝ. The loss is still without its penalty.
+    /// After the last block: ŝ becomes the gradient of the loss at ŝ. The loss is still without its penalty.
     pub(crate) fn finish(&mut self, width: usize) -> Seen {
-        let (d, views, n) = (self.d_out, self.views, self.l0.len());
+        let (views, n) = (self.views, self.l0.len());
         let target = std::mem::take(&mut self.target);
-        let row_floats = views.count() * d;
-        let tasks = self.error.par_chunks_mut(ROWS_PER_TASK * row_floats);
-        let sums: Vec<(f64, f64)> = tasks
-            .zip(target.par_chunks(ROWS_PER_TASK * d))
-            .map(|(error, target)| {
-                let (mut whole, mut rest) = (0.0, 0.0);
-                for (row, s) in error.chunks_exact_mut(row_floats).zip(target.chunks_exact(d)) {
-                    rest += row_error(row, s, views);
-                    let error = &row[(views.ends.len() - 1) * d..][..d];
-                    whole = error.iter().fold(whole, |sum, &e| sum + f64::from(e) * f64::from(e));
-                    row_gradient(row, n, d, views);
-                }
-                (whole, rest)
-            })
-            .collect();
-        let (mut whole, mut rest) = (0.0, 0.0);
-        for sum in sums {
-            whole += sum.0;
-            rest += sum.1;
-        }
+        let (whole, rest) = self.squares(&target);
+        let (d, m) = (self.d_out, views.count());
+        self.error.strips_mut().for_each(|(column, strip)| {
+            let mut s = [0.0; STRIP];
+            let width = STRIP.min(d - column);
+            for (row, target) in strip.chunks_exact_mut(m * STRIP).zip(target.chunks_exact(d)) {
+                s[..width].copy_from_slice(&target[column..column + width]);
+                row_error(row, &s, views);
+                row_gradient(row, n, STRIP, views);
+            }
+        });
         let n = n as f64;
         let active: u64 = self.l0.iter().map(|&l0| u64::from(l0)).sum();
         Seen {
@@ -193,9 +192,30 @@ impl<'a> Forward<'a> {
             target,
         }
     }
+
+    /// Σ ‖ŝ − s‖², and what rows add to the loss beside it.
+    fn squares(&self, target: &[f32]) -> (f64, f64) {
+        let (d, m, views) = (self.d_out, self.views.count(), self.views);
+        let task = |(task, target): (usize, &[f32])| {
+            let (mut whole, mut rest) = (0.0, 0.0);
+            let mut row = vec![0.0; m * d];
+            for (i, s) in target.chunks_exact(d).enumerate() {
+                let first = (task * ROWS_PER_TASK + i) * m;
+                row.chunks_exact_mut(d)
+                    .enumerate()
+                    .for_each(|(view, row)| self.error.copy_row(first + view, row));
+                rest += row_error(&mut row, s, views);
+                let error = &row[(views.ends.len() - 1) * d..][..d];
+                whole = error.iter().fold(whole, |sum, &e| sum + f64::from(e) * f64::from(e));
+            }
+            (whole, rest)
+        };
+        let sums: Vec<(f64, f64)> = target.par_chunks(ROWS_PER_TASK * d).enumerate().map(task).collect();
+        sums.into_iter().fold((0.0, 0.0), |(whole, rest), sum| (whole + sum.0, rest + sum.1))
+    }
 }
 
-/// The active features of one row of a block, and room for them.
+/// The active features of one row of a block.
 #[derive(Default)]
 struct Row {
     /// Columns of the block, ascending, and f.
@@ -204,75 +224,36 @@ struct Row {
     /// For the second reconstruction.
     all: Vec<u32>,
     second: Vec<f32>,
+    /// How many entries are in their window.
+    in_window: u64,
 }
 
 impl Row {
-    /// The active features of a range, as columns of a block that begins with feature `first`.
-    fn between(&self, first: usize, range: Range<usize>) -> (&[u32], &[f32]) {
-        let below = |end: usize| self.index.partition_point(|&j| first + (j as usize) < end);
-        let span = below(range.start)..below(range.end);
-        (&self.index[span.clone()], &self.value[span])
-    }
-
-    /// Sorts a row's entries; returns how many are in their window.
-    fn fill(
-        &mut self,
-        (features, zs): (&[u32], &[f32]),
-        first: usize,
-        gate: &dyn Gate,
-        views: &Views,
-    ) -> u64 {
-        let mut in_window = 0;
+    /// Sorts a row's entries; its columns count from feature `first`.
+    fn new((features, zs): (&[u32], &[f32]), first: usize, gate: &dyn Gate, views: &Views) -> Row {
+        let mut row = Row::default();
+        row.index.reserve_exact(features.len());
+        row.value.reserve_exact(features.len());
         for (&j, &z) in features.iter().zip(zs) {
             let feature = first + j as usize;
             if let Some(f) = gate.value(feature, z) {
-                self.index.push(j);
-                self.value.push(f);
+                row.index.push(j);
+                row.value.push(f);
             }
-            in_window += u64::from(gate.in_window(feature, z));
+            row.in_window += u64::from(gate.in_window(feature, z));
         }
         if views.second == Some(Second::Gate) {
-            self.all.extend_from_slice(features);
-            self.second.extend(features.iter().zip(zs).map(|(&j, &z)| gate.second(first + j as usize, z)));
+            row.all.extend_from_slice(features);
+            row.second.extend(features.iter().zip(zs).map(|(&j, &z)| gate.second(first + j as usize, z)));
         }
-        in_window
+        row
     }
-}
 
-/// Adds the features of `rows` to their views, `out` of [M, D_out]. A prefix begins as the one before it, complete by then.
-fn add(
-    out: &mut [&mut [f32]],
-    rows: &[Row],
-    block: &Range<usize>,
-    w_dec: &[f32],
-    d: usize,
-    views: &Views,
-    device: Device,
-) {
-    let mut begin = 0;
-    for (view, &end) in views.ends.iter().enumerate() {
-        let span = view * d..(view + 1) * d;
-        if view > 0 && block.contains(&begin) {
-            out.iter_mut().for_each(|out| out.copy_within(span.start - d..span.start, span.start));
-        }
-        let mut sums: Vec<Sum<'_>> = out
-            .iter_mut()
-            .zip(rows)
-            .map(|(out, row)| {
-                let (index, coeff) = row.between(block.start, begin..end);
-                Sum { coeff, index, out: &mut out[span.clone()] }
-            })
-            .collect();
-        tiles::accumulate(&mut sums, w_dec, d, device);
-        begin = end;
-    }
-    if views.second == Some(Second::Gate) {
-        let last = views.last() * d;
-        let sums = out.iter_mut().zip(rows);
-        let mut sums: Vec<Sum<'_>> = sums
-            .map(|(out, row)| Sum { coeff: &row.second, index: &row.all, out: &mut out[last..] })
-            .collect();
-        tiles::accumulate(&mut sums, w_dec, d, device);
+    /// The active features of a range, as columns of a block that begins with feature `first`.
+    fn between(&self, first: usize, range: Range<usize>) -> Sum<'_> {
+        let below = |end: usize| self.index.partition_point(|&j| first + (j as usize) < end);
+        let span = below(range.start)..below(range.end);
+        Sum { coeff: &self.value[span.clone()], index: &self.index[span] }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::objectives::{Gate, auxk, batchtopk, gate};
 use crate::optimizer::Adam;
 use crate::select::{Keep, Select};
 use crate::{Baseline, DictionaryPlan, Recipe, Stopped, Training, transcoder};
-use lapidary_kernels::{Csr, Device};
+use lapidary_kernels::{Csr, Device, Strips};
 use std::ops::Range;
 
 /// Parts of a step, for whoever measures them. A step in several blocks reports the end of each part of each block.
@@ -90,6 +90,7 @@ fn step_within(
     let backward = Backward {
         error: &forward.error,
         input: &forward.input,
+        inputs: &Strips::new(&forward.input, plan.d),
         rows,
         l0: &forward.l0,
         views: &views,
@@ -187,7 +188,7 @@ fn update(
         let by_feature = ByFeature { main: z.transpose(), dead: entries.dead.as_ref().map(Csr::transpose) };
         drop(z);
         phase(Phase::Transpose);
-        penalty += backward.block(training, block, &by_feature, &mut b_dec_gradient);
+        backward.block(training, block, &by_feature, &mut b_dec_gradient, &mut penalty);
         phase(Phase::Features);
     }
     if plan.baseline != Some(Baseline::Random) {

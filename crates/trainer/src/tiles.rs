@@ -1,57 +1,151 @@
-//! Weighted sums of gathered rows, several at a time, so that a row that many sums need is read from memory once.
+//! Many sums over gathered rows, and many dot products with them, so that rows are read from memory seldom.
 //!
 //!   out_s ← out_s + Σ_k coeff_s[k]·rows[index_s[k]]        k ascending, for every sum s
+//!   dot_k = ⟨q_j, rows[index_j[k]]⟩                        for every query j
 //!
-//! Where few sums share a row (the usual, sparse case) they are taken one after the other. Where many do (half of all
-//! features fire in the first steps), a tile of 64 rows by 128 columns is copied side by side into the first-level cache,
-//! and all sums take their entries from it before the next. Every sum adds in the order of its entries both ways, so the
-//! bits are the same; measured at D 2,304 and half density the tiles were about five times faster.
+//! All sums take their terms from one strip of 64 columns (`lapidary_kernels::strips`) before the next, and within a strip
+//! from one range of rows before the next: the denser the sums, the fewer rows, so that a range lies in a near cache and
+//! still serves each sum several times. Every sum adds in the order of its entries, and every dot product in the order of
+//! NUMERICS §2, at any density: neither strips nor ranges change a bit.
 
-use lapidary_kernels::Device;
+use lapidary_kernels::naive::LANES;
+use lapidary_kernels::strips::cut;
+use lapidary_kernels::{Csr, Device, STRIP, Strips, Terms};
+use rayon::prelude::*;
+use std::ops::Range;
 
-/// Rows and columns of a tile (32 KiB).
-const ROWS: usize = 64;
-const COLUMNS: usize = 128;
-/// Entries of a sum in the rows of a tile, on average, from which on tiles pay.
-const OFTEN: usize = 4;
+/// The fewest rows of a range: 24 KiB of a strip, in the first-level cache.
+const ROWS: usize = 96;
+/// Terms of a sum that a range has on average, if it has more than [`ROWS`] rows.
+const OFTEN: usize = 8;
+/// Sums with fewer terms than this take all rows as one range.
+const FEW: usize = 64;
+/// Running sums that are kept at a time (256 KiB), on average, where there are several ranges.
+const RUNNING: usize = 4096;
+/// Queries that share what they gather, at most.
+const QUERIES: usize = 2048;
 
-/// One of the sums; `index` ascends.
-pub(crate) struct Sum<'a> {
-    pub coeff: &'a [f32],
-    pub index: &'a [u32],
-    /// [D]
-    pub out: &'a mut [f32],
+/// Where sums gather from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Strips(&'a Strips),
+    /// [R, D]; cut where they are needed.
+    Rows(&'a [f32]),
 }
 
-/// Adds to every sum; rows [R, D].
-pub(crate) fn accumulate(sums: &mut [Sum<'_>], rows: &[f32], d: usize, device: Device) {
-    let (count, entries) = (rows.len() / d, sums.iter().map(|sum| sum.index.len()).sum::<usize>());
-    if entries * ROWS < OFTEN * sums.len() * count || sums.len() < 2 {
-        sums.iter_mut().for_each(|sum| device.accumulate(sum.coeff, sum.index, rows, sum.out));
+/// The ranges of `count` rows for `sums` sums with `entries` terms in all.
+fn ranges(count: usize, sums: usize, entries: usize) -> impl Iterator<Item = Range<usize>> {
+    let rows = (OFTEN * sums * count).div_ceil(entries.max(1)).clamp(ROWS, count.max(ROWS));
+    let whole = 2 * rows > count || entries < FEW * sums;
+    let rows = if whole { count.max(1) } else { rows };
+    (0..count).step_by(rows).map(move |first| first..(first + rows).min(count))
+}
+
+/// The terms of one sum.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sum<'a> {
+    pub coeff: &'a [f32],
+    /// Rows, ascending.
+    pub index: &'a [u32],
+}
+
+/// The terms of every sum that lie in `range`, counted from its first row.
+fn within(sums: &[Sum<'_>], range: &Range<usize>) -> Terms {
+    let mut terms = Terms { end: Vec::with_capacity(sums.len()), ..Terms::default() };
+    for sum in sums {
+        let below = |end: usize| sum.index.partition_point(|&row| (row as usize) < end);
+        let here = below(range.start)..below(range.end);
+        terms.index.extend(sum.index[here.clone()].iter().map(|row| row - range.start as u32));
+        if !sum.coeff.is_empty() {
+            terms.coeff.extend_from_slice(&sum.coeff[here]);
+        }
+        terms.end.push(terms.index.len() as u32);
+    }
+    terms
+}
+
+/// Room for `rows` sums of zero, each [D]. (All of it is written: memory that was only read as zeros costs more later.)
+pub(crate) fn begin(out: &mut Strips, rows: usize) {
+    out.rows = rows;
+    out.values.par_chunks_mut(1 << 16).for_each(|part| part.fill(0.0));
+}
+
+/// Adds every sum s to row `first + step·s` of `out`.
+pub(crate) fn accumulate(
+    sums: &[Sum<'_>],
+    source: Source<'_>,
+    out: &mut Strips,
+    (first, step): (usize, usize),
+    device: Device,
+) {
+    let entries = sums.iter().map(|sum| sum.index.len()).sum();
+    if entries == 0 {
         return;
     }
-    let mut tile = vec![0.0; ROWS * COLUMNS];
-    let mut done = vec![0; sums.len()];
-    let mut local: Vec<Vec<u32>> = vec![Vec::new(); sums.len()];
-    for first in (0..count).step_by(ROWS) {
-        let last = (first + ROWS).min(count);
-        for ((sum, &done), local) in sums.iter().zip(&done).zip(&mut local) {
-            let here = sum.index[done..].iter().take_while(|&&row| (row as usize) < last);
-            local.clear();
-            local.extend(here.map(|row| row - first as u32));
+    let d = out.d;
+    let count = match source {
+        Source::Strips(strips) => strips.rows,
+        Source::Rows(rows) => rows.len() / d,
+    };
+    let ranges: Vec<Range<usize>> = ranges(count, sums.len(), entries).collect();
+    let terms: Vec<Terms> = ranges.par_iter().map(|range| within(sums, range)).collect();
+    out.strips_mut().for_each(|(column, out)| {
+        let mut room = Vec::new();
+        for (range, terms) in ranges.iter().zip(&terms) {
+            let strip = match source {
+                Source::Strips(strips) => {
+                    &strips.strip(column / STRIP)[range.start * STRIP..range.end * STRIP]
+                }
+                Source::Rows(rows) => {
+                    room.resize(range.len() * STRIP, 0.0);
+                    cut(&rows[range.start * d..range.end * d], d, column, &mut room);
+                    &room
+                }
+            };
+            device.accumulate_strip(terms, strip, &mut out[first * STRIP..], step);
         }
-        for column in (0..d).step_by(COLUMNS) {
-            let width = COLUMNS.min(d - column);
-            for (to, row) in tile.chunks_exact_mut(width).zip(first..last) {
-                to.copy_from_slice(&rows[row * d + column..][..width]);
-            }
-            for ((sum, &done), local) in sums.iter_mut().zip(&done).zip(&local) {
-                let coeff = &sum.coeff[done..done + local.len()];
-                device.accumulate(coeff, local, &tile, &mut sum.out[column..column + width]);
-            }
-        }
-        done.iter_mut().zip(&local).for_each(|(done, local)| *done += local.len());
+    });
+}
+
+/// ⟨q_j, rows[i]⟩ for every entry i of row j of `entries`, whose indices are `index`; q [J, D].
+pub(crate) fn dots(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device: Device) -> Vec<f32> {
+    let mut out = vec![0.0; index.len()];
+    let (queries, d) = (entries.rows(), rows.d);
+    let ranges: Vec<Range<usize>> = ranges(rows.rows, queries, index.len()).collect();
+    let per_range = index.len().div_ceil(ranges.len().max(1) * queries.max(1));
+    let together = if ranges.len() > 1 { RUNNING / per_range.max(1) } else { QUERIES }.clamp(1, QUERIES);
+    let (mut tasks, mut rest) = (Vec::new(), &mut out[..]);
+    for first in (0..queries).step_by(together) {
+        let last = (first + together).min(queries);
+        let here;
+        (here, rest) = rest.split_at_mut(entries.row_start[last] - entries.row_start[first]);
+        tasks.push((first..last, here));
     }
+    tasks.into_par_iter().for_each(|(task, out)| {
+        let span = |j: usize| entries.row_start[j]..entries.row_start[j + 1];
+        let sums: Vec<Sum<'_>> = task.clone().map(|j| Sum { coeff: &[], index: &index[span(j)] }).collect();
+        let start = &entries.row_start[task.clone()];
+        let mut next: Vec<usize> = start.iter().map(|at| at - start[0]).collect();
+        let (mut running, mut found) = (Vec::new(), Vec::new());
+        for range in &ranges {
+            let terms = within(&sums, range);
+            running.clear();
+            running.resize(terms.index.len(), [0.0; LANES]);
+            for column in (0..d).step_by(STRIP) {
+                let strip = &rows.strip(column / STRIP)[range.start * STRIP..range.end * STRIP];
+                device.dot_strip(&terms, &q[task.start * d..task.end * d], d, column, strip, &mut running);
+            }
+            found.resize(running.len(), 0.0);
+            device.finish_dots(&running, &mut found);
+            let mut begin = 0;
+            for (next, &end) in next.iter_mut().zip(&terms.end) {
+                let found = &found[begin..end as usize];
+                out[*next..*next + found.len()].copy_from_slice(found);
+                (begin, *next) = (end as usize, *next + found.len());
+            }
+        }
+    });
+    out
 }
 
 #[cfg(test)]
@@ -63,28 +157,47 @@ mod tests {
         (0..n).map(|i| ((i as f64 * 0.7391 + seed as f64 * 1.37).sin() * 4_391.7).fract() as f32).collect()
     }
 
+    fn bits(v: &[f32]) -> Vec<u32> {
+        v.iter().map(|v| v.to_bits()).collect()
+    }
+
     proptest! {
-        /// Tiles give the bits of one sum after the other, at any density.
+        /// At any density, sums and dot products have the bits of one after the other.
         #[test]
-        fn tiles_change_no_bit(seed in 0u64..1000, count in 1usize..200, d in 1usize..300, sums in 1usize..20, keep in 1u32..100) {
+        fn tiles_change_no_bit(seed in 0u64..1000, count in 1usize..500, d in 1usize..200, sums in 1usize..40, keep in 1u32..100) {
             let rows = noise(seed, count * d);
-            let index: Vec<Vec<u32>> = (0..sums)
-                .map(|s| (0..count as u32).filter(|n| (n * 37 + s as u32 * 11 + seed as u32) % 100 < keep).collect())
-                .collect();
-            let coeff: Vec<Vec<f32>> = index.iter().map(|i| noise(seed + 5, i.len())).collect();
-            let mut expected = vec![0.25; sums * d];
-            let mut found = expected.clone();
-            for (s, out) in expected.chunks_exact_mut(d).enumerate() {
-                Device::detect().accumulate(&coeff[s], &index[s], &rows, out);
+            let device = Device::detect();
+            let mut entries = Csr::with_columns(count);
+            for s in 0..sums as u32 {
+                let some = (0..count as u32).filter(|n| (n * 37 + s * 11 + seed as u32) % 100 < keep);
+                entries.index.extend(some);
+                entries.row_start.push(entries.index.len());
             }
-            let mut sums: Vec<Sum<'_>> = found
-                .chunks_exact_mut(d)
-                .enumerate()
-                .map(|(s, out)| Sum { coeff: &coeff[s], index: &index[s], out })
-                .collect();
-            accumulate(&mut sums, &rows, d, Device::detect());
-            let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            prop_assert_eq!(bits(&found), bits(&expected));
+            entries.value = noise(seed + 5, entries.index.len());
+            let strips = Strips::new(&rows, d);
+            let (mut expected, mut row) = (vec![0.25; sums * d], vec![0.0; d]);
+            for (s, out) in expected.chunks_exact_mut(d).enumerate() {
+                let (index, coeff) = entries.row(s);
+                device.accumulate(coeff, index, &rows, out);
+            }
+            let terms: Vec<Sum<'_>> =
+                (0..sums).map(|s| entries.row(s)).map(|(index, coeff)| Sum { coeff, index }).collect();
+            for (source, step) in [(Source::Rows(&rows), 1), (Source::Strips(&strips), 2)] {
+                let mut out = Strips::new(&vec![0.25; step * sums * d], d);
+                accumulate(&terms, source, &mut out, (step - 1, step), device);
+                for (s, expected) in expected.chunks_exact(d).enumerate() {
+                    out.copy_row(s * step + step - 1, &mut row);
+                    prop_assert_eq!(bits(&row), bits(expected));
+                }
+            }
+
+            let q = noise(seed + 9, sums * d);
+            let mut expected = vec![0.0; entries.index.len()];
+            for s in 0..sums {
+                let span = entries.row_start[s]..entries.row_start[s + 1];
+                device.gather_dot(&q[s * d..][..d], entries.row(s).0, &rows, &mut expected[span]);
+            }
+            prop_assert_eq!(bits(&dots(&entries, &entries.index, &q, &strips, device)), bits(&expected));
         }
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod portable;
 pub(crate) mod product;
 pub(crate) mod screen;
 pub(crate) mod strassen;
+pub(crate) mod strips;
 pub(crate) mod weighted;
 
 /// The sixteen running sums of one dot product.

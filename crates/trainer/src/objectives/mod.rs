@@ -181,12 +181,10 @@ pub(crate) struct Gradient {
 }
 
 impl Gradient {
-    pub(crate) fn clear(&mut self) {
-        self.rows.clear();
-        self.f.clear();
-        self.dz.clear();
-        (self.fired, self.threshold, self.b_enc) = (false, None, None);
-        (self.r_mag, self.b_mag, self.penalty) = (0.0, 0.0, 0.0);
+    pub(crate) fn reserve(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+        self.f.reserve_exact(rows);
+        self.dz.reserve_exact(rows);
     }
 
     pub(crate) fn push(&mut self, row: u32, f: f32, dz: f32) {
