@@ -5,7 +5,7 @@ use crate::cpu::packed::{self, Packed};
 use crate::cpu::screen::{self, Block};
 use crate::cpu::{self, Lanes, gather, portable, product, weighted};
 use crate::naive::LANES;
-use crate::strips::{STRIP, Terms};
+use crate::strips::{Begin, STRIP, Terms};
 use crate::{AdamStep, Csr, elementwise, naive};
 use rayon::prelude::*;
 use std::fmt;
@@ -347,17 +347,17 @@ impl Device {
         })
     }
 
-    /// [`Device::accumulate`] of many sums on one strip: out[s] ← out[s] + Σ_k coeff[k]·strip[index[k]], strip [R, 64];
+    /// [`Device::accumulate`] of many sums on one strip: out[s] ← `from` + Σ_k coeff[k]·strip[index[k]], strip [R, 64];
     /// the rows of out, 64 wide, are `step` rows apart. One thread.
-    pub fn accumulate_strip(self, terms: &Terms, strip: &[f32], out: &mut [f32], step: usize) {
+    pub fn accumulate_strip(self, terms: &Terms, strip: &[f32], out: &mut [f32], step: usize, from: Begin) {
         assert_eq!(
             out.len().div_ceil(step * STRIP),
             terms.end.len(),
             "accumulate_strip: a row of out for every sum"
         );
-        isa!(self, |L| fn(terms: &Terms, strip: &[f32], out: &mut [f32], step: usize) {
+        isa!(self, |L| fn(terms: &Terms, strip: &[f32], out: &mut [f32], step: usize, from: Begin) {
             // SAFETY: this function is compiled with L's instructions.
-            unsafe { cpu::strips::accumulate::<L>(terms, strip, out, step) }
+            unsafe { cpu::strips::accumulate::<L>(terms, strip, out, step, from) }
         })
     }
 

@@ -9,50 +9,70 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// A huge page, in bytes.
 const HUGE: usize = 1 << 21;
 
-/// The system's allocator, with huge pages for blocks of four of them or more.
+/// The system's allocator, but blocks of four huge pages or more are maps of their own.
 pub struct HugePages;
 
 fn is_large(layout: Layout) -> bool {
     cfg!(target_os = "linux") && layout.size() >= 4 * HUGE && layout.align() <= HUGE
 }
 
-/// The layout that is asked of the system: a large block starts at a huge page.
-fn aligned(layout: Layout) -> Layout {
-    if is_large(layout) { layout.align_to(HUGE).unwrap_or(layout) } else { layout }
+/// Zeros that begin at a huge page; null where there is no memory.
+#[cfg(target_os = "linux")]
+fn map(size: usize) -> *mut u8 {
+    let (read_write, private) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    let size = size.next_multiple_of(PAGE);
+    // SAFETY: a new map at no given place, of which all but `size` bytes from the first huge page on are given back. That
+    // advice is refused does no harm.
+    unsafe {
+        let all = libc::mmap(std::ptr::null_mut(), size + HUGE, read_write, private, -1, 0);
+        if all == libc::MAP_FAILED {
+            return std::ptr::null_mut();
+        }
+        let before = all.align_offset(HUGE);
+        let block = all.byte_add(before);
+        if before > 0 {
+            libc::munmap(all, before);
+        }
+        libc::munmap(block.byte_add(size), HUGE - before);
+        libc::madvise(block, size, libc::MADV_HUGEPAGE);
+        block.cast()
+    }
 }
 
-// SAFETY: every block comes from `System` and goes back to it with the layout it was asked for, because `aligned` depends
-// on the layout alone.
+/// A multiple of every processor's small page.
+#[cfg(target_os = "linux")]
+const PAGE: usize = 1 << 16;
+
+// SAFETY: which blocks are maps depends on the layout alone, so every block goes back to where it came from. A map begins
+// at a huge page, which is what `is_large` allows for as an alignment, and is zero.
 unsafe impl GlobalAlloc for HugePages {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's contract is that of `System`.
-        let block = unsafe { System.alloc(aligned(layout)) };
         #[cfg(target_os = "linux")]
-        if is_large(layout) && !block.is_null() {
-            // SAFETY: advice on a block of our own, of which it changes no byte; that it is refused does no harm.
-            unsafe { libc::madvise(block.cast(), layout.size(), libc::MADV_HUGEPAGE) };
+        if is_large(layout) {
+            return map(layout.size());
         }
-        block
+        // SAFETY: the caller's contract is that of `System`.
+        unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if !is_large(layout) {
-            // SAFETY: the caller's contract is that of `System`.
-            return unsafe { System.alloc_zeroed(layout) };
+        #[cfg(target_os = "linux")]
+        if is_large(layout) {
+            return map(layout.size());
         }
-        // SAFETY: the caller's contract; a block that was given has layout.size() writable bytes.
-        unsafe {
-            let block = self.alloc(layout);
-            if !block.is_null() {
-                block.write_bytes(0, layout.size());
-            }
-            block
-        }
+        // SAFETY: the caller's contract is that of `System`.
+        unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block was allocated with this layout.
-        unsafe { System.dealloc(block, aligned(layout)) };
+        #[cfg(target_os = "linux")]
+        if is_large(layout) {
+            // SAFETY: `map` made it of this size.
+            unsafe { libc::munmap(block.cast(), layout.size().next_multiple_of(PAGE)) };
+            return;
+        }
+        // SAFETY: the block is the system's, by this layout.
+        unsafe { System.dealloc(block, layout) };
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {

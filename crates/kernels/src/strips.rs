@@ -81,3 +81,12 @@ pub struct Terms {
     /// [S], behind the last term of each sum.
     pub end: Vec<u32>,
 }
+
+/// What a sum begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// 0, whatever `out` holds.
+    Zero,
+    /// What `out` holds.
+    Out,
+}

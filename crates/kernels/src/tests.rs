@@ -5,6 +5,7 @@
 
 use crate::cpu::packed::Packed;
 use crate::cpu::product;
+use crate::strips::Begin;
 use crate::{AdamStep, Csr, Device, Isa, STRIP, Strips, Terms, naive};
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -222,7 +223,8 @@ proptest! {
     }
 
     #[test]
-    fn sums_over_strips_are_the_naive_ones(r in 1usize..300, d in 1usize..150, sums in 0usize..9, step in 1usize..3, seed in 0u64..1 << 60) {
+    fn sums_over_strips_are_the_naive_ones(r in 1usize..300, d in 1usize..150, sums in 0usize..9, step in 1usize..3, zero: bool, seed in 0u64..1 << 60) {
+        let from = if zero { Begin::Zero } else { Begin::Out };
         let v = nasty_values(r * d, seed);
         let (q, start) = (nasty_values(sums * d, seed + 1), values(sums * d, seed + 2));
         let mut terms = Terms::default();
@@ -242,7 +244,7 @@ proptest! {
                     let width = STRIP.min(d - column);
                     to[..width].copy_from_slice(&from[column..column + width]);
                 }
-                device.accumulate_strip(&terms, strips.strip(column / STRIP), out, step);
+                device.accumulate_strip(&terms, strips.strip(column / STRIP), out, step, from);
             }
             let mut running = vec![[0.0; naive::LANES]; terms.index.len()];
             for column in (0..d).step_by(STRIP) {
@@ -252,6 +254,9 @@ proptest! {
             device.finish_dots(&running, &mut dots);
             for s in 0..sums {
                 let (mut expected, mut got) = (start[s * d..][..d].to_vec(), vec![7.0; d]);
+                if zero {
+                    expected.fill(0.0);
+                }
                 naive::gather::accumulate(&terms.coeff[span(s)], &terms.index[span(s)], &v, &mut expected);
                 out.copy_row(s * step, &mut got);
                 prop_assert_eq!(bits(&got), bits(&expected), "accumulate_strip {:?}", device);

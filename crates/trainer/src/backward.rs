@@ -18,6 +18,7 @@ use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
 use crate::tiles::{self, Source, Sum};
 use crate::{Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training};
+use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{Csr, Device, Strips};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -161,7 +162,7 @@ impl Backward<'_> {
         let rows: Vec<u32> = (0..self.rows as u32).map(|n| n * m).collect();
         let (mut sum, mut out) = (Strips::zeros(1, self.plan.d_out()), vec![0.0; self.plan.d_out()]);
         let terms = Sum { coeff: &vec![1.0; self.rows], index: &rows };
-        tiles::accumulate(&[terms], Source::Strips(self.error), &mut sum, (0, 1), self.device);
+        tiles::accumulate(&[terms], Source::Strips(self.error), &mut sum, (0, 1), Begin::Zero, self.device);
         sum.copy_row(0, &mut out);
         out
     }
@@ -222,8 +223,7 @@ impl Backward<'_> {
     ) -> Vec<Share> {
         let works = group.clone().into_par_iter().with_min_len(FEATURES_PER_TASK);
         let works: Vec<Work> = works.map(|j| self.work(j, column + j - group.start, entries, dots)).collect();
-        tiles::begin(w_dec, group.len());
-        tiles::begin(w_enc, group.len());
+        (w_dec.rows, w_enc.rows) = (group.len(), group.len());
         self.gradients(&works, column, entries, dots, w_dec, w_enc);
         let tasks = tasks(training, group, FEATURES_PER_TASK, self.plan.d);
         let works = works.par_chunks(FEATURES_PER_TASK);
@@ -276,10 +276,10 @@ impl Backward<'_> {
         let encoder = |work: &'w Work| Sum { coeff: &work.by_objective.dz, index: &work.by_objective.rows };
         if self.plan.trains_decoder() {
             let terms: Vec<Sum<'_>> = works.iter().map(decoder).collect();
-            tiles::accumulate(&terms, Source::Strips(self.error), w_dec, (0, 1), device);
+            tiles::accumulate(&terms, Source::Strips(self.error), w_dec, (0, 1), Begin::Zero, device);
         }
         let terms: Vec<Sum<'_>> = works.iter().map(encoder).collect();
-        tiles::accumulate(&terms, Source::Strips(self.inputs), w_enc, (0, 1), device);
+        tiles::accumulate(&terms, Source::Strips(self.inputs), w_enc, (0, 1), Begin::Zero, device);
         if let Some(dead) = &entries.dead {
             let both = works.iter().enumerate().map(|(i, work)| {
                 let (rows, z) = dead.row(column + i);
@@ -287,8 +287,8 @@ impl Backward<'_> {
                 (Sum { coeff: z, index: &work.at_second }, Sum { coeff: second, index: rows })
             });
             let (decoder, encoder): (Vec<Sum<'_>>, Vec<Sum<'_>>) = both.unzip();
-            tiles::accumulate(&decoder, Source::Strips(self.error), w_dec, (0, 1), device);
-            tiles::accumulate(&encoder, Source::Strips(self.inputs), w_enc, (0, 1), device);
+            tiles::accumulate(&decoder, Source::Strips(self.error), w_dec, (0, 1), Begin::Out, device);
+            tiles::accumulate(&encoder, Source::Strips(self.inputs), w_enc, (0, 1), Begin::Out, device);
         }
     }
 

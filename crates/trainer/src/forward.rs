@@ -16,6 +16,7 @@ use crate::objectives::matryoshka::{Second, Views};
 use crate::tiles::{self, Source, Sum};
 use crate::transcoder;
 use crate::{DictionaryPlan, Parameters};
+use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{Csr, Device, STRIP, Strips};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -148,13 +149,27 @@ impl<'a> Forward<'a> {
                 });
             }
             let sums: Vec<Sum<'_>> = rows.iter().map(|row| row.between(block.start, begin..end)).collect();
-            tiles::accumulate(&sums, Source::Rows(w_dec), &mut self.error, (view, m), self.device);
+            tiles::accumulate(
+                &sums,
+                Source::Rows(w_dec),
+                &mut self.error,
+                (view, m),
+                Begin::Out,
+                self.device,
+            );
             begin = end;
         }
         if views.second == Some(Second::Gate) {
             let sums: Vec<Sum<'_>> =
                 rows.iter().map(|row| Sum { coeff: &row.second, index: &row.all }).collect();
-            tiles::accumulate(&sums, Source::Rows(w_dec), &mut self.error, (views.last(), m), self.device);
+            tiles::accumulate(
+                &sums,
+                Source::Rows(w_dec),
+                &mut self.error,
+                (views.last(), m),
+                Begin::Out,
+                self.device,
+            );
         }
     }
 
@@ -163,7 +178,7 @@ impl<'a> Forward<'a> {
         let rows = (0..z.rows()).map(|n| z.row(n));
         let sums: Vec<Sum<'_>> = rows.map(|(index, coeff)| Sum { coeff, index }).collect();
         let at = (self.views.last(), self.views.count());
-        tiles::accumulate(&sums, Source::Rows(&p.w_dec), &mut self.error, at, self.device);
+        tiles::accumulate(&sums, Source::Rows(&p.w_dec), &mut self.error, at, Begin::Out, self.device);
     }
 
     /// After the last block: ŝ becomes the gradient of the loss at ŝ. The loss is still without its penalty.

@@ -9,7 +9,7 @@
 //! NUMERICS §2, at any density: neither strips nor ranges change a bit.
 
 use lapidary_kernels::naive::LANES;
-use lapidary_kernels::strips::cut;
+use lapidary_kernels::strips::{Begin, cut};
 use lapidary_kernels::{Csr, Device, STRIP, Strips, Terms};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -64,22 +64,17 @@ fn within(sums: &[Sum<'_>], range: &Range<usize>) -> Terms {
     terms
 }
 
-/// Room for `rows` sums of zero, each [D]. (All of it is written: memory that was only read as zeros costs more later.)
-pub(crate) fn begin(out: &mut Strips, rows: usize) {
-    out.rows = rows;
-    out.values.par_chunks_mut(1 << 16).for_each(|part| part.fill(0.0));
-}
-
-/// Adds every sum s to row `first + step·s` of `out`.
+/// Adds every sum s to row `first + step·s` of `out`, or begins it there with 0.
 pub(crate) fn accumulate(
     sums: &[Sum<'_>],
     source: Source<'_>,
     out: &mut Strips,
     (first, step): (usize, usize),
+    from: Begin,
     device: Device,
 ) {
     let entries = sums.iter().map(|sum| sum.index.len()).sum();
-    if entries == 0 {
+    if entries == 0 && from == Begin::Out {
         return;
     }
     let d = out.d;
@@ -91,7 +86,7 @@ pub(crate) fn accumulate(
     let terms: Vec<Terms> = ranges.par_iter().map(|range| within(sums, range)).collect();
     out.strips_mut().for_each(|(column, out)| {
         let mut room = Vec::new();
-        for (range, terms) in ranges.iter().zip(&terms) {
+        for (i, (range, terms)) in ranges.iter().zip(&terms).enumerate() {
             let strip = match source {
                 Source::Strips(strips) => {
                     &strips.strip(column / STRIP)[range.start * STRIP..range.end * STRIP]
@@ -102,7 +97,8 @@ pub(crate) fn accumulate(
                     &room
                 }
             };
-            device.accumulate_strip(terms, strip, &mut out[first * STRIP..], step);
+            let from = if i == 0 { from } else { Begin::Out };
+            device.accumulate_strip(terms, strip, &mut out[first * STRIP..], step, from);
         }
     });
 }
@@ -175,7 +171,8 @@ mod tests {
             }
             entries.value = noise(seed + 5, entries.index.len());
             let strips = Strips::new(&rows, d);
-            let (mut expected, mut row) = (vec![0.25; sums * d], vec![0.0; d]);
+            let begin = if seed % 2 == 0 { 0.0 } else { 0.25 };
+            let (mut expected, mut row) = (vec![begin; sums * d], vec![0.0; d]);
             for (s, out) in expected.chunks_exact_mut(d).enumerate() {
                 let (index, coeff) = entries.row(s);
                 device.accumulate(coeff, index, &rows, out);
@@ -184,7 +181,8 @@ mod tests {
                 (0..sums).map(|s| entries.row(s)).map(|(index, coeff)| Sum { coeff, index }).collect();
             for (source, step) in [(Source::Rows(&rows), 1), (Source::Strips(&strips), 2)] {
                 let mut out = Strips::new(&vec![0.25; step * sums * d], d);
-                accumulate(&terms, source, &mut out, (step - 1, step), device);
+                let from = if seed % 2 == 0 { Begin::Zero } else { Begin::Out };
+                accumulate(&terms, source, &mut out, (step - 1, step), from, device);
                 for (s, expected) in expected.chunks_exact(d).enumerate() {
                     out.copy_row(s * step + step - 1, &mut row);
                     prop_assert_eq!(bits(&row), bits(expected));

@@ -4,7 +4,7 @@
 
 use super::Lanes;
 use crate::naive::LANES;
-use crate::strips::{STRIP, Terms};
+use crate::strips::{Begin, STRIP, Terms};
 
 /// Sets of lanes in a strip.
 const SETS: usize = STRIP / LANES;
@@ -26,25 +26,33 @@ fn prefetch(p: *const f32) {
     let _ = p;
 }
 
-/// out[s] ← out[s] + Σ_k coeff[k]·strip[index[k]] over the terms k of s, for every sum s; rows of out are `step` apart.
+/// out[s] ← (out[s] or 0) + Σ_k coeff[k]·strip[index[k]] over the terms k of s, for every sum s; rows of out are `step` apart.
 ///
 /// # Safety
 /// The processor has L's instructions.
 #[inline(always)]
-pub(crate) unsafe fn accumulate<L: Lanes>(terms: &Terms, strip: &[f32], out: &mut [f32], step: usize) {
+pub(crate) unsafe fn accumulate<L: Lanes>(
+    terms: &Terms,
+    strip: &[f32],
+    out: &mut [f32],
+    step: usize,
+    from: Begin,
+) {
     let mut begin = 0;
     let far = strip.len() > NEAR;
     for (&end, out) in terms.end.iter().zip(out.chunks_mut(step * STRIP)) {
         let end = end as usize;
-        if begin == end {
+        if begin == end && from == Begin::Out {
             continue;
         }
         let out = &mut out[..STRIP];
         // SAFETY: `out` and every `row` have 64 floats; the caller vouches for the instructions.
         unsafe {
             let mut sums = [L::zero(); SETS];
-            for l in 0..SETS {
-                sums[l] = L::load(out.as_ptr().add(l * LANES));
+            if from == Begin::Out {
+                for l in 0..SETS {
+                    sums[l] = L::load(out.as_ptr().add(l * LANES));
+                }
             }
             for (k, (&c, &i)) in
                 (begin..end).zip(terms.coeff[begin..end].iter().zip(&terms.index[begin..end]))
