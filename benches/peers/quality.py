@@ -60,13 +60,14 @@ VARIANTS = {
     "sl-batchtopk-lr1e-3-decay": [*SL, "batchtopk", "--lr", "1e-3", "--decay", "0.2"],
     "sl-batchtopk-lr3e-3-decay": [*SL, "batchtopk", "--lr", "3e-3", "--decay", "0.2", "--warmup", "0.03"],
     "sl-batchtopk-lr3e-3-decay-auxk": [*SL, "batchtopk", "--lr", "3e-3", "--decay", "0.2", "--warmup", "0.03", "--dead-window", "50"],
+    "sl-batchtopk-lr1e-2-decay": [*SL, "batchtopk", "--lr", "1e-2", "--decay", "0.2", "--warmup", "0.03"],
     "sl-batchtopk-lr3e-3-decay-whiten": [*SL, "batchtopk", "--lr", "3e-3", "--decay", "0.2", "--warmup", "0.03", "--whiten"],
     "sl-tanh": [*SL, "tanh", "--decay", "0.2"],
     "sl-tanh-lr3e-3": [*SL, "tanh", "--decay", "0.2", "--lr", "3e-3"],
     "sl-quadratic": [*SL, "quadratic", "--decay", "0.2"],
 }
 COEFFICIENTS = {"stories260k": [0.2, 0.08, 0.03], "organism": [0.2, 0.08, 0.03]}
-CHOSEN = {"stories260k": [], "organism": []}
+CHOSEN = ["dl-lr3e-3-decay-eps0.1", "sl-batchtopk-lr3e-3-decay-auxk"]
 
 
 def arguments():
@@ -76,7 +77,7 @@ def arguments():
     parser.add_argument("--data", required=True, help="folder with stories260k")
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--sites", nargs="+", choices=list(SITES), default=list(SITES))
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), help="of tune [default: all]")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), help="[default: all to tune, CHOSEN to run]")
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--workers", type=int, default=1, help="runs side by side, a thread each")
     return parser.parse_args()
@@ -186,11 +187,11 @@ def jobs(args):
         variants = args.variants or list(VARIANTS)
         return [(peer, name, variant, targets(name, variant)[1], 0) for name in args.sites for variant in variants]
     return [
-        (peer, name, variant, l0, seed)
+        (peer, name, variant, targets(name, variant)[rank], seed)
         for seed in args.seeds
+        for rank in (1, 0, 2)
         for name in args.sites
-        for variant in CHOSEN[name]
-        for l0 in targets(name, variant)
+        for variant in args.variants or CHOSEN
     ]
 
 
