@@ -2,8 +2,8 @@
 
 Every run is a folder `OUT/SITE/NAME` that holds what was trained and, last, `scores.json`, which `lapidary evaluate` wrote;
 so the script can be stopped at any time and called again. The order is such that an early stop leaves something whole:
-`tune` tries a few settings of each peer with seed 0 at the middle L0; `run` then trains the settings named in `CHOSEN` at
-three L0s, seed 0 first, then seeds 1 and 2, and our own λs beside them. Tables: compare.py.
+`tune` tries a few settings of each peer with seed 0 at the middle L0; `ours` trains our λs, and `run` the
+settings named in `CHOSEN` at three L0s, seed 0 first, then seeds 1 and 2. Tables: compare.py.
 
     python quality.py tune --lapidary target/release/lapidary --data ../shared/data --out runs/quality
     python quality.py run  --lapidary target/release/lapidary --data ../shared/data --out runs/quality
@@ -45,7 +45,8 @@ SITES = {
 
 # A peer's settings by name; "{l0}" is the L0 that is asked for. The first of each group are the package's defaults or
 # what its documentation recommends, with warm-ups in the same share of the run (a tenth, a fifth) where the default is
-# longer than the run. `tanh` has no target: its coefficient stands there, one of the three in COEFFICIENTS.
+# longer than the run. `tanh` has no target: its coefficient stands there, one of the three in COEFFICIENTS. CHOSEN are the
+# best of `tune` at stories260k.
 DL = ["--target-l0", "{l0}", "--warmup", "100", "--sparsity-warmup", "200"]
 SL = ["--sparsity", "{l0}", "--recipe"]
 VARIANTS = {
@@ -67,7 +68,7 @@ VARIANTS = {
     "sl-quadratic": [*SL, "quadratic", "--decay", "0.2"],
 }
 COEFFICIENTS = {"stories260k": [0.2, 0.08, 0.03], "organism": [0.2, 0.08, 0.03]}
-CHOSEN = ["dl-lr3e-3-decay-eps0.1", "sl-batchtopk-lr3e-3-decay-auxk"]
+CHOSEN = ["dl-lr3e-3-decay-eps0.01", "sl-batchtopk-lr3e-3-decay-auxk"]
 
 
 def arguments():
@@ -83,13 +84,13 @@ def arguments():
     return parser.parse_args()
 
 
-def timed(command):
-    """Runs `command`; its processor time in seconds, since wall time says little on a machine that others use."""
+def run(command):
+    """Runs `command` on one thread; returns what it printed."""
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as child:
-        errors = child.communicate()[1]
-    if child.returncode != 0:
-        raise RuntimeError(f"{command}\n{errors.decode(errors='replace')[-3000:]}")
+    done = subprocess.run([str(word) for word in command], capture_output=True, env=environment)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}\n{done.stderr.decode(errors='replace')[-3000:]}")
+    return done.stdout
 
 
 def harvest(args, name):
@@ -97,7 +98,7 @@ def harvest(args, name):
     site, store = SITES[name], args.out / name / "store"
     if not (store / "manifest.json").exists():
         command = [args.lapidary, "harvest", "--model", model(args, site), "--text", text(args, site), "--data", args.data]
-        timed([*command, "--context", site["context"], "--sites", site["site"], "--out", store, "--threads", 1, "--overwrite", "-q"])
+        run([*command, "--context", site["context"], "--sites", site["site"], "--out", store, "--threads", 1, "--overwrite", "-q"])
     return store
 
 
@@ -117,11 +118,8 @@ def evaluate(args, site, what, folder, own):
     if not own:
         command += ["--model", model(args, site), "--text", text(args, site)]
         command += ["--site", site["site"], "--context", site["context"]]
-    done = subprocess.run([str(word) for word in command], capture_output=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{command}\n{done.stderr.decode(errors='replace')[-3000:]}")
     part = folder / "scores.json.part"
-    part.write_bytes(done.stdout)
+    part.write_bytes(run(command))
     part.rename(folder / "scores.json")
 
 
@@ -144,9 +142,9 @@ def ours(args, name, seed):
     lines = [f"{key} = {json.dumps(value)}" for key, value in suite.items()]
     lines += ["[recipe]", f"batch = {BATCH}", "[rows]", f"store = {json.dumps(str((args.out / name / 'store').resolve()))}"]
     (folder / "suite.toml").write_text("\n".join(lines) + "\n")
-    run = folder / "run"
-    timed([args.lapidary, "train", folder / "suite.toml", "--data", args.data, "--out", run, "--overwrite", "--threads", 1, "-q"])
-    evaluate(args, site, run, folder, own=True)
+    trained = folder / "run"
+    run([args.lapidary, "train", folder / "suite.toml", "--data", args.data, "--out", trained, "--overwrite", "--threads", 1, "-q"])
+    evaluate(args, site, trained, folder, own=True)
 
 
 def peer(args, name, variant, l0, seed):
@@ -159,7 +157,7 @@ def peer(args, name, variant, l0, seed):
     command += ["--width", WIDTH, "--rows", ROWS, "--batch", BATCH, "--seed", seed, "--threads", 1]
     command += [word.format(l0=l0) for word in VARIANTS[variant]]
     began = time.monotonic()
-    timed(command)
+    run(command)
     evaluate(args, site, folder / "params.npz" if variant.startswith("dl") else folder, folder, own=False)
     print(f"{name} {variant} {l0:g} seed {seed}: {time.monotonic() - began:.0f} s", line(folder), flush=True)
 
