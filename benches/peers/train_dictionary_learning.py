@@ -103,13 +103,13 @@ def main():
     torch.set_num_threads(args.threads)
     rows = read_rows(args.store, args.site)
     steps = int(args.rows) // args.batch
-    started = time.monotonic()
+    wall, cpu = time.monotonic(), time.process_time()
     autoencoder = train(args, rows, steps)
-    seconds = time.monotonic() - started
+    wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     export(autoencoder, args.out / "params.npz")
     run = {name: str(value) if isinstance(value, Path) else value for name, value in vars(args).items()}
     run |= {"package": "dictionary-learning 0.1.0", "store_rows": len(rows), "steps": steps}
-    run |= {"seconds": seconds, "rows_per_second": steps * args.batch / seconds}
+    run |= {"seconds": wall, "cpu_seconds": cpu}
     run |= score(autoencoder, args.out / "params.npz", rows[:16384])
     (args.out / "run.json").write_text(json.dumps(run, indent=2) + "\n")
     print(json.dumps(run))
