@@ -1,4 +1,4 @@
-//! The encoder's product at twice the speed of f32: a product of 16-bit integers decides what cannot pass the threshold, the
+//! The encoder's product, faster than in f32: a product of 16-bit integers decides what cannot pass the threshold, the
 //! exact product of NUMERICS §2 decides the rest. What comes out is bit for bit what `product.rs` gives.
 //!
 //! A row v is written v = σ·q + δ with integers q of norm at most 46,340, so that no sum of products of two such rows leaves
@@ -10,8 +10,8 @@
 //! I is made by `strassen.rs`, with fewer multiplications than terms, which is why no integer exceeds 4,095.
 //!
 //! One scale per row is enough where bf16 needs eight bits of exponent per value: with q of norm 46,340 the bound is about
-//! 6·10⁻⁴·‖x‖·‖w‖ at D = 2,304 whatever the outliers, a third of what bf16 gives (NUMERICS §2 asks for bf16 where the processor
-//! has it; this is for those that multiply 16-bit integers twice as fast as floats).
+//! 6·10⁻⁴·‖x‖·‖w‖ at D = 2,304, a third of what bf16 gives, and at most 6·10⁻³ beside an outlier so large that 4,095 cuts the
+//! norm of q. (NUMERICS §2 asks for bf16 where the processor has it; this is for those that multiply integers faster.)
 
 use super::strassen::{self, Columns, Product, Rows, Sums};
 use super::{Lanes, Pairs, gather, product};
