@@ -13,7 +13,7 @@ mod meta;
 mod npy;
 pub mod sae_lens;
 
-pub use dictionary::{Activation, Dictionary, naive};
+pub use dictionary::{Activation, Dictionary, Encoder, naive};
 pub use error::DictionaryError;
 pub use fold::{Units, fold, unfold, unscale_embedding};
 pub use gemma_scope::{read_npz, write_npz};

@@ -7,7 +7,6 @@ use crate::cpu::{self, Lanes, gather, portable, product, weighted};
 use crate::naive::LANES;
 use crate::strips::{Begin, STRIP, Terms};
 use crate::{AdamStep, Csr, elementwise, naive};
-use rayon::prelude::*;
 use std::fmt;
 use std::str::FromStr;
 
@@ -187,87 +186,27 @@ impl Device {
         })
     }
 
-    /// z = dot(x[n], w[f]) + b[f]; keeps (f, z) where `!(z <= lo[f])`. x [N, D], w [F, D], b and lo [F].
-    pub fn encode(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
-        assert!(d > 0 && x.len().is_multiple_of(d), "encode: x [N, {d}]");
-        assert!(w.len() == b.len() * d && lo.len() == b.len(), "encode: w [F, {d}], b [F], lo [F]");
-        let rows = x.len() / d;
-        if self.multiplies_integers() && screen::pays(rows, d) && self.is_sparse(x, w, b, lo, d) {
-            in_parts(w, b, lo, d, screen::columns_at_a_time(d), rows, |w, b, lo| {
-                self.encode_screened(x, w, b, lo, d)
-            })
-        } else if packed::pays(rows) {
-            in_parts(w, b, lo, d, packed::columns_at_a_time(d), rows, |w, b, lo| {
-                let w = Packed::new(w, d);
-                let panel = packed::panel_rows(rows);
-                product::encode(x, d, panel, b.len(), |x| self.encode_packed(x, d, &w, b, lo))
-            })
-        } else {
-            product::encode(x, d, product::PANEL_ROWS, b.len(), |x| self.encode_panel(x, w, b, lo, d))
-        }
-    }
-
-    /// The share of entries [N, F] that [`Device::encode`] multiplies exactly because a screen could not exclude them, by the
-    /// first rows of x; `None` where it uses no screen.
-    pub fn recheck_share(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Option<f64> {
-        let rows = x.len() / d;
-        if !(self.multiplies_integers() && screen::pays(rows, d) && self.is_sparse(x, w, b, lo, d)) {
-            return None;
-        }
-        let sample = rows.min(screen::panel_rows(rows));
-        let found = self.count_candidates(&x[..sample * d], d, &self.screen_blocks(w, b, lo, d));
-        Some(found as f64 / (sample * b.len()) as f64)
-    }
-
-    fn count_candidates(self, x: &[f32], d: usize, blocks: &[Block]) -> usize {
+    pub(crate) fn count_candidates(self, x: &[f32], d: usize, blocks: &[Block]) -> usize {
         isa!(self, |L| fn(x: &[f32], d: usize, blocks: &[Block]) -> usize {
             // SAFETY: this function is compiled with L's instructions.
             unsafe { screen::count_candidates::<<L as Lanes>::Ints>(x, d, blocks) }
         })
     }
 
-    /// Do few entries pass, by a sample of at most 16 rows and 256 columns?
-    fn is_sparse(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> bool {
-        let (row_step, column_step) = ((x.len() / d).div_ceil(16), b.len().div_ceil(256).max(1));
-        let (mut seen, mut kept) = (0, 0);
-        for x in x.chunks_exact(d).step_by(row_step) {
-            for f in (0..b.len()).step_by(column_step) {
-                seen += 1;
-                kept += usize::from(!(self.dot(x, &w[f * d..][..d]) + b[f] <= lo[f]));
-            }
-        }
-        kept * screen::MIN_SPARSITY <= seen
-    }
-
     /// Does this processor multiply 16-bit integers faster than floats?
-    fn multiplies_integers(self) -> bool {
+    pub(crate) fn multiplies_integers(self) -> bool {
         let Device::Cpu(isa) = self;
         isa == Isa::Avx2 && isa.is_available()
     }
 
-    /// [`Device::encode`] by way of integers.
-    pub(crate) fn encode_screened(self, x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Csr {
-        let blocks = self.screen_blocks(w, b, lo, d);
-        product::encode(x, d, screen::panel_rows(x.len() / d), b.len(), |x| {
-            self.encode_panel_screened(x, d, w, b, lo, &blocks)
-        })
-    }
-
-    fn screen_blocks(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Vec<Block> {
-        let columns = screen::COLUMNS;
-        let parts = (w.par_chunks(columns * d), b.par_chunks(columns), lo.par_chunks(columns));
-        let block = |(w, b, lo): (&[f32], &[f32], &[f32])| self.screen_block(w, b, lo, d);
-        parts.into_par_iter().map(block).collect()
-    }
-
-    fn screen_block(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
+    pub(crate) fn screen_block(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
         isa!(self, |L| fn(w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
             // SAFETY: this function is compiled with L's instructions.
             unsafe { Block::new::<<L as Lanes>::Ints>(w, b, lo, d) }
         })
     }
 
-    fn encode_panel_screened(
+    pub(crate) fn encode_panel_screened(
         self,
         x: &[f32],
         d: usize,
@@ -430,18 +369,4 @@ impl Device {
         assert_eq!(gate.len(), up.len(), "gelu_tanh_mul: lengths differ");
         isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::gelu_tanh_mul(gate, up) })
     }
-}
-
-/// Encodes `columns` columns at a time and joins what they keep.
-fn in_parts(
-    w: &[f32],
-    b: &[f32],
-    lo: &[f32],
-    d: usize,
-    columns: usize,
-    rows: usize,
-    part: impl Fn(&[f32], &[f32], &[f32]) -> Csr,
-) -> Csr {
-    let parts = w.chunks(columns * d).zip(b.chunks(columns)).zip(lo.chunks(columns));
-    Csr::beside(rows, parts.map(|((w, b), lo)| part(w, b, lo)))
 }

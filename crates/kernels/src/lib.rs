@@ -2,7 +2,8 @@
 //!
 //! Three rooms. `naive/` is the definition, written for reading: one dot product of sixteen running sums (NUMERICS §2),
 //! and what is built on it. `cpu/` is the same arithmetic, fast: one generic tile over a small `Lanes` trait with an
-//! instance per instruction set. `dispatch.rs` is the only door: a [`Device`] is an argument of whoever computes.
+//! instance per instruction set. `dispatch.rs` is the door, a [`Device`] an argument of whoever computes; `encoder.rs` chooses
+//! among the ways to encode.
 //!
 //! Every product is **batch-invariant** and **bitwise defined**: a value never depends on the tile, the batch, the thread
 //! count or the instruction set that computed it. The property tests in `tests.rs` compare bits, not tolerances.
@@ -13,12 +14,14 @@
 mod cpu;
 mod dispatch;
 pub mod elementwise;
+mod encoder;
 mod huge_pages;
 pub mod naive;
 mod sparse;
 pub mod strips;
 
 pub use dispatch::{Device, Isa, Matrix};
+pub use encoder::Encoder;
 pub use huge_pages::HugePages;
 pub use sparse::{AdamStep, Csr};
 pub use strips::{STRIP, Strips, Terms};

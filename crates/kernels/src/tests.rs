@@ -3,6 +3,7 @@
 //!
 //! Two NaN count as the same, whatever their payload: neither Rust nor the processors promise one.
 
+use crate::Encoder;
 use crate::cpu::packed::Packed;
 use crate::cpu::product;
 use crate::strips::Begin;
@@ -114,12 +115,14 @@ fn check(device: Device, n: usize, d: usize, m: usize, seed: u64) {
     }
     let expected = naive::encode(&x, &w, &b, &lo, d);
     assert_eq!(csr_bits(&device.encode(&x, &w, &b, &lo, d)), csr_bits(&expected), "encode {name}");
-    let packed = product::encode(&x, d, product::PANEL_ROWS, m, |x| {
-        device.encode_packed(x, d, &Packed::new(&w, d), &b, &lo)
-    });
-    assert_eq!(csr_bits(&packed), csr_bits(&expected), "packed encode {name}");
-    let screened = device.encode_screened(&x, &w, &b, &lo, d);
-    assert_eq!(csr_bits(&screened), csr_bits(&expected), "screened encode {name}");
+    for rows in [n, 1_000] {
+        let encoder = device.encoder(&x, rows, &w, &b, &lo, d);
+        assert_eq!(csr_bits(&encoder.encode(&x)), csr_bits(&expected), "encoder of {rows} rows {name}");
+    }
+    let packed = Encoder::packed(device, &w, &b, &lo, d);
+    assert_eq!(csr_bits(&packed.encode(&x)), csr_bits(&expected), "packed encode {name}");
+    let screened = Encoder::screened(device, &w, &b, &lo, d);
+    assert_eq!(csr_bits(&screened.encode(&x)), csr_bits(&expected), "screened encode {name}");
     let rows = product::encode(&x, d, product::PANEL_ROWS, m, |x| device.encode_panel(x, &w, &b, &lo, d));
     assert_eq!(csr_bits(&rows), csr_bits(&expected), "encode by rows {name}");
 }

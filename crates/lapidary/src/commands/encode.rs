@@ -117,6 +117,7 @@ fn encode(
     let places = [("features", Dtype::F32, &shapes[0][..]), ("recon", Dtype::F32, &shapes[1][..])];
     let mut progress = Progress::new(global, "encode", rows as u64, "rows");
     let (mut active, mut failed) = (0, None);
+    let mut encoder = None;
     let written = write_with(&args.out, &places, &Default::default(), |out| {
         let mut recon = Vec::with_capacity(rows * dictionary.d_out); // [N, D_out]
         for first in (0..rows).step_by(TILE_ROWS) {
@@ -128,7 +129,8 @@ fn encode(
                     return Err(io::ErrorKind::Other.into());
                 }
             };
-            let features = dictionary.encode(global.device, &x);
+            let encoder = encoder.get_or_insert_with(|| dictionary.encoder(global.device, &x, rows));
+            let features = encoder.encode(&x);
             active += features.index.len() as u64;
             for n in 0..count {
                 write_dense(out, features.row(n), dictionary.width())?;

@@ -13,6 +13,8 @@ const FORMAT: u32 = 1;
 /// What was seen while measuring; the first step is not measured.
 #[derive(Default)]
 pub struct Seen {
+    /// Seconds to make W_enc ready, before the steps; in training each step does it.
+    pub prepare_s: Option<f64>,
     /// Seconds of every step.
     pub step_s: Vec<f64>,
     /// Mean active features of a row.
@@ -87,6 +89,8 @@ pub struct Report {
     steps_s: Vec<f64>,
     /// Not among them.
     first_step_s: f64,
+    /// To make W_enc ready once, where that is not part of a step.
+    prepare_s: Option<f64>,
     phases: Vec<Phase>,
     peak_bytes: Option<u64>,
     touched_rows: usize,
@@ -119,6 +123,7 @@ impl Report {
             phases: seen.phases.into_iter().map(phase).collect(),
             steps_s,
             first_step_s,
+            prepare_s: seen.prepare_s,
             peak_bytes: seen.peak_bytes,
             touched_rows: seen.touched_rows,
             window_share: seen.window_share,
@@ -135,6 +140,7 @@ impl Report {
             ("tokens per second", count(self.tokens_per_s.round() as u64)),
             ("step, median", self.steps()),
         ];
+        rows.extend(self.prepare_s.map(|s| ("making W_enc ready, once", seconds(s))));
         for phase in &self.phases {
             rows.push((phase.name, format!("{} ({})", seconds(phase.seconds), percent(phase.share))));
         }
