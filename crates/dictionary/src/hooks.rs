@@ -1,6 +1,6 @@
 //! Our sites under other people's names: TransformerLens hooks (which SAELens writes down) and Hugging Face modules.
 //!
-//! A site is the plain string `LAYER.KIND` or `embed` here; this crate knows no model. `att` is the heads' outputs before
+//! A site is the plain string `LAYER.KIND`, `embed` or `planted` here; this crate knows no model. `att` is the heads' outputs before
 //! W_O, joined head-major; TransformerLens keeps them apart `[.., H, d_head]`, so SAELens must be told to reshape.
 
 /// A site's names elsewhere.
@@ -24,10 +24,13 @@ const KINDS: [(&str, &str, Option<&str>, Option<&str>); 6] = [
     ("mid", "hook_resid_mid", None, None),
 ];
 
+/// Sites without a layer: the embedding, and rows of a planted dictionary, which no model has and everybody calls the same.
+const WITHOUT_LAYER: [(&str, &str); 2] = [("embed", "hook_embed"), ("planted", "planted")];
+
 /// The names of `site`; `post_norms` says whether the model has norms after attention and MLP (Gemma 2 has).
 pub fn hook(site: &str, post_norms: bool) -> Option<Hook> {
-    if site == "embed" {
-        return Some(Hook { hook_name: "hook_embed".into(), hf_hook_name: None, heads: false });
+    if let Some((_, lens)) = WITHOUT_LAYER.iter().find(|(name, _)| *name == site) {
+        return Some(Hook { hook_name: lens.to_string(), hf_hook_name: None, heads: false });
     }
     let (layer, kind) = site.split_once('.')?;
     let layer = canonical(layer)?;
@@ -42,8 +45,8 @@ pub fn hook(site: &str, post_norms: bool) -> Option<Hook> {
 
 /// The site that TransformerLens calls `hook_name`.
 pub fn site_of(hook_name: &str) -> Option<String> {
-    if hook_name == "hook_embed" {
-        return Some("embed".into());
+    if let Some((site, _)) = WITHOUT_LAYER.iter().find(|(_, lens)| *lens == hook_name) {
+        return Some(site.to_string());
     }
     let (layer, lens) = hook_name.strip_prefix("blocks.")?.split_once('.')?;
     let (kind, ..) = KINDS.iter().find(|(_, name, ..)| *name == lens)?;
@@ -69,6 +72,7 @@ mod tests {
             ("1.attn", "blocks.1.hook_attn_out", Some("model.layers.1.post_attention_layernorm.output")),
             ("1.mid", "blocks.1.hook_resid_mid", None),
             ("embed", "hook_embed", None),
+            ("planted", "planted", None),
         ] {
             let found = hook(site, true).unwrap();
             assert_eq!((found.hook_name.as_str(), found.hf_hook_name.as_deref()), (lens, hf));

@@ -66,7 +66,7 @@ pub fn speed(device: Device) -> f64 {
 }
 
 /// Everything sparse around the encoder's product costs about as much again in short runs.
-const STEP_PER_PRODUCT: f64 = 2.2;
+pub const STEP_PER_PRODUCT: f64 = 2.2;
 
 pub fn of(plan: &RunPlan, model: &Model, corpus: &Corpus, device: Device, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
@@ -113,7 +113,7 @@ fn has_skip(d: &DictionaryPlan) -> bool {
 }
 
 /// How many numbers are trained: W_enc, W_dec, b_dec, W_skip, and up to four per feature.
-fn parameters(plan: &DictionaryPlan) -> f64 {
+pub fn parameters(plan: &DictionaryPlan) -> f64 {
     let (d, d_out, f) = (plan.d as f64, plan.d_out() as f64, plan.width as f64);
     let of_feature = match plan.objective {
         Objective::Gated => 3.0,
@@ -199,7 +199,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
                 plan.text.context
             ),
         ),
-        ("dictionaries", dictionaries(plan)),
+        ("dictionaries", how_many(&plan.training.dictionaries)),
         (
             "rows",
             format!(
@@ -240,7 +240,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         ("memory", estimate.memory.parts()),
     ];
     let names = std::iter::once("objective").chain(std::iter::repeat(""));
-    lines.splice(3..3, names.zip(objectives(plan)));
+    lines.splice(3..3, names.zip(objectives(&plan.training.dictionaries)));
     let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
     let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
     match recipe.preset {
@@ -250,9 +250,9 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
 }
 
 /// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
-fn objectives(plan: &RunPlan) -> Vec<String> {
+pub fn objectives(dictionaries: &[DictionaryPlan]) -> Vec<String> {
     let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
-    for d in &plan.training.dictionaries {
+    for d in dictionaries {
         let (objective, sparsity) = (words::objective(d), words::sparsity(d));
         match kinds.iter_mut().find(|(other, _)| *other == objective) {
             Some((_, all)) if all.contains(&sparsity) => {}
@@ -264,9 +264,9 @@ fn objectives(plan: &RunPlan) -> Vec<String> {
 }
 
 /// `3`, or `3 and 2 baselines`.
-fn dictionaries(plan: &RunPlan) -> String {
-    let baselines = plan.training.dictionaries.iter().filter(|d| d.baseline.is_some()).count();
-    let trained = plan.training.dictionaries.len() - baselines;
+pub fn how_many(dictionaries: &[DictionaryPlan]) -> String {
+    let baselines = dictionaries.iter().filter(|d| d.baseline.is_some()).count();
+    let trained = dictionaries.len() - baselines;
     match baselines {
         0 => trained.to_string(),
         1 => format!("{trained} and 1 baseline"),

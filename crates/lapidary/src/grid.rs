@@ -4,6 +4,7 @@
 //! penalty is quadratic around it. For everything else a controller looks for the λ that leads there.
 
 use anyhow::{Context, bail};
+use clap::ValueEnum;
 use lapidary_lm::{Site, Spec};
 use lapidary_trainer::{Baseline, Preset};
 use serde::de::value::SeqAccessDeserializer;
@@ -43,8 +44,9 @@ pub struct Table {
 }
 
 /// How pre-activations become features.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
+#[value(rename_all = "lower")]
 pub enum Architecture {
     #[default]
     JumpRelu,
@@ -299,33 +301,6 @@ impl Grid {
     pub fn sites(&self) -> impl Iterator<Item = Site> + '_ {
         self.places.iter().flat_map(|place| std::iter::once(place.input).chain(place.output))
     }
-
-    /// `3.res-width1024-lambda0.002`, `3.mlp-in-to-3.mlp-skip-topk-width1024-l0-40-frozen-decoder`
-    pub fn name(&self, place: Place, width: usize, wanted: Wanted) -> String {
-        let mut name = place.input.to_string();
-        if let Some(output) = place.output {
-            name += &format!("-to-{output}{}", if place.skip { "-skip" } else { "" });
-        }
-        if self.architecture != Architecture::JumpRelu {
-            name += &format!("-{}", self.architecture);
-        } else if self.prefixes.is_some() {
-            name += "-nested";
-        }
-        name += &format!("-width{width}");
-        name += &wanted.target_l0.map(|l0| format!("-l0-{l0}")).unwrap_or_default();
-        name += &wanted.lambda.map(|lambda| format!("-lambda{lambda}")).unwrap_or_default();
-        name += if self.init.is_some() { "-tuned" } else { "" };
-        name + &self.baseline.map(|b| format!("-{b}")).unwrap_or_default()
-    }
-}
-
-/// Widths and λs of dictionaries that have both.
-pub fn check_grid(widths: &[usize], lambdas: &[f64]) -> anyhow::Result<()> {
-    check_lambdas(lambdas)?;
-    if lambdas.is_empty() {
-        bail!("lambdas: expected at least one number, for example [0.003], found none");
-    }
-    check_widths(widths)
 }
 
 fn check_lambdas(lambdas: &[f64]) -> anyhow::Result<()> {
@@ -350,7 +325,8 @@ fn check_widths(widths: &[usize]) -> anyhow::Result<()> {
     once("widths", widths)
 }
 
-fn once<T: PartialEq + fmt::Display>(name: &str, list: &[T]) -> anyhow::Result<()> {
+/// Refuses a list that names something twice.
+pub fn once<T: PartialEq + fmt::Display>(name: &str, list: &[T]) -> anyhow::Result<()> {
     match list.iter().enumerate().find(|(i, x)| list[..*i].contains(x)) {
         Some((_, twice)) => bail!("{name}: {twice} is named twice"),
         None => Ok(()),

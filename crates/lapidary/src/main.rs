@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod commands;
+mod derive;
 mod estimate;
 mod evaluation_file;
 mod global;
@@ -14,7 +15,10 @@ mod opened;
 mod organism;
 mod plan;
 mod planted_cost;
+mod planted_plan;
+mod planted_report;
 mod planted_rows;
+mod planted_run;
 mod planted_scores;
 mod progress;
 mod random_rows;
@@ -58,7 +62,7 @@ enum Verb {
     Release(commands::release::ReleaseArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
-    /// The ground-truth language: text, truth, pairs, vocab, latents, score; and planted dictionaries
+    /// The ground-truth language: text, truth, pairs, vocab, latents, score; and planted dictionaries with their rows
     #[command(subcommand)]
     World(commands::world::WorldCommand),
     Doctor(commands::doctor::DoctorArgs),

@@ -3,8 +3,9 @@
 //! It names causes by content, never by place: model and documents by hash, no paths. A fused run and a run from a store of
 //! the same rows therefore have one plan, one hash and the same bytes. Places are in [`Places`], beside it.
 
+use crate::derive::{At, Derive};
 use crate::global::Global;
-use crate::grid::{Architecture, Grid, Place, SparseBy, Wanted};
+use crate::grid::{Grid, Place, Wanted};
 use crate::opened::Opened;
 use crate::start::{self, Like};
 use crate::suite::Suite;
@@ -13,10 +14,7 @@ use lapidary_files as files;
 use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE};
 use lapidary_store::{RowDtype, SiteRows};
-use lapidary_trainer::{
-    AuxK, Baseline, DictionaryPlan, Objective, Penalty, Plan, Preset, Recipe, Transcoder, default_prefixes,
-    row_set,
-};
+use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Preset, Recipe, Transcoder, row_set};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -213,81 +211,16 @@ impl Derived<'_> {
         let output = transcoder.as_ref().map_or(site.as_str(), |t| &t.output);
         let like = Like { site: &site, output, width };
         let start = grid.init.as_ref().map(|init| start::hash(init, &like, self.global)).transpose()?;
-        let d_out = transcoder.as_ref().map_or(d, |t| t.d_out);
-        let by = grid.architecture.sparse_by(self.suite.preset);
-        Ok(DictionaryPlan {
-            name: grid.name(place, width, wanted),
-            d,
-            width,
-            lambda: lambda(grid.architecture, by, wanted),
-            c: self.c(&site, grid.baseline),
-            theta_init: self.suite.recipe.theta_init.unwrap_or(self.recipe.theta_init(d, width)),
-            baseline: grid.baseline,
-            objective: self.objective(grid.architecture, wanted, d, d_out),
-            prefixes: prefixes(grid, width),
-            target_l0: wanted.target_l0.filter(|_| by == SparseBy::Lambda),
-            start,
-            site,
-            transcoder,
-        })
+        let c = self.c(&site, grid.baseline);
+        let theta_init = self.suite.recipe.theta_init;
+        let derive = Derive { recipe: self.recipe, aux: &self.suite.aux, theta_init };
+        Ok(derive.dictionary(grid, width, wanted, At { site, d, c, transcoder, start }))
     }
 
     fn c(&self, site: &str, baseline: Option<Baseline>) -> f64 {
         let set = row_set(site, baseline);
         let at = self.rows.iter().position(|r| r.site == set).expect("rows were made for the suite");
         self.norms[at]
-    }
-
-    fn objective(&self, architecture: Architecture, wanted: Wanted, d: usize, d_out: usize) -> Objective {
-        let target = wanted.target_l0.unwrap_or_default();
-        let own = AuxK::new(d_out, self.recipe.steps * self.recipe.batch as u64);
-        let set = &self.suite.aux;
-        let aux = AuxK {
-            alpha: set.alpha.unwrap_or(own.alpha),
-            k: set.k.unwrap_or(own.k),
-            dead_rows: set.dead_rows.unwrap_or(own.dead_rows),
-        };
-        let (k, helps) = (target as usize, (aux.alpha > 0.0).then_some(aux));
-        match (architecture, self.suite.preset) {
-            (Architecture::JumpRelu, Preset::GemmaScope2) => Objective::gemma_scope_2(target),
-            (Architecture::JumpRelu, Preset::Anthropic) => {
-                let mut penalty = Penalty::anthropic(d);
-                if let Penalty::Tanh { dead_rows, .. } = &mut penalty {
-                    *dead_rows = aux.dead_rows;
-                }
-                Objective::JumpRelu { penalty }
-            }
-            (Architecture::JumpRelu, _) => Objective::GEMMA_SCOPE,
-            (Architecture::L1, _) => Objective::L1,
-            (Architecture::Gated, _) => Objective::Gated,
-            (Architecture::TopK, _) => Objective::TopK { k, aux: helps },
-            (Architecture::BatchTopK | Architecture::Matryoshka, _) => Objective::BatchTopK { k, aux: helps },
-        }
-    }
-}
-
-/// λ as asked for. Where a controller looks for it, it begins where sparsity costs a twentieth of E‖x‖² at the target: λT,
-/// or λ√T where λ weighs Σf, which is about √T for T features of a row of norm 1.
-fn lambda(architecture: Architecture, by: SparseBy, wanted: Wanted) -> f64 {
-    let target = wanted.target_l0.unwrap_or(1.0);
-    let first = match (by, architecture) {
-        (SparseBy::K, _) => 0.0,
-        (SparseBy::Quadratic, _) => 0.01,
-        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 0.05 / target.sqrt(),
-        (SparseBy::Lambda, _) => 0.05 / target,
-    };
-    wanted.lambda.unwrap_or(first)
-}
-
-/// The widths below F, and F.
-fn prefixes(grid: &Grid, width: usize) -> Vec<usize> {
-    match (&grid.prefixes, grid.architecture) {
-        (Some(below), _) => {
-            let below = below.iter().copied().filter(|&prefix| prefix < width);
-            below.chain([width]).collect()
-        }
-        (None, Architecture::Matryoshka) => default_prefixes(width),
-        (None, _) => Vec::new(),
     }
 }
 

@@ -1,17 +1,17 @@
 //! What `lapidary world planted` will cost, before it begins: time, memory, disk. Rough, and said to be.
 
-use crate::estimate::{machine_memory, speed};
+use crate::estimate::{
+    STEP_PER_PRODUCT, how_many, machine_memory, objectives, parameters, speed, training_memory,
+};
 use crate::planted_rows::{POOL_ROWS, WINDOW};
 use anyhow::bail;
 use lapidary_kernels::Device;
 use lapidary_report::number::{bytes, count, duration};
-use lapidary_trainer::Recipe;
+use lapidary_trainer::{DictionaryPlan, Recipe};
 use lapidary_world::planted::PlantedConfig;
 
 /// Multiply-adds per second in which directions are made orthogonal, on one thread; measured.
 const DRAWING_PER_SECOND: f64 = 1.5e10;
-/// Everything sparse around the encoder's product costs about as much again, as in a suite.
-const STEP_PER_PRODUCT: f64 = 2.2;
 /// What a row costs, in multiply-adds of a product per planted feature and rank; measured.
 const ROW_PER_LATENT: f64 = 4.0;
 /// Active features of a row that are provided for when scoring.
@@ -21,33 +21,36 @@ const ENTRIES_PER_ROW: f64 = 100.0;
 pub struct Job<'a> {
     pub config: &'a PlantedConfig,
     pub recipe: &'a Recipe,
-    /// Features of a trained dictionary, F.
-    pub width: usize,
-    /// Dictionaries, each with a baseline; 0 where only the oracle is scored.
-    pub lambdas: usize,
+    /// What is trained, all of one width; nothing where something else is scored.
+    pub dictionaries: &'a [DictionaryPlan],
+    /// Features of the dictionaries that are scored as they are.
+    pub scored: &'a [usize],
     /// Rows of scoring.
     pub truth_rows: usize,
-    /// Are checkpoints kept? Then two are there at a time.
+    /// Is the run kept? Then two checkpoints are there at a time, and the dictionaries at the end.
     pub kept: bool,
 }
 
 impl Job<'_> {
     fn rows(&self) -> u64 {
-        if self.lambdas == 0 { 0 } else { self.recipe.steps * self.recipe.batch as u64 }
+        if self.dictionaries.is_empty() { 0 } else { self.recipe.steps * self.recipe.batch as u64 }
     }
 
     /// The job and its cost, for a person.
     pub fn describe(&self, cost: &Cost) -> String {
-        let (n, recipe) = (self.lambdas, self.recipe);
-        let what = match n {
-            0 => "the oracle alone".into(),
-            _ => format!(
-                "{n} dictionaries of {} features and {n} baselines on {} rows = {} steps of {}, preset {}",
-                count(self.width as u64),
+        let recipe = self.recipe;
+        let what = match (self.dictionaries, self.scored) {
+            ([], []) => "the oracle alone".into(),
+            ([], scored) => format!("dictionaries to score: {}", scored.len()),
+            ([first, ..], _) => format!(
+                "dictionaries: {}, of {} features\n{} rows = {} steps of {}, preset {}\n{}",
+                how_many(self.dictionaries),
+                count(first.width as u64),
                 count(self.rows()),
                 count(recipe.steps),
                 count(recipe.batch as u64),
-                recipe.preset
+                recipe.preset,
+                objectives(self.dictionaries).join("\n"),
             ),
         };
         format!(
@@ -71,24 +74,24 @@ pub struct Cost {
 impl Cost {
     pub fn of(job: &Job<'_>, device: Device) -> Cost {
         let (config, batch) = (job.config, job.recipe.batch as f64);
-        let (d, m, width) = (config.d as f64, config.features as f64, job.width as f64);
-        let (dictionaries, rows, truth_rows) =
-            (2.0 * job.lambdas as f64, job.rows() as f64, job.truth_rows as f64);
-        let trains = f64::from(u8::from(job.lambdas > 0));
+        let (d, m) = (config.d as f64, config.features as f64);
+        let (rows, truth_rows) = (job.rows() as f64, job.truth_rows as f64);
+        let widths = job.dictionaries.iter().map(|d| d.width).chain(job.scored.iter().copied());
+        let widest = widths.max().unwrap_or(0) as f64;
+        let encoders: f64 = job.dictionaries.iter().map(|plan| d * plan.width as f64).sum();
         let drawing = 4.0 * m * d * d * config.orthogonal_steps as f64 / DRAWING_PER_SECOND;
         let per_row = m * config.correlation_rank as f64 * ROW_PER_LATENT;
-        let work = rows * dictionaries * STEP_PER_PRODUCT * d * width + (rows + truth_rows) * per_row;
-        let parameters = dictionaries * (2.0 * d + 4.0) * width;
-        let pool = trains * (POOL_ROWS as f64 + batch) * d * 4.0;
-        let entries = trains * batch * width / 2.0 * 24.0; // the first steps: half of all features are active
+        let work = rows * encoders * STEP_PER_PRODUCT + (rows + truth_rows) * per_row;
+        let pool = if rows > 0.0 { (POOL_ROWS as f64 + batch) * d * 4.0 } else { 0.0 };
         let windows = rows / WINDOW as f64 * 12.0;
         let known = truth_rows * (2.0 * d * 4.0 + ENTRIES_PER_ROW * 8.0);
-        let pairs = (4.0 * m * m).max(trains * 8.0 * m * width); // the matrix of an assignment, and its transpose
-        let training = parameters * 8.0 + pool + entries + windows;
+        let pairs = (4.0 * m * m).max(8.0 * m * widest); // the matrix of an assignment, and its transpose
+        let training = training_memory(job.dictionaries, job.recipe.batch).total() as f64;
+        let trained: f64 = job.dictionaries.iter().map(parameters).sum();
         Cost {
             seconds: drawing + work / speed(device),
-            memory: m * d * 16.0 + training + known + pairs + 64.0 * 1024.0 * 1024.0,
-            disk: parameters * if job.kept { 20.0 } else { 8.0 },
+            memory: m * d * 16.0 + training + pool + windows + known + pairs,
+            disk: trained * if job.kept { 20.0 } else { 8.0 },
         }
     }
 
@@ -97,7 +100,7 @@ impl Cost {
         match machine_memory() {
             Some(there) if self.memory > there as f64 => bail!(
                 "about {} of memory is needed, this machine has {}; choose --size everyday, a smaller --width, fewer \
-                 --lambdas or fewer --truth-rows",
+                 dictionaries or fewer --truth-rows",
                 bytes(self.memory as u64),
                 bytes(there)
             ),

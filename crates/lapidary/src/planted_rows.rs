@@ -4,10 +4,13 @@
 //! parallel: the bytes depend neither on the order nor on the number of threads. There is no end to the rows; an *epoch* is as
 //! many as were asked for, and rows from there on were never trained on.
 
+use clap::{Args, ValueEnum};
 use lapidary_kernels::Csr;
 use lapidary_store::{RowSource, SiteRows, SourceError};
-use lapidary_world::planted::{Coefficients, Planted};
+use lapidary_world::planted::{Coefficients, Planted, PlantedConfig, Size};
 use rayon::prelude::*;
+use serde::Serialize;
+use std::io::Write;
 
 /// What the only site of these rows is called.
 pub const SITE: &str = "planted";
@@ -15,6 +18,37 @@ pub const SITE: &str = "planted";
 pub const WINDOW: usize = 1_024;
 /// Rows that are shuffled together, and over which C is measured: one pool, so that it is made once for both.
 pub const POOL_ROWS: usize = 65_536;
+
+/// Which planted dictionary.
+#[derive(Args, Clone, Copy, Debug, Serialize)]
+pub struct Which {
+    /// everyday: D 128, 2,048 directions, drawn in a second; full: D 768, 16,384 directions, drawn in minutes
+    #[arg(long, value_enum, default_value_t = SizeName::Everyday)]
+    pub size: SizeName,
+    /// Seed of the planted dictionary, its rows, and training
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SizeName {
+    Everyday,
+    Full,
+}
+
+impl Which {
+    pub fn config(self) -> PlantedConfig {
+        match self.size {
+            SizeName::Everyday => Size::Everyday.config(),
+            SizeName::Full => Size::Full.config(),
+        }
+    }
+
+    pub fn draw(self) -> Planted {
+        Planted::new(self.seed, self.config())
+    }
+}
 
 /// The first rows of a planted dictionary. Fields are private: windows and sites are those of the rows.
 pub struct PlantedRows<'a> {
@@ -58,6 +92,24 @@ impl RowSource for PlantedRows<'_> {
     }
 }
 
+/// Rows `first` .. `first + count` as little-endian f32 `[count, D]`, a pool at a time.
+pub fn write_rows(planted: &Planted, first: u64, count: u64, out: &mut impl Write) -> std::io::Result<()> {
+    let d = planted.config.d;
+    let (mut x, mut bytes, mut done) = (Vec::new(), Vec::new(), 0);
+    while done < count {
+        let n = (count - done).min(POOL_ROWS as u64) as usize;
+        x.resize(n * d, 0.0);
+        x.par_chunks_mut(WINDOW * d).enumerate().for_each(|(i, part): (usize, &mut [f32])| {
+            planted.rows(first + done + (i * WINDOW) as u64, part.len() / d, part, None);
+        });
+        bytes.clear();
+        bytes.extend(x.iter().flat_map(|value| value.to_le_bytes()));
+        out.write_all(&bytes)?;
+        done += n as u64;
+    }
+    out.flush()
+}
+
 /// Rows whose truth is known.
 pub struct KnownRows {
     /// `[n, D]`
@@ -89,7 +141,6 @@ pub fn known_rows(planted: &Planted, first: u64, n: usize) -> KnownRows {
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use lapidary_world::planted::{PlantedConfig, Size};
 
     /// 200 features in 24 dimensions, with trees and circles.
     pub fn tiny() -> Planted {
@@ -130,5 +181,15 @@ pub mod tests {
         assert!(known.x == x);
         assert_eq!(known.truth.row_start, coefficients.starts);
         assert_eq!((known.truth.index, known.truth.value), (coefficients.indices, coefficients.values));
+    }
+
+    /// More than a pool, and from the middle of a window.
+    #[test]
+    fn written_rows_are_the_rows() {
+        let (planted, first, n) = (tiny(), 1_000, POOL_ROWS + 2_345);
+        let mut bytes = Vec::new();
+        write_rows(&planted, first, n as u64, &mut bytes).unwrap();
+        let expected: Vec<u8> = straight(&planted, first, n).0.iter().flat_map(|x| x.to_le_bytes()).collect();
+        assert!(bytes == expected);
     }
 }

@@ -6,10 +6,13 @@
 //! features and the true directions as decoder: what is not 1 for it is wrong with the score.
 
 use crate::planted_rows::KnownRows;
+use crate::words;
 use lapidary_dictionary::{Activation, Baseline, Dictionary};
 use lapidary_evaluation::reconstruction::{Moments, fvu, squared_error};
 use lapidary_evaluation::truth::{Firings, MeanF1, Options, Truth, recovery, score};
 use lapidary_kernels::{Csr, Device};
+use lapidary_report::scores::Setting;
+use lapidary_trainer::{DictionaryPlan, Training};
 use lapidary_world::planted::Planted;
 use serde::Serialize;
 
@@ -20,11 +23,43 @@ pub const RECOVERED: f64 = 0.9;
 #[derive(Clone, Debug, Serialize)]
 pub struct Subject {
     pub name: String,
+    /// What a table calls it.
+    #[serde(skip)]
+    pub label: String,
+    /// What it was trained as; none where nobody says.
+    pub architecture: Option<&'static str>,
     /// F.
     pub width: usize,
-    /// None for the oracle.
+    /// At the end of its training; none where λ sets nothing.
     pub lambda: Option<f64>,
+    pub target_l0: Option<f64>,
     pub baseline: Option<Baseline>,
+}
+
+impl Subject {
+    /// Something of which only the name is known.
+    pub fn named(name: &str, width: usize) -> Subject {
+        let (architecture, lambda, target_l0, baseline) = (None, None, None, None);
+        Subject { name: name.into(), label: name.into(), architecture, width, lambda, target_l0, baseline }
+    }
+
+    /// What a run trained.
+    pub fn trained(d: &DictionaryPlan, training: &Training) -> Subject {
+        let setting = words::setting(d);
+        let baseline = d.baseline.map(|b| format!(", {b}")).unwrap_or_default();
+        Subject {
+            name: d.name.clone(),
+            label: format!("{}, {setting}{baseline}", words::architecture(d)),
+            architecture: Some(words::architecture(d)),
+            width: d.width,
+            lambda: d.objective.has_lambda().then(|| words::last_lambda(d, training)),
+            target_l0: match setting {
+                Setting::L0(l0) => Some(l0),
+                Setting::Lambda(_) => None,
+            },
+            baseline: d.baseline,
+        }
+    }
 }
 
 /// The scores of one dictionary; all but FVU are 1 at best.
@@ -81,8 +116,7 @@ impl<'a> Scorer<'a> {
             d_in: config.d,
             d_out: config.d,
         };
-        let subject = Subject { name: "oracle".into(), width: config.features, lambda: None, baseline: None };
-        self.measure(subject, &dictionary, &self.known.truth)
+        self.measure(Subject::named("oracle", config.features), &dictionary, &self.known.truth)
     }
 
     fn measure(&self, subject: Subject, dictionary: &Dictionary, features: &Csr) -> PlantedScores {
@@ -198,8 +232,7 @@ mod tests {
             d_in: d,
             d_out: d,
         };
-        let subject = Subject { name: "part".into(), width: 3, lambda: None, baseline: None };
-        let scores = scorer.measure(subject, &dictionary, &part);
+        let scores = scorer.measure(Subject::named("part", 3), &dictionary, &part);
         assert_eq!((scores.mean_correlation, scores.recovered), (1.0, 3.0 / m as f64));
         let scored = scores.matched_f1.indicators as f64;
         assert!(

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rows of a dictionary's probe.
-const PROBE_ROWS: usize = 4;
+pub const PROBE_ROWS: usize = 4;
 
 /// Folder of one dictionary of a run.
 pub fn dictionary_folder(run: &Path, name: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! `lapidary world`: the ground-truth language as text, truth, minimal pairs and tables; and how well a model knows it.
 
-use crate::commands::world_planted::{PlantedArgs, planted};
+use crate::commands::world_planted::{PlantedArgs, PlantedRowsArgs, planted, planted_rows};
 use crate::commands::world_score::{ScoreArgs, score};
 use crate::global::Global;
 use crate::text::World;
@@ -27,6 +27,7 @@ pub enum WorldCommand {
     /// Loss of a model over the oracle's, and its accuracy by task
     Score(ScoreArgs),
     Planted(PlantedArgs),
+    PlantedRows(PlantedRowsArgs),
 }
 
 #[derive(Args)]
@@ -74,6 +75,7 @@ pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
         WorldCommand::Latents(args) => latent_table(&args),
         WorldCommand::Score(args) => score(&args, global),
         WorldCommand::Planted(args) => planted(&args, global),
+        WorldCommand::PlantedRows(args) => planted_rows(&args),
     }
 }
 

@@ -1,0 +1,120 @@
+//! One planned dictionary, every number of it: from what a table asks for (`grid.rs`), the recipe, and where it stands.
+
+use crate::grid::{Architecture, Grid, SparseBy, Wanted};
+use crate::suite::Aux;
+use lapidary_trainer::{
+    AuxK, DictionaryPlan, Objective, Penalty, Preset, Recipe, Transcoder, default_prefixes,
+};
+
+/// Where a dictionary stands.
+pub struct At {
+    /// What it reads: its name, D and C.
+    pub site: String,
+    pub d: usize,
+    pub c: f64,
+    /// What it writes, if that is elsewhere.
+    pub transcoder: Option<Transcoder>,
+    /// Hash of the dictionary that it begins as.
+    pub start: Option<String>,
+}
+
+/// What all dictionaries of a run are derived with.
+pub struct Derive<'a> {
+    pub recipe: &'a Recipe,
+    /// Numbers of AuxK that were set by hand.
+    pub aux: &'a Aux,
+    /// First θ, if it was set by hand.
+    pub theta_init: Option<f32>,
+}
+
+impl Derive<'_> {
+    pub fn dictionary(&self, grid: &Grid, width: usize, wanted: Wanted, at: At) -> DictionaryPlan {
+        let by = grid.architecture.sparse_by(self.recipe.preset);
+        let d_out = at.transcoder.as_ref().map_or(at.d, |t| t.d_out);
+        DictionaryPlan {
+            name: name(grid, width, wanted, &at),
+            d: at.d,
+            width,
+            lambda: lambda(grid.architecture, by, wanted),
+            c: at.c,
+            theta_init: self.theta_init.unwrap_or(self.recipe.theta_init(at.d, width)),
+            baseline: grid.baseline,
+            objective: self.objective(grid.architecture, wanted, at.d, d_out),
+            prefixes: prefixes(grid, width),
+            target_l0: wanted.target_l0.filter(|_| by == SparseBy::Lambda),
+            start: at.start,
+            site: at.site,
+            transcoder: at.transcoder,
+        }
+    }
+
+    fn objective(&self, architecture: Architecture, wanted: Wanted, d: usize, d_out: usize) -> Objective {
+        let target = wanted.target_l0.unwrap_or_default();
+        let own = AuxK::new(d_out, self.recipe.steps * self.recipe.batch as u64);
+        let set = self.aux;
+        let aux = AuxK {
+            alpha: set.alpha.unwrap_or(own.alpha),
+            k: set.k.unwrap_or(own.k),
+            dead_rows: set.dead_rows.unwrap_or(own.dead_rows),
+        };
+        let (k, helps) = (target as usize, (aux.alpha > 0.0).then_some(aux));
+        match (architecture, self.recipe.preset) {
+            (Architecture::JumpRelu, Preset::GemmaScope2) => Objective::gemma_scope_2(target),
+            (Architecture::JumpRelu, Preset::Anthropic) => {
+                let mut penalty = Penalty::anthropic(d);
+                if let Penalty::Tanh { dead_rows, .. } = &mut penalty {
+                    *dead_rows = aux.dead_rows;
+                }
+                Objective::JumpRelu { penalty }
+            }
+            (Architecture::JumpRelu, _) => Objective::GEMMA_SCOPE,
+            (Architecture::L1, _) => Objective::L1,
+            (Architecture::Gated, _) => Objective::Gated,
+            (Architecture::TopK, _) => Objective::TopK { k, aux: helps },
+            (Architecture::BatchTopK | Architecture::Matryoshka, _) => Objective::BatchTopK { k, aux: helps },
+        }
+    }
+}
+
+/// `3.res-width1024-lambda0.002`, `3.mlp-in-to-3.mlp-skip-topk-width1024-l0-40-frozen-decoder`
+fn name(grid: &Grid, width: usize, wanted: Wanted, at: &At) -> String {
+    let mut name = at.site.clone();
+    if let Some(t) = &at.transcoder {
+        name += &format!("-to-{}{}", t.output, if t.skip { "-skip" } else { "" });
+    }
+    if grid.architecture != Architecture::JumpRelu {
+        name += &format!("-{}", grid.architecture);
+    } else if grid.prefixes.is_some() {
+        name += "-nested";
+    }
+    name += &format!("-width{width}");
+    name += &wanted.target_l0.map(|l0| format!("-l0-{l0}")).unwrap_or_default();
+    name += &wanted.lambda.map(|lambda| format!("-lambda{lambda}")).unwrap_or_default();
+    name += if grid.init.is_some() { "-tuned" } else { "" };
+    name + &grid.baseline.map(|b| format!("-{b}")).unwrap_or_default()
+}
+
+/// λ as asked for. Where a controller looks for it, it begins where sparsity costs a twentieth of E‖x‖² at the target: λT,
+/// or λ√T where λ weighs Σf, which is about √T for T features of a row of norm 1.
+fn lambda(architecture: Architecture, by: SparseBy, wanted: Wanted) -> f64 {
+    let target = wanted.target_l0.unwrap_or(1.0);
+    let first = match (by, architecture) {
+        (SparseBy::K, _) => 0.0,
+        (SparseBy::Quadratic, _) => 0.01,
+        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 0.05 / target.sqrt(),
+        (SparseBy::Lambda, _) => 0.05 / target,
+    };
+    wanted.lambda.unwrap_or(first)
+}
+
+/// The widths below F, and F.
+fn prefixes(grid: &Grid, width: usize) -> Vec<usize> {
+    match (&grid.prefixes, grid.architecture) {
+        (Some(below), _) => {
+            let below = below.iter().copied().filter(|&prefix| prefix < width);
+            below.chain([width]).collect()
+        }
+        (None, Architecture::Matryoshka) => default_prefixes(width),
+        (None, _) => Vec::new(),
+    }
+}

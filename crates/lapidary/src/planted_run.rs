@@ -1,0 +1,195 @@
+//! A training on planted rows: its folder, its steps, and what it leaves behind.
+//!
+//! The folder holds `planted.json` (the plan), the training's own files, and in the end `dictionaries/NAME/`, which SAELens
+//! loads too. Their probe is made of rows that they were never trained on.
+
+use crate::commands::train::stop_on_interrupt;
+use crate::global::Global;
+use crate::planted_plan::PlantedPlan;
+use crate::planted_rows::{POOL_ROWS, PlantedRows, SITE};
+use crate::planted_scores::{PlantedScores, Scorer, Subject};
+use crate::progress::Progress;
+use crate::run_folder::{PROBE_ROWS, dictionary_folder};
+use crate::words;
+use anyhow::bail;
+use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, save_sae_lens};
+use lapidary_files::hash;
+use lapidary_kernels::Device;
+use lapidary_store::{Batches, Order, norms};
+use lapidary_trainer::{DictionaryPlan, Event, Run, TrainError, Training, train};
+use lapidary_world::planted::Planted;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// The run's folder; a temporary one goes away with this.
+pub struct Folder {
+    pub path: PathBuf,
+    /// Did somebody ask for it?
+    pub kept: bool,
+    resume: bool,
+}
+
+impl Folder {
+    pub fn open(out: Option<&Path>, resume: bool, global: &Global) -> anyhow::Result<Folder> {
+        let Some(out) = out else {
+            let name = format!("lapidary-planted-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            lapidary_files::create_dir(&path)?;
+            return Ok(Folder { path, kept: false, resume });
+        };
+        if resume {
+            if !out.join("planted.json").is_file() {
+                let out = out.display();
+                bail!("{out}: expected a run with planted.json in it, found none; start it without --resume");
+            }
+        } else {
+            global.output_dir(out)?;
+        }
+        Ok(Folder { path: out.to_path_buf(), kept: true, resume })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = std::fs::remove_dir_all(&self.path); // best effort: the system clears its folder too
+        }
+    }
+}
+
+/// The rows of a training, in its order.
+pub fn batches(planted: &Planted, samples: u64, batch: usize) -> anyhow::Result<Batches<PlantedRows<'_>>> {
+    let order = Order { seed: planted.seed, pool_rows: POOL_ROWS };
+    Ok(Batches::new(PlantedRows::new(planted, samples), order, batch)?)
+}
+
+/// C of the rows.
+pub fn norm(batches: &mut Batches<PlantedRows<'_>>) -> anyhow::Result<f64> {
+    Ok(norms(batches, POOL_ROWS as u64).map_err(anyhow::Error::from_boxed)?[0])
+}
+
+/// A finished training.
+pub struct Trained {
+    plan: PlantedPlan,
+    pub hash: String,
+    all: Vec<Training>,
+}
+
+impl Trained {
+    /// Trains, or goes on.
+    pub fn run(
+        plan: PlantedPlan,
+        batches: &mut Batches<PlantedRows<'_>>,
+        folder: &Folder,
+        global: &Global,
+    ) -> anyhow::Result<Trained> {
+        let json = plan.json();
+        let hash = hash::bytes(json.as_bytes());
+        if !folder.resume {
+            lapidary_files::publish(&folder.path.join("planted.json"), json.as_bytes())?;
+        }
+        let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), global.device);
+        let run = Run {
+            plan: &plan.training,
+            plan_hash: &hash,
+            built_by: &built_by,
+            folder: &folder.path,
+            device: global.device,
+            start: &BTreeMap::new(),
+        };
+        match steps(&run, batches, folder.resume, global)? {
+            Err(TrainError::Interrupted { step, steps }) if !folder.kept => {
+                bail!("stopped at step {step} of {steps}; nothing is kept without --out")
+            }
+            all => Ok(Trained { all: all?, plan, hash }),
+        }
+    }
+
+    /// Rows that it saw.
+    pub fn rows(&self) -> u64 {
+        self.plan.training.recipe.steps * self.plan.training.recipe.batch as u64
+    }
+
+    /// What was not given up, in the plan's order.
+    fn finished(&self) -> impl Iterator<Item = (&DictionaryPlan, &Training)> {
+        let pairs = self.plan.training.dictionaries.iter().zip(&self.all);
+        pairs.filter(|(_, training)| training.stopped.is_none())
+    }
+
+    fn dictionary(&self, d: &DictionaryPlan, training: &Training) -> Dictionary {
+        training.dictionary(d, &self.plan.training.recipe)
+    }
+
+    pub fn scores(&self, scorer: &Scorer<'_>) -> Vec<PlantedScores> {
+        let score = |(d, training): (&DictionaryPlan, &Training)| {
+            scorer.dictionary(Subject::trained(d, training), &self.dictionary(d, training))
+        };
+        self.finished().map(score).collect()
+    }
+
+    /// Writes `dictionaries/`; the first of `x` `[n, D]` are their probe.
+    pub fn save(&self, folder: &Path, x: &[f32], device: Device) -> anyhow::Result<()> {
+        for (d, training) in self.finished() {
+            let dictionary = self.dictionary(d, training);
+            let probe = Probe::record(&dictionary, device, &x[..x.len().min(PROBE_ROWS * d.d)]);
+            let meta = self.meta(d, words::last_lambda(d, training), probe);
+            let card = format!("# {}\n\nTrained on a planted dictionary: its rows are no model's.\n", d.name);
+            save_sae_lens(&dictionary_folder(folder, &d.name), &dictionary, &meta, &card)?;
+        }
+        Ok(())
+    }
+
+    fn meta(&self, d: &DictionaryPlan, lambda: f64, probe: Probe) -> Meta {
+        let PlantedPlan { which, samples, training, .. } = &self.plan;
+        let rows = format!("planted:directions={},seed={}", which.config().features, which.seed);
+        Meta {
+            site: SITE.into(),
+            site_out: SITE.into(),
+            hf_hook_name: None,
+            model: ModelRef { name: rows.clone(), hash: None },
+            context: None,
+            prepend_bos: false,
+            special_tokens: Vec::new(),
+            l0: None,
+            training: Some(lapidary_dictionary::Training {
+                plan_hash: self.hash.clone(),
+                preset: training.recipe.preset.to_string(),
+                text_hash: hash::bytes(rows.as_bytes()), // all that its rows are made of
+                split: format!("rows from {samples} on are held out"),
+                c: d.c,
+                c_out: None,
+                lambda,
+                rows: self.rows(),
+                baseline: d.baseline,
+            }),
+            probe,
+        }
+    }
+}
+
+/// The training's steps, with a bar.
+fn steps(
+    run: &Run<'_>,
+    batches: &mut Batches<PlantedRows<'_>>,
+    resume: bool,
+    global: &Global,
+) -> anyhow::Result<Result<Vec<Training>, TrainError>> {
+    let (stop, batch) = (stop_on_interrupt()?, run.plan.recipe.batch as u64);
+    let mut bar = Progress::new(global, "training", run.plan.recipe.steps * batch, "rows");
+    let mut observe = |event: Event<'_>| match event {
+        Event::Skipped(error) => bar.say(&format!("passing over a damaged checkpoint: {error}")),
+        Event::Began(0) | Event::Rows | Event::Phase(_) | Event::Checkpoint(_) => {}
+        Event::Began(step) => {
+            bar.say(&format!("resuming after step {step}"));
+            bar.resume_at(step * batch);
+        }
+        Event::Stopped(name, stopped) => {
+            bar.say(&format!("{name} stopped at step {}: {}", stopped.step, stopped.reason));
+        }
+        Event::Step(done, _) => bar.set(done * batch),
+    };
+    let trained = train(run, batches, resume, &|| stop.load(SeqCst), &mut observe);
+    bar.finish();
+    Ok(trained)
+}
