@@ -61,6 +61,8 @@ VARIANTS = {
     "sl-batchtopk-lr1e-3-decay": [*SL, "batchtopk", "--lr", "1e-3", "--decay", "0.2"],
     "sl-batchtopk-lr3e-3-decay": [*SL, "batchtopk", "--lr", "3e-3", "--decay", "0.2", "--warmup", "0.03"],
     "sl-batchtopk-lr3e-3-decay-auxk": [*SL, "batchtopk", "--lr", "3e-3", "--decay", "0.2", "--warmup", "0.03", "--dead-window", "50"],
+    "sl-batchtopk-lr6e-3-decay-auxk": [*SL, "batchtopk", "--lr", "6e-3", "--decay", "0.2", "--warmup", "0.03", "--dead-window", "50"],
+    "sl-batchtopk-lr1e-2-decay-auxk": [*SL, "batchtopk", "--lr", "1e-2", "--decay", "0.2", "--warmup", "0.03", "--dead-window", "50"],
     "sl-batchtopk-lr1e-2-decay": [*SL, "batchtopk", "--lr", "1e-2", "--decay", "0.2", "--warmup", "0.03"],
     "sl-batchtopk-lr3e-3-decay-whiten": [*SL, "batchtopk", "--lr", "3e-3", "--decay", "0.2", "--warmup", "0.03", "--whiten"],
     "sl-tanh": [*SL, "tanh", "--decay", "0.2"],

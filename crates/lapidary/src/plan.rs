@@ -87,7 +87,8 @@ impl RunPlan {
         norms: &[f64],
         global: &Global,
     ) -> anyhow::Result<RunPlan> {
-        let recipe = recipe(suite)?;
+        let widest = sites.iter().map(|site| site.width).max().unwrap_or(1);
+        let recipe = recipe(suite, widest)?;
         let spec = &opened.model.spec;
         let dictionaries =
             Derived { suite, recipe: &recipe, spec, rows: sites, norms, global }.dictionaries()?;
@@ -240,11 +241,11 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }
 
-/// The preset's numbers for this many steps, with the suite's overrides.
-pub fn recipe(suite: &Suite) -> anyhow::Result<Recipe> {
+/// The preset's numbers for this many steps on rows of at most `d` dimensions, with the suite's overrides.
+fn recipe(suite: &Suite, d: usize) -> anyhow::Result<Recipe> {
     let of = |steps| match suite.preset {
         Preset::GemmaScope => Recipe::gemma_scope(steps),
-        Preset::Short => Recipe::short(steps),
+        Preset::Short => Recipe::short(steps, d),
         Preset::GemmaScope2 => Recipe::gemma_scope_2(steps),
         Preset::Anthropic => Recipe::anthropic(steps),
     };

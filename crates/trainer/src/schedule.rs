@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn short_runs_end_at_rest() {
-        let recipe = Recipe::short(1_000);
+        let recipe = Recipe::short(1_000, 64);
         assert!(learning_rate(&recipe, 999) < 0.02 * recipe.lr);
         assert!(learning_rate(&recipe, 500) == recipe.lr);
     }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     fn trained(plan: &DictionaryPlan, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
-        let recipe = Recipe { batch: rows, lambda_warmup: 2, ..Recipe::short(50) };
+        let recipe = Recipe { batch: rows, lambda_warmup: 2, ..Recipe::short(50, plan.d) };
         let mut training = Training::new(initial_parameters(plan, &recipe, seed), plan);
         let mut log = Vec::new();
         for step in 0..4 {

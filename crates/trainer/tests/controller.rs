@@ -44,7 +44,7 @@ fn found(objective: &Objective, lambda: f64, target: f64, steps: u64) -> (f64, f
         target_l0: Some(target),
         start: None,
     };
-    let recipe = Recipe { batch: ROWS, ..Recipe::short(steps) };
+    let recipe = Recipe { batch: ROWS, ..Recipe::short(steps, D) };
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut directions: Vec<f32> = (0..64 * D).map(|_| uniform(&mut rng) - 0.5).collect();
     for row in directions.chunks_exact_mut(D) {

@@ -68,7 +68,7 @@ fn plan(steps: u64) -> Plan {
         start: None,
     };
     let baseline = |name, baseline| DictionaryPlan { baseline: Some(baseline), ..dictionary(name, 0, 0.001) };
-    let recipe = Recipe { batch: 200, ..Recipe::short(steps) };
+    let recipe = Recipe { batch: 200, ..Recipe::short(steps, WIDTHS[0]) };
     let dictionaries = vec![
         dictionary("a", 0, 0.001),
         dictionary("b", 1, 0.001),

@@ -116,7 +116,6 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run<S: RowSource>(&self, source: S) -> anyhow::Result<()> {
-        let recipe = crate::plan::recipe(self.suite)?;
         let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
         let sites = source.sites().to_vec();
         let estimated = vec![1.0; sites.len()];
@@ -128,7 +127,7 @@ impl Job<'_> {
             return Ok(());
         }
         estimate::check_memory(&estimate)?;
-        let mut batches = Batches::new(source, order, recipe.batch)?;
+        let mut batches = Batches::new(source, order, draft.training.recipe.batch)?;
         let folder = &self.args.out;
         let norms = self.norms(&mut batches, folder)?;
         let plan = self.resolve(&sites, &norms)?;

@@ -142,9 +142,9 @@ impl PlantedArgs {
         if self.truth_rows == 0 {
             bail!("--truth-rows: expected at least 1, found 0; some 10,000 show most directions");
         }
-        let of = match self.preset {
-            PresetName::Short => Recipe::short,
-            PresetName::GemmaScope => Recipe::gemma_scope,
+        let of = |steps| match self.preset {
+            PresetName::Short => Recipe::short(steps, self.which.config().d),
+            PresetName::GemmaScope => Recipe::gemma_scope(steps),
         };
         let batch = of(1).batch as u64;
         if self.samples < batch {
