@@ -9,6 +9,8 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 pub(crate) mod gather;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
@@ -28,6 +30,8 @@ pub(crate) mod weighted;
 pub(crate) trait Lanes: Copy {
     /// The integers of the same processor.
     type Ints: Pairs<Floats = Self>;
+    /// So many of them stay in registers; the height of a tile follows.
+    const IN_REGISTERS: usize = 8;
     unsafe fn zero() -> Self;
     /// Sixteen floats at `p`.
     unsafe fn load(p: *const f32) -> Self;
