@@ -27,7 +27,7 @@ pub enum Isa {
     Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
-    /// x86-64 with AVX-512 F, BW and VNNI.
+    /// x86-64 with AVX-512 F and BW.
     Avx512,
 }
 
@@ -40,11 +40,7 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => {
-                is_x86_feature_detected!("avx512f")
-                    && is_x86_feature_detected!("avx512bw")
-                    && is_x86_feature_detected!("avx512vnni")
-            }
+            Isa::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512 => false,
         }
@@ -86,7 +82,7 @@ impl FromStr for Isa {
 macro_rules! isa {
     ($device:expr, |$L:ident| fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {{
         #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+        #[target_feature(enable = "avx512f,avx512bw")]
         fn avx512($($arg: $ty),*) $(-> $ret)? {
             #[allow(dead_code)]
             type $L = cpu::avx512::Avx512;

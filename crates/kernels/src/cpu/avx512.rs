@@ -1,11 +1,9 @@
-//! One 512-bit register: x86-64 with AVX-512 F, BW and VNNI.
+//! One 512-bit register: x86-64 with AVX-512 F and BW.
 //!
-//! VNNI multiplies pairs of integers and adds them to their sums in one instruction, which decides how the integers of
-//! `strassen.rs` are multiplied. Sixteen sums of four terms take four instructions without it, by Winograd as well as term by
-//! term; with it three by Winograd (two additions, one multiplication) and two term by term. The two would need ten
-//! independent sums to hide their latency, where a tile has four, and both wait for the multipliers, of which many processors
-//! have half as many as adders. So it is Winograd here too, and processors without VNNI (before 2019) stay with AVX2, whose
-//! integers are about as fast there.
+//! Of the integers, sixteen sums of four terms take four instructions by Winograd (`strassen.rs`) and four term by term; his
+//! have half the multiplications, which fewer of a processor's units can do. VNNI multiplies and adds in one (`vpdpwssd`): that
+//! would be three by Winograd and two term by term, where the two wait for each other five cycles and a tile has four sums to
+//! fill them. It is not used: the first AVX-512 processors lack it, and the gain could not be measured.
 
 use super::{Lanes, Pairs};
 use std::arch::x86_64::*;
@@ -130,11 +128,11 @@ impl Pairs for Avx512Pairs {
 
     #[inline(always)]
     unsafe fn add_crossed(self, a: [Self; 2], b: [Self; 2]) -> Self {
-        // SAFETY: the caller vouches for AVX-512 with BW and VNNI.
+        // SAFETY: the caller vouches for AVX-512 with BW.
         unsafe {
             let first = _mm512_add_epi16(a[0].0, b[1].0);
             let second = _mm512_add_epi16(a[1].0, b[0].0);
-            Avx512Pairs(_mm512_dpwssd_epi32(self.0, first, second))
+            Avx512Pairs(_mm512_add_epi32(self.0, _mm512_madd_epi16(first, second)))
         }
     }
 
