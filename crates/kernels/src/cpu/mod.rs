@@ -3,9 +3,9 @@
 //!
 //! Both operands of every product are rows with the summed dimension contiguous. `product.rs` takes them as they are: a tile
 //! of 3 × 2 dot products keeps its 96 running sums in registers. `packed.rs` transposes w first, which pays where there are
-//! many rows that are not wide: a tile of 3 × 16 keeps two running sums of each output in registers. `screen.rs` finds by
-//! 16-bit integers (the trait [`Pairs`]) what need not be multiplied exactly, where integers are faster; their product is in
-//! `strassen.rs`.
+//! many rows that are not wide: a tile of 6 × 16 keeps one running sum of each output in registers. Both tiles are twice as
+//! high where there are 32 wide registers. `screen.rs` finds by 16-bit integers (the trait [`Pairs`]) what need not be
+//! multiplied exactly, where integers are faster; their product is in `strassen.rs`.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;

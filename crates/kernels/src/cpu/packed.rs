@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 /// Rows of x in a tile.
 const ROWS: usize = 6;
-/// The same where a tile of so many rows leaves registers for the operands.
+/// The same with registers for twice the sums: six would wait for each other, four cycles for each of two units.
 const TALL_ROWS: usize = 2 * ROWS;
 /// Below this many rows of x the transposition of w does not pay.
 const MIN_ROWS: usize = 128;

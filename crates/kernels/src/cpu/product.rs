@@ -17,7 +17,7 @@ const BLOCK_FLOATS: usize = 32 * 1024;
 /// Columns that one task computes when there are few rows.
 const SHARE_COLUMNS: usize = 128;
 const TILE_ROWS: usize = 3;
-/// The same where a tile of so many rows leaves registers for the operands.
+/// The same with registers for twice the sums: six would wait for each other, four cycles for each of two units.
 const TALL_ROWS: usize = 6;
 const TILE_COLS: usize = 2;
 
