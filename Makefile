@@ -2,6 +2,7 @@
 #   make demo           three dictionaries of the embedded organism, and what their features stand for
 #   make test           format, lints, house rules, licences, build, all tests, and end to end without intrinsics
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
+#   make test-avx512    the same for AVX-512 in an emulated machine; by hand, see .ci/avx512 for the packages
 #   make bench          speed of the dense products
 #   make fixtures       golden files again, by PyTorch (PYTHON=…, fixtures/requirements.txt)
 
@@ -26,7 +27,7 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo test format lint tidy deny build tests portable doc test-aarch64 bench fixtures
+.PHONY: demo test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
@@ -72,6 +73,9 @@ test-aarch64:
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
 	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$(QEMU) -L /usr/aarch64-linux-gnu" \
 	$(CARGO) test --release --locked --target aarch64-unknown-linux-gnu -p lapidary-kernels --lib)
+
+test-avx512:
+	$(call stage,AVX-512 (in Bochs),.ci/avx512)
 
 bench:
 	$(CARGO) bench --locked -p lapidary-kernels --bench product

@@ -26,6 +26,8 @@ pub enum Isa {
     Neon,
     /// x86-64 with AVX2 and FMA.
     Avx2,
+    /// x86-64 with AVX-512 F and BW.
+    Avx512,
 }
 
 impl Isa {
@@ -36,14 +38,19 @@ impl Isa {
             Isa::Neon => cfg!(target_arch = "aarch64"),
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw"),
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 => false,
+            Isa::Avx2 | Isa::Avx512 => false,
         }
     }
 
     /// Those that this processor has, slowest first.
     pub fn available() -> Vec<Isa> {
-        [Isa::Portable, Isa::Neon, Isa::Avx2].into_iter().filter(|isa| isa.is_available()).collect()
+        [Isa::Portable, Isa::Neon, Isa::Avx2, Isa::Avx512]
+            .into_iter()
+            .filter(|isa| isa.is_available())
+            .collect()
     }
 }
 
@@ -53,6 +60,7 @@ impl fmt::Display for Isa {
             Isa::Portable => "portable",
             Isa::Neon => "neon",
             Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
         })
     }
 }
@@ -73,6 +81,13 @@ impl FromStr for Isa {
 macro_rules! isa {
     ($device:expr, |$L:ident| fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {{
         #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw")]
+        fn avx512($($arg: $ty),*) $(-> $ret)? {
+            #[allow(dead_code)]
+            type $L = cpu::avx512::Avx512;
+            $body
+        }
+        #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         fn avx2($($arg: $ty),*) $(-> $ret)? {
             #[allow(dead_code)]
@@ -92,6 +107,11 @@ macro_rules! isa {
         }
         let Device::Cpu(isa) = $device;
         match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if isa.is_available() => {
+                // SAFETY: the guard has just asked the processor for these instructions.
+                unsafe { avx512($($arg),*) }
+            }
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 if isa.is_available() => {
                 // SAFETY: the guard has just asked the processor for these instructions.
@@ -196,7 +216,7 @@ impl Device {
     /// Does this processor multiply 16-bit integers faster than floats?
     pub(crate) fn multiplies_integers(self) -> bool {
         let Device::Cpu(isa) = self;
-        isa == Isa::Avx2 && isa.is_available()
+        matches!(isa, Isa::Avx2 | Isa::Avx512) && isa.is_available()
     }
 
     pub(crate) fn screen_block(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {

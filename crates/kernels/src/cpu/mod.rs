@@ -3,12 +3,14 @@
 //!
 //! Both operands of every product are rows with the summed dimension contiguous. `product.rs` takes them as they are: a tile
 //! of 3 × 2 dot products keeps its 96 running sums in registers. `packed.rs` transposes w first, which pays where there are
-//! many rows that are not wide: a tile of 3 × 16 keeps two running sums of each output in registers. `screen.rs` finds by
-//! 16-bit integers (the trait [`Pairs`]) what need not be multiplied exactly, where integers are faster; their product is in
-//! `strassen.rs`.
+//! many rows that are not wide: a tile of 6 × 16 keeps one running sum of each output in registers. Both tiles are twice as
+//! high where there are 32 wide registers. `screen.rs` finds by 16-bit integers (the trait [`Pairs`]) what need not be
+//! multiplied exactly, where integers are faster; their product is in `strassen.rs`.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 pub(crate) mod gather;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
@@ -28,6 +30,8 @@ pub(crate) mod weighted;
 pub(crate) trait Lanes: Copy {
     /// The integers of the same processor.
     type Ints: Pairs<Floats = Self>;
+    /// So many of them stay in registers; the height of a tile follows.
+    const IN_REGISTERS: usize = 8;
     unsafe fn zero() -> Self;
     /// Sixteen floats at `p`.
     unsafe fn load(p: *const f32) -> Self;

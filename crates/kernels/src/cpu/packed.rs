@@ -13,6 +13,8 @@ use rayon::prelude::*;
 
 /// Rows of x in a tile.
 const ROWS: usize = 6;
+/// The same with registers for twice the sums: six would wait for each other, four cycles for each of two units.
+const TALL_ROWS: usize = 2 * ROWS;
 /// Below this many rows of x the transposition of w does not pay.
 const MIN_ROWS: usize = 128;
 /// The largest copy of w that is made at a time, in floats (64 MiB).
@@ -27,7 +29,7 @@ pub(crate) fn pays(rows: usize) -> bool {
 
 /// Rows of x that one task multiplies, of `rows` in all: many, so that w streams past seldom, but enough tasks to share.
 pub(crate) fn panel_rows(rows: usize) -> usize {
-    (rows / 16).clamp(48, 258).next_multiple_of(ROWS)
+    (rows / 16).clamp(48, 258).next_multiple_of(TALL_ROWS)
 }
 
 /// Rows of w that are copied at a time, so that the copy stays below [`MAX_COPY`].
@@ -71,21 +73,21 @@ fn interleave(rows: &[f32], d: usize, mut put: impl FnMut(usize, usize, f32)) {
 }
 
 /// Sixteen outputs of each row of a tile.
-type Tile = [[f32; LANES]; ROWS];
+type Tile<const R: usize> = [[f32; LANES]; R];
 
 /// One running sum of every output of a tile.
 ///
 /// # Safety
-/// The processor has L's instructions; x has `ROWS`·`steps` readable floats, w 16·`steps`.
+/// The processor has L's instructions; x has `R`·`steps` readable floats, w 16·`steps`.
 #[inline(always)]
-unsafe fn running_sum<L: Lanes>(x: *const f32, w: *const f32, steps: usize) -> [L; ROWS] {
+unsafe fn running_sum<L: Lanes, const R: usize>(x: *const f32, w: *const f32, steps: usize) -> [L; R] {
     // SAFETY: offsets stay below what the caller vouches for.
     unsafe {
-        let mut sums = [L::zero(); ROWS];
+        let mut sums = [L::zero(); R];
         for j in 0..steps {
             let column = L::load(w.add(j * LANES));
-            for r in 0..ROWS {
-                sums[r] = sums[r].fma(L::splat(*x.add(j * ROWS + r)), column);
+            for r in 0..R {
+                sums[r] = sums[r].fma(L::splat(*x.add(j * R + r)), column);
             }
         }
         sums
@@ -95,26 +97,32 @@ unsafe fn running_sum<L: Lanes>(x: *const f32, w: *const f32, steps: usize) -> [
 /// out[r][c] = dot(x[r], w[c]) for a tile; `pairs` is room for the eight joined pairs of running sums.
 ///
 /// # Safety
-/// The processor has L's instructions; x has 16·`steps`·`ROWS` readable floats, w 16·`steps`·16.
+/// The processor has L's instructions; x has 16·`steps`·`R` readable floats, w 16·`steps`·16.
 #[inline(always)]
-unsafe fn tile<L: Lanes>(x: *const f32, w: *const f32, steps: usize, pairs: &mut [Tile; 8], out: &mut Tile) {
+unsafe fn tile<L: Lanes, const R: usize>(
+    x: *const f32,
+    w: *const f32,
+    steps: usize,
+    pairs: &mut [Tile<R>; 8],
+    out: &mut Tile<R>,
+) {
     // SAFETY: sixteen running sums of `steps` terms are what the caller vouches for; a row of a `Tile` is sixteen floats.
     unsafe {
         for (i, pair) in pairs.iter_mut().enumerate() {
-            let at = |half: usize| ((2 * i + half) * steps * ROWS, (2 * i + half) * steps * LANES);
+            let at = |half: usize| ((2 * i + half) * steps * R, (2 * i + half) * steps * LANES);
             let ((x0, w0), (x1, w1)) = (at(0), at(1));
-            let first = running_sum::<L>(x.add(x0), w.add(w0), steps);
-            for r in 0..ROWS {
+            let first = running_sum::<L, R>(x.add(x0), w.add(w0), steps);
+            for r in 0..R {
                 first[r].store(pair[r].as_mut_ptr());
             }
-            let second = running_sum::<L>(x.add(x1), w.add(w1), steps);
-            for r in 0..ROWS {
+            let second = running_sum::<L, R>(x.add(x1), w.add(w1), steps);
+            for r in 0..R {
                 L::load(pair[r].as_ptr()).add(second[r]).store(pair[r].as_mut_ptr());
             }
         }
-        for r in 0..ROWS {
-            let low = two::<L>(pairs, 0, r).add(two::<L>(pairs, 2, r));
-            low.add(two::<L>(pairs, 4, r).add(two::<L>(pairs, 6, r))).store(out[r].as_mut_ptr());
+        for r in 0..R {
+            let low = two::<L, R>(pairs, 0, r).add(two::<L, R>(pairs, 2, r));
+            low.add(two::<L, R>(pairs, 4, r).add(two::<L, R>(pairs, 6, r))).store(out[r].as_mut_ptr());
         }
     }
 }
@@ -124,7 +132,7 @@ unsafe fn tile<L: Lanes>(x: *const f32, w: *const f32, steps: usize, pairs: &mut
 /// # Safety
 /// The processor has L's instructions.
 #[inline(always)]
-unsafe fn two<L: Lanes>(pairs: &[Tile; 8], i: usize, r: usize) -> L {
+unsafe fn two<L: Lanes, const R: usize>(pairs: &[Tile<R>; 8], i: usize, r: usize) -> L {
     // SAFETY: a row of a `Tile` is sixteen floats.
     unsafe { L::load(pairs[i][r].as_ptr()).add(L::load(pairs[i + 1][r].as_ptr())) }
 }
@@ -139,25 +147,47 @@ unsafe fn panel<L: Lanes>(
     d: usize,
     w: &Packed,
     columns: usize,
+    put: impl FnMut(usize, usize, usize, L),
+) {
+    // SAFETY: passed on.
+    unsafe {
+        if L::IN_REGISTERS > TALL_ROWS {
+            panel_of::<L, TALL_ROWS>(x, d, w, columns, put)
+        } else {
+            panel_of::<L, ROWS>(x, d, w, columns, put)
+        }
+    }
+}
+
+/// [`panel`] by tiles of R rows.
+///
+/// # Safety
+/// The processor has L's instructions.
+#[inline(always)]
+unsafe fn panel_of<L: Lanes, const R: usize>(
+    x: &[f32],
+    d: usize,
+    w: &Packed,
+    columns: usize,
     mut put: impl FnMut(usize, usize, usize, L),
 ) {
     let (rows, steps) = (x.len() / d, d.div_ceil(LANES));
-    let group = ROWS * steps * LANES;
-    let mut packed = vec![0.0; rows.div_ceil(ROWS) * group];
-    for (to, rows) in packed.chunks_exact_mut(group).zip(x.chunks(ROWS * d)) {
-        interleave(rows, d, |at, r, v| to[at * ROWS + r] = v);
+    let group = R * steps * LANES;
+    let mut packed = vec![0.0; rows.div_ceil(R) * group];
+    for (to, rows) in packed.chunks_exact_mut(group).zip(x.chunks(R * d)) {
+        interleave(rows, d, |at, r, v| to[at * R + r] = v);
     }
     assert!(w.block == LANES * steps && columns.div_ceil(LANES) * w.block == w.values.len());
-    let (mut pairs, mut out) = ([[[0.0; LANES]; ROWS]; 8], [[0.0; LANES]; ROWS]);
+    let (mut pairs, mut out) = ([[[0.0; LANES]; R]; 8], [[0.0; LANES]; R]);
     for (block, w) in w.values.chunks_exact(w.block).enumerate() {
         let column = block * LANES;
         let width = LANES.min(columns - column);
         for (g, x) in packed.chunks_exact(group).enumerate() {
             // SAFETY: x and w are a whole group and a whole block of 16·`steps` terms; a row of `out` is sixteen floats.
             unsafe {
-                tile::<L>(x.as_ptr(), w.as_ptr().cast(), steps, &mut pairs, &mut out);
-                for r in 0..ROWS.min(rows - g * ROWS) {
-                    put(g * ROWS + r, column, width, L::load(out[r].as_ptr()));
+                tile::<L, R>(x.as_ptr(), w.as_ptr().cast(), steps, &mut pairs, &mut out);
+                for r in 0..R.min(rows - g * R) {
+                    put(g * R + r, column, width, L::load(out[r].as_ptr()));
                 }
             }
         }

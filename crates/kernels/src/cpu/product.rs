@@ -17,6 +17,8 @@ const BLOCK_FLOATS: usize = 32 * 1024;
 /// Columns that one task computes when there are few rows.
 const SHARE_COLUMNS: usize = 128;
 const TILE_ROWS: usize = 3;
+/// The same with registers for twice the sums: six would wait for each other, four cycles for each of two units.
+const TALL_ROWS: usize = 6;
 const TILE_COLS: usize = 2;
 
 fn block_columns(d: usize) -> usize {
@@ -107,6 +109,11 @@ pub(crate) unsafe fn block<L: Lanes>(
         // SAFETY: the asserts above keep every row that a tile reads inside x and w.
         unsafe {
             let w = [w.as_ptr().add(c * ldw), w.as_ptr().add(second * ldw)];
+            while L::IN_REGISTERS > TALL_ROWS * TILE_COLS && r + TALL_ROWS <= rows {
+                let v = tile::<L, TALL_ROWS>(x.as_ptr().add(r * ldx), ldx, w, d);
+                (0..TALL_ROWS).for_each(|i| put(r + i, v[i]));
+                r += TALL_ROWS;
+            }
             while r + TILE_ROWS <= rows {
                 let v = tile::<L, TILE_ROWS>(x.as_ptr().add(r * ldx), ldx, w, d);
                 (0..TILE_ROWS).for_each(|i| put(r + i, v[i]));

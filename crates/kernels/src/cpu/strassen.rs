@@ -358,6 +358,10 @@ mod tests {
             if crate::Isa::Avx2.is_available() {
                 prop_assert_eq!(&product::<crate::cpu::avx2::Avx2Pairs>(&x, &w, d), &expected);
             }
+            #[cfg(target_arch = "x86_64")]
+            if crate::Isa::Avx512.is_available() {
+                prop_assert_eq!(&product::<crate::cpu::avx512::Avx512Pairs>(&x, &w, d), &expected);
+            }
         }
     }
 }
