@@ -28,7 +28,7 @@ SITES = {
         "text": "stories260k/samples.txt",
         "context": 256,
         "site": "3.res",
-        "lambdas": [0.0001, 0.0002, 0.0004, 0.0009, 0.002],
+        "lambdas": [0.0001, 0.0003, 0.0007, 0.0015, 0.003],
         "l0": [10, 20, 40],
         "windows": None,
     },
@@ -37,7 +37,7 @@ SITES = {
         "text": "world:seed=2,tokens=2400000",
         "context": 128,
         "site": "2.res",
-        "lambdas": [0.0001, 0.0002, 0.0004, 0.0009, 0.002],
+        "lambdas": [0.0002, 0.0004, 0.0008, 0.0016, 0.003],
         "l0": [6, 12, 20],
         "windows": 400,
     },
@@ -70,7 +70,7 @@ VARIANTS = {
     "sl-quadratic": [*SL, "quadratic", "--decay", "0.2"],
 }
 COEFFICIENTS = {"stories260k": [0.2, 0.08, 0.03], "organism": [0.2, 0.08, 0.03]}
-CHOSEN = ["dl-lr3e-3-decay-eps0.01", "sl-batchtopk-lr3e-3-decay-auxk"]
+CHOSEN = ["sl-batchtopk-lr1e-2-decay-auxk", "dl-lr3e-3-decay-eps0.01"]
 
 
 def arguments():

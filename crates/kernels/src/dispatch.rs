@@ -354,11 +354,12 @@ impl Device {
         })
     }
 
-    /// One Adam step with β₁ = 0 on a row; p, g, v are [D]. One thread.
-    pub fn adam(self, p: &mut [f32], g: &[f32], v: &mut [f32], step: AdamStep) {
+    /// One Adam step on a row; p, g, v are [D], m [D] or empty where β₁ = 0. One thread.
+    pub fn adam(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
         assert!(p.len() == g.len() && p.len() == v.len(), "adam: lengths differ");
-        isa!(self, |L| fn(p: &mut [f32], g: &[f32], v: &mut [f32], step: AdamStep) {
-            naive::gather::adam(p, g, v, step)
+        assert!(m.is_empty() || m.len() == p.len(), "adam: lengths differ");
+        isa!(self, |L| fn(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
+            naive::gather::adam(p, g, m, v, step)
         })
     }
 

@@ -90,11 +90,15 @@ impl Csr {
     }
 }
 
-/// The numbers of one Adam step with β₁ = 0 on one row.
+/// The numbers of one Adam step on one row.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamStep {
-    /// Learning rate of this step.
+    /// Learning rate of this step, over 1 − β₁^t.
     pub lr: f32,
+    /// β₁^Δ.
+    pub decay1: f32,
+    /// 1 − β₁.
+    pub one_minus_beta1: f32,
     /// β₂^Δ, Δ = steps since the row was last touched.
     pub decay: f32,
     /// 1 − β₂.

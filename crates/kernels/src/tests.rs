@@ -274,18 +274,22 @@ proptest! {
     fn row_updates_are_the_naive_ones(d in 0usize..70, a: f32, seed in 0u64..1 << 60) {
         let (x, y) = (nasty_values(d, seed), nasty_values(d, seed + 1));
         let v: Vec<f32> = values(d, seed + 2).iter().map(|v| v.abs()).collect();
-        let step = AdamStep { lr: 1e-3, decay: 0.9, one_minus_beta2: 1e-3, inv_sqrt_correction: 3.0, epsilon: 1e-8 };
-        let (mut p1, mut v1) = (y.clone(), v.clone());
-        naive::gather::adam(&mut p1, &x, &mut v1, step);
+        let step = AdamStep {
+            lr: 1e-3, decay1: 0.5, one_minus_beta1: 0.3, decay: 0.9, one_minus_beta2: 1e-3, inv_sqrt_correction: 3.0, epsilon: 1e-8,
+        };
+        let m = if seed % 2 == 0 { Vec::new() } else { values(d, seed + 3) };
+        let (mut p1, mut m1, mut v1) = (y.clone(), m.clone(), v.clone());
+        naive::gather::adam(&mut p1, &x, &mut m1, &mut v1, step);
         for device in devices() {
             let mut got = y.clone();
             device.axpy(a, &x, &mut got);
             let expected: Vec<f32> = x.iter().zip(&y).map(|(&x, &y)| a.mul_add(x, y)).collect();
             prop_assert_eq!(bits(&got), bits(&expected), "axpy {:?}", device);
 
-            let (mut p2, mut v2) = (y.clone(), v.clone());
-            device.adam(&mut p2, &x, &mut v2, step);
-            prop_assert_eq!((bits(&p2), bits(&v2)), (bits(&p1), bits(&v1)), "adam {:?}", device);
+            let (mut p2, mut m2, mut v2) = (y.clone(), m.clone(), v.clone());
+            device.adam(&mut p2, &x, &mut m2, &mut v2, step);
+            let all = |p: &[f32], m: &[f32], v: &[f32]| [bits(p), bits(m), bits(v)];
+            prop_assert_eq!(all(&p2, &m2, &v2), all(&p1, &m1, &v1), "adam {:?}", device);
         }
     }
 
@@ -311,26 +315,32 @@ proptest! {
     }
 }
 
-/// Adam with β₁ = 0, in f64: v ← decay·v + (1 − β₂)·g², p ← p − lr·g / (√(v / (1 − β₂^t)) + ε).
+/// Adam in f64: m ← decay₁·m + (1 − β₁)·g, v ← decay·v + (1 − β₂)·g², p ← p − lr·m / (√(v / (1 − β₂^t)) + ε).
 #[test]
 fn adam_is_the_formula() {
-    let (p0, g, v0) = (values(40, 1), values(40, 2), values(40, 3));
+    let (p0, g, v0, m0) = (values(40, 1), values(40, 2), values(40, 3), values(40, 4));
     let correction: f64 = 1.0 - 0.999f64.powi(7);
     let step = AdamStep {
         lr: 3e-4,
+        decay1: 0.9,
+        one_minus_beta1: 0.1,
         decay: 0.999,
         one_minus_beta2: 1e-3,
         inv_sqrt_correction: (1.0 / correction.sqrt()) as f32,
         epsilon: 1e-8,
     };
-    let (mut p, mut v) = (p0.clone(), v0.iter().map(|v| v.abs()).collect::<Vec<f32>>());
-    naive::gather::adam(&mut p, &g, &mut v, step);
-    for i in 0..40 {
-        let g = f64::from(g[i]);
-        let expected_v = 0.999 * f64::from(v0[i].abs()) + 1e-3 * g * g;
-        let expected_p = f64::from(p0[i]) - 3e-4 * g / ((expected_v / correction).sqrt() + 1e-8);
-        assert!((f64::from(v[i]) - expected_v).abs() <= 3e-7 * expected_v, "v[{i}]");
-        assert!((f64::from(p[i]) - expected_p).abs() <= 1e-6 * (expected_p.abs() + 3e-4), "p[{i}]");
+    for m0 in [Vec::new(), m0] {
+        let (mut p, mut m) = (p0.clone(), m0.clone());
+        let mut v: Vec<f32> = v0.iter().map(|v| v.abs()).collect();
+        naive::gather::adam(&mut p, &g, &mut m, &mut v, step);
+        for i in 0..40 {
+            let g = f64::from(g[i]);
+            let mean = m0.get(i).map_or(g, |&m| 0.9 * f64::from(m) + 0.1 * g);
+            let expected_v = 0.999 * f64::from(v0[i].abs()) + 1e-3 * g * g;
+            let expected_p = f64::from(p0[i]) - 3e-4 * mean / ((expected_v / correction).sqrt() + 1e-8);
+            assert!((f64::from(v[i]) - expected_v).abs() <= 3e-7 * expected_v, "v[{i}]");
+            assert!((f64::from(p[i]) - expected_p).abs() <= 1e-6 * (expected_p.abs() + 3e-4), "p[{i}]");
+        }
     }
 }
 

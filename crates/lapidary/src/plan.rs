@@ -266,6 +266,7 @@ fn recipe(suite: &Suite, d: usize) -> anyhow::Result<Recipe> {
         lambda_warmup: set.lambda_warmup.unwrap_or(preset.lambda_warmup),
         bandwidth: set.bandwidth.unwrap_or(preset.bandwidth),
         threshold: set.threshold.unwrap_or(preset.threshold),
+        beta1: set.beta1.unwrap_or(preset.beta1),
         beta2: set.beta2.unwrap_or(preset.beta2),
         ..preset
     };
@@ -281,6 +282,7 @@ fn check(recipe: &Recipe, theta_init: Option<f32>) -> anyhow::Result<()> {
         ("lr", recipe.lr, positive(recipe.lr), "above 0"),
         ("bandwidth", bandwidth, positive(bandwidth), "above 0"),
         ("theta_init", theta_init, positive(theta_init), "above 0"),
+        ("beta1", recipe.beta1, (0.0..1.0).contains(&recipe.beta1), "from 0 to below 1"),
         ("beta2", recipe.beta2, (0.0..1.0).contains(&recipe.beta2), "from 0 to below 1"),
     ];
     if let Some((name, found, _, range)) = numbers.into_iter().find(|(_, _, good, _)| !good) {

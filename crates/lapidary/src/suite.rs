@@ -89,6 +89,7 @@ pub struct Overrides {
     pub bandwidth: Option<f32>,
     pub threshold: Option<Threshold>,
     pub theta_init: Option<f32>,
+    pub beta1: Option<f64>,
     pub beta2: Option<f64>,
 }
 

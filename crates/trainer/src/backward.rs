@@ -62,6 +62,7 @@ pub(crate) struct ByFeature {
 }
 
 /// Rows of parameters (or of their moments) that one task owns; empty where the dictionary has none.
+#[derive(Default)]
 struct Rows<'a> {
     w_enc: &'a mut [f32],
     b_enc: &'a mut [f32],
@@ -74,6 +75,7 @@ struct Rows<'a> {
 /// The features of one task.
 struct Owned<'a> {
     p: Rows<'a>,
+    m: Rows<'a>,
     v: Rows<'a>,
     active_stamp: &'a mut [u32],
     window_stamp: &'a mut [u32],
@@ -114,7 +116,8 @@ fn rows<'a>(
 
 /// The features of `block`, in tasks of `size`.
 fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: usize) -> Vec<Owned<'a>> {
-    let Training { parameters, moments, active_stamp, window_stamp, fired_stamp, .. } = training;
+    let Training { parameters, means, moments, active_stamp, window_stamp, fired_stamp, .. } = training;
+    let mut means = rows(means, block, size, d);
     let mut window_stamp = parts(window_stamp, block, size, 1);
     let mut fired_stamp = parts(fired_stamp, block, size, 1);
     let rows = rows(parameters, block, size, d).zip(rows(moments, block, size, d));
@@ -122,12 +125,18 @@ fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: u
     tasks
         .map(|((p, v), active_stamp)| Owned {
             p,
+            m: means.next().unwrap_or_default(),
             v,
             active_stamp,
             window_stamp: window_stamp.next().unwrap_or_default(),
             fired_stamp: fired_stamp.next().unwrap_or_default(),
         })
         .collect()
+}
+
+/// `count` values from `first` on, of first moments that may not be there.
+fn part(values: &mut [f32], first: usize, count: usize) -> &mut [f32] {
+    if values.is_empty() { values } else { &mut values[first..first + count] }
 }
 
 /// The entries of a feature that have a gradient.
@@ -335,26 +344,26 @@ impl Backward<'_> {
     ) {
         let device = self.device;
         let adam = self.adam.touch(&mut owned.active_stamp[i]);
-        let Owned { p, v, .. } = owned;
+        let Owned { p, m, v, .. } = owned;
         if self.plan.trains_decoder() {
             let d = self.plan.d_out();
             let w_dec = &mut p.w_dec[i * d..(i + 1) * d];
             let parallel = device.dot(g_dec, w_dec);
             device.axpy(-parallel, w_dec, g_dec);
-            device.adam(w_dec, g_dec, &mut v.w_dec[i * d..(i + 1) * d], adam);
+            device.adam(w_dec, g_dec, part(m.w_dec, i * d, d), &mut v.w_dec[i * d..(i + 1) * d], adam);
             let norm = device.dot(w_dec, w_dec).sqrt();
             w_dec.iter_mut().for_each(|w| *w /= norm);
         }
         if self.plan.trains_encoder() {
-            let span = i * self.plan.d..(i + 1) * self.plan.d;
-            device.adam(&mut p.w_enc[span.clone()], g_enc, &mut v.w_enc[span], adam);
+            let (d, span) = (self.plan.d, i * self.plan.d..(i + 1) * self.plan.d);
+            device.adam(&mut p.w_enc[span.clone()], g_enc, part(m.w_enc, i * d, d), &mut v.w_enc[span], adam);
             let b_enc = work.by_objective.b_enc.unwrap_or(work.through);
-            device.adam(&mut p.b_enc[i..=i], &[b_enc], &mut v.b_enc[i..=i], adam);
+            device.adam(&mut p.b_enc[i..=i], &[b_enc], part(m.b_enc, i, 1), &mut v.b_enc[i..=i], adam);
         }
         if !p.r_mag.is_empty() && self.plan.baseline != Some(Baseline::Random) {
             let Gradient { r_mag, b_mag, .. } = work.by_objective;
-            device.adam(&mut p.r_mag[i..=i], &[r_mag], &mut v.r_mag[i..=i], adam);
-            device.adam(&mut p.b_mag[i..=i], &[b_mag], &mut v.b_mag[i..=i], adam);
+            device.adam(&mut p.r_mag[i..=i], &[r_mag], part(m.r_mag, i, 1), &mut v.r_mag[i..=i], adam);
+            device.adam(&mut p.b_mag[i..=i], &[b_mag], part(m.b_mag, i, 1), &mut v.b_mag[i..=i], adam);
         }
     }
 
@@ -368,7 +377,7 @@ impl Backward<'_> {
             Threshold::Raw => gradient,
             Threshold::Log => gradient * f64::from(lapidary_kernels::elementwise::exp(p[0])),
         };
-        self.device.adam(p, &[gradient as f32], v, adam);
+        self.device.adam(p, &[gradient as f32], part(owned.m.threshold, i, 1), v, adam);
         if self.recipe.threshold == Threshold::Raw {
             p[0] = p[0].max(0.0);
         }

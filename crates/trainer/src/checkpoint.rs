@@ -1,4 +1,4 @@
-//! A run's whole state in one safetensors file per checkpoint: parameters, second moments with their stamps (never
+//! A run's whole state in one safetensors file per checkpoint: parameters, moments with their stamps (never
 //! flushed), stopped dictionaries, the step, and how long the log was. Published atomically, with a checksum over all
 //! tensors; the order of rows is a pure function of (seed, step) and needs no state. Two checkpoints are kept.
 
@@ -70,7 +70,7 @@ pub fn latest_checkpoint(run: &Path) -> Option<PathBuf> {
 fn layout<'a>(plan: &'a Plan, state: &'a [Training]) -> Vec<(String, Vec<usize>, Dtype, &'a [u8])> {
     let mut out = Vec::new();
     for (d, t) in plan.dictionaries.iter().zip(state) {
-        for (kind, set) in [("parameter", &t.parameters), ("moment", &t.moments)] {
+        for (kind, set) in [("parameter", &t.parameters), ("mean", &t.means), ("moment", &t.moments)] {
             for (name, shape, values) in set.tensors() {
                 out.push((
                     format!("{}/{kind}/{name}", d.name),
@@ -168,8 +168,10 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
     let marks = marks(&file)?;
     let mut state = Vec::with_capacity(plan.dictionaries.len());
     for d in &plan.dictionaries {
-        let mut t = Training::new(Parameters::zeros(d), d);
-        for (kind, set) in [("parameter", &mut t.parameters), ("moment", &mut t.moments)] {
+        let mut t = Training::new(Parameters::zeros(d), d, &plan.recipe);
+        for (kind, set) in
+            [("parameter", &mut t.parameters), ("mean", &mut t.means), ("moment", &mut t.moments)]
+        {
             let shapes: Vec<_> = set.tensors().into_iter().map(|(_, shape, _)| shape).collect();
             for ((name, values), shape) in set.tensors_mut().into_iter().zip(shapes) {
                 *values = file.read_f32(&format!("{}/{kind}/{name}", d.name), &shape)?;

@@ -1,4 +1,4 @@
-//! One training step as the formulas read: dense [N, F] arrays, f64, dense Adam. Nothing here is fast; `step.rs` must
+//! One training step as the formulas read: dense [N, F] arrays, f64, moments that decay in every step. Nothing here is fast; `step.rs` must
 //! agree with it, and finite differences and PyTorch must agree with both.
 
 use crate::schedule::{learning_rate, sparsity};
@@ -135,11 +135,11 @@ pub fn gradients(p: &Dense, seen: &Forward, plan: &DictionaryPlan, recipe: &Reci
     out
 }
 
-/// One whole step: gradients, projection, dense Adam with β₁ = 0, clamping, renormalisation. A frozen decoder has no
+/// One whole step: gradients, projection, Adam over all rows, clamping, renormalisation. A frozen decoder has no
 /// gradient and is not renormalised. Returns the loss.
 pub fn step(
     p: &mut Dense,
-    v: &mut Dense,
+    (m, v): (&mut Dense, &mut Dense),
     x: &[f32],
     plan: &DictionaryPlan,
     recipe: &Recipe,
@@ -155,12 +155,12 @@ pub fn step(
         let parallel: f64 = g.iter().zip(w).map(|(g, w)| g * w).sum();
         g.iter_mut().zip(w).for_each(|(g, w)| *g -= parallel * w);
     }
-    let lr = learning_rate(recipe, step);
-    let correction = 1.0 - recipe.beta2.powi(step as i32 + 1);
-    for ((p, v), g) in p.tensors_mut().into_iter().zip(v.tensors_mut()).zip(g.tensors_mut()) {
-        for i in 0..p.len() {
-            v[i] = recipe.beta2 * v[i] + (1.0 - recipe.beta2) * g[i] * g[i];
-            p[i] -= lr * g[i] / ((v[i] / correction).sqrt() + f64::from(recipe.adam_epsilon));
+    let rows = [plan.d, 1, 1, plan.d, plan.d]; // of the tensors in their order
+    let moments = m.tensors_mut().into_iter().zip(v.tensors_mut());
+    for (((p, (m, v)), g), d) in p.tensors_mut().into_iter().zip(moments).zip(g.tensors_mut()).zip(rows) {
+        let moments = m.chunks_exact_mut(d).zip(v.chunks_exact_mut(d));
+        for ((p, (m, v)), g) in p.chunks_exact_mut(d).zip(moments).zip(g.chunks_exact(d)) {
+            adam(p, m, v, g, recipe, step);
         }
     }
     if recipe.threshold == Threshold::Raw {
@@ -172,4 +172,16 @@ pub fn step(
         row.iter_mut().for_each(|w| *w /= norm);
     }
     seen.loss
+}
+
+/// Adam on one row. One without gradient stays where it is, and its moments decay.
+fn adam(p: &mut [f64], m: &mut [f64], v: &mut [f64], g: &[f64], recipe: &Recipe, step: u64) {
+    let Recipe { beta1, beta2, .. } = *recipe;
+    let [first, second] = [beta1, beta2].map(|beta| 1.0 - beta.powi(step as i32 + 1));
+    let lr = if g.iter().all(|&g| g == 0.0) { 0.0 } else { learning_rate(recipe, step) };
+    for i in 0..p.len() {
+        m[i] = beta1 * m[i] + (1.0 - beta1) * g[i];
+        v[i] = beta2 * v[i] + (1.0 - beta2) * g[i] * g[i];
+        p[i] -= lr * (m[i] / first) / ((v[i] / second).sqrt() + f64::from(recipe.adam_epsilon));
+    }
 }

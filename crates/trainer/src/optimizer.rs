@@ -1,8 +1,13 @@
-//! Adam with β₁ = 0, lazily (NUMERICS §3): a row without gradient does not move, and its second moment decays by β₂^Δ
-//! when the row is next touched, Δ steps later. That is Adam itself, because a zero gradient moves nothing when β₁ = 0.
+//! Adam, lazily (NUMERICS §3): a row without gradient does not move, and its moments decay by β₁^Δ and β₂^Δ when the row is
+//! next touched, Δ steps later.
 //!
+//!   m ← β₁^Δ·m + (1 − β₁)·g
 //!   v ← β₂^Δ·v + (1 − β₂)·g²
-//!   p ← p − lr·g / (√(v/(1 − β₂^t)) + ε)        t = global step counted from 1
+//!   p ← p − lr·m/(1 − β₁^t) / (√(v/(1 − β₂^t)) + ε)        t = global step counted from 1
+//!
+//! With β₁ = 0 that is Adam itself, because a zero gradient moves nothing, and m is g: it is not kept. With β₁ > 0 Adam would
+//! go on moving a row by its m while there is no gradient; here it stays, so that no feature moves on rows that it was not
+//! active on, and a step costs no more than what it touches.
 
 use crate::Recipe;
 use crate::schedule::learning_rate;
@@ -12,17 +17,23 @@ use lapidary_kernels::AdamStep;
 pub(crate) struct Adam {
     step: u64,
     base: AdamStep,
-    /// β₂^Δ for Δ = 0, 1, …: by repeated multiplication in f64, so that every machine has the same table.
-    powers: Vec<f64>,
+    /// β₁^Δ and β₂^Δ for Δ = 0, 1, …
+    powers: [Vec<f64>; 2],
+}
+
+/// 1, β, β², …, β^(step + 1): by repeated multiplication in f64, so that every machine has the same table.
+fn powers(beta: f64, step: u64) -> Vec<f64> {
+    std::iter::successors(Some(1.0), |p| Some(p * beta)).take(step as usize + 2).collect()
 }
 
 impl Adam {
     pub(crate) fn new(recipe: &Recipe, step: u64) -> Adam {
-        let powers: Vec<f64> =
-            std::iter::successors(Some(1.0), |p| Some(p * recipe.beta2)).take(step as usize + 2).collect();
-        let correction = 1.0 - powers[step as usize + 1];
+        let powers = [recipe.beta1, recipe.beta2].map(|beta| powers(beta, step));
+        let [first, correction] = [0, 1].map(|i: usize| 1.0 - powers[i][step as usize + 1]);
         let base = AdamStep {
-            lr: learning_rate(recipe, step) as f32,
+            lr: (learning_rate(recipe, step) / first) as f32,
+            decay1: recipe.beta1 as f32,
+            one_minus_beta1: (1.0 - recipe.beta1) as f32,
             decay: recipe.beta2 as f32,
             one_minus_beta2: (1.0 - recipe.beta2) as f32,
             inv_sqrt_correction: (1.0 / correction.sqrt()) as f32,
@@ -41,7 +52,8 @@ impl Adam {
         let now = self.step as u32 + 1;
         let delta = now - *stamp;
         *stamp = now;
-        AdamStep { decay: self.powers[delta as usize] as f32, ..self.base }
+        let [decay1, decay] = [0, 1].map(|i: usize| self.powers[i][delta as usize] as f32);
+        AdamStep { decay1, decay, ..self.base }
     }
 }
 
@@ -64,7 +76,7 @@ mod tests {
             let before = stamp;
             let adam = Adam::new(&recipe, s);
             if g != 0.0 {
-                Device::detect().adam(&mut lazy, &[g], &mut lazy_v, adam.touch(&mut stamp));
+                Device::detect().adam(&mut lazy, &[g], &mut [], &mut lazy_v, adam.touch(&mut stamp));
             }
             let g = f64::from(g);
             dense_v = recipe.beta2 * dense_v + (1.0 - recipe.beta2) * g * g;

@@ -1,6 +1,6 @@
 //! What training changes: the parameters of one dictionary, their second moments, and who was touched when.
 
-use crate::{DictionaryPlan, Objective, Threshold};
+use crate::{DictionaryPlan, Objective, Recipe, Threshold};
 use lapidary_kernels::elementwise;
 
 /// Parameters in training units: x' = x/C − b_dec, z = W_enc x' + b_enc, x̂ = C·(W_decᵀ f + b_dec).
@@ -58,6 +58,8 @@ pub struct Hints {
 pub struct Training {
     /// What is trained.
     pub parameters: Parameters,
+    /// Adam's first moments, of the same shapes; all empty where β₁ = 0.
+    pub means: Parameters,
     /// Adam's second moments, of the same shapes.
     pub moments: Parameters,
     /// [F], 1 + the last step in which W_enc, W_dec and b_enc had a gradient: the age of their moments. 0: never.
@@ -136,10 +138,11 @@ impl Parameters {
 
 impl Training {
     /// Before step 0.
-    pub fn new(parameters: Parameters, plan: &DictionaryPlan) -> Training {
+    pub fn new(parameters: Parameters, plan: &DictionaryPlan, recipe: &Recipe) -> Training {
         let f = plan.width;
         Training {
             parameters,
+            means: if recipe.beta1 > 0.0 { Parameters::zeros(plan) } else { Parameters::default() },
             moments: Parameters::zeros(plan),
             active_stamp: vec![0; f],
             window_stamp: vec![0; f],

@@ -129,7 +129,7 @@ fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recip
         }
         Objective::L1 | Objective::TopK { .. } | Objective::BatchTopK { .. } => {}
     }
-    let mut training = Training::new(p, plan);
+    let mut training = Training::new(p, plan, recipe);
     if let Objective::BatchTopK { .. } = plan.objective {
         let mean = theta.iter().map(|&t| f64::from(t)).sum::<f64>() / theta.len() as f64;
         training.running.threshold = Some(mean);

@@ -100,7 +100,7 @@ fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Re
     }
     let plan = run.plan;
     let fresh = |d: &DictionaryPlan| {
-        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d);
+        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d, &plan.recipe);
         run.start.get(&d.name).cloned().unwrap_or_else(seeded)
     };
     Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })

@@ -193,8 +193,9 @@ fn update(
     }
     if plan.baseline != Some(Baseline::Random) {
         transcoder::update_skip(training, backward);
-        let Training { parameters, moments, .. } = training;
-        device.adam(&mut parameters.b_dec, &b_dec_gradient, &mut moments.b_dec, backward.adam.every_step());
+        let Training { parameters: p, means: m, moments: v, .. } = training;
+        let adam = backward.adam.every_step();
+        device.adam(&mut p.b_dec, &b_dec_gradient, &mut m.b_dec, &mut v.b_dec, adam);
     }
     phase(Phase::Features);
     penalty
@@ -230,7 +231,7 @@ mod tests {
 
     fn trained(plan: &DictionaryPlan, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
         let recipe = Recipe { batch: rows, lambda_warmup: 2, ..Recipe::short(50, plan.d) };
-        let mut training = Training::new(initial_parameters(plan, &recipe, seed), plan);
+        let mut training = Training::new(initial_parameters(plan, &recipe, seed), plan, &recipe);
         let mut log = Vec::new();
         for step in 0..4 {
             let x = noise(seed + step, rows * plan.d);

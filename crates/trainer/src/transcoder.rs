@@ -39,14 +39,16 @@ pub(crate) fn skip(input: &[f32], p: &Parameters, d: usize, device: Device) -> O
 
 /// Updates W_skip, row by row.
 pub(crate) fn update_skip(training: &mut Training, backward: &Backward<'_>) {
-    let (d, m) = (backward.plan.d, backward.views.count());
-    let Training { parameters: p, moments: v, .. } = training;
+    let (d, views) = (backward.plan.d, backward.views.count());
+    let Training { parameters: p, means: m, moments: v, .. } = training;
     let all: Vec<u32> = (0..backward.rows as u32).collect();
-    let rows = p.w_skip.par_chunks_mut(d).zip(v.w_skip.par_chunks_mut(d)).enumerate();
-    rows.for_each(|(o, (w, v))| {
-        let g: Vec<f32> = backward.error.column(o).step_by(m).collect();
+    let mut means: Vec<&mut [f32]> = m.w_skip.chunks_mut(d).collect();
+    means.resize_with(p.w_skip.len() / d, Default::default);
+    let rows = p.w_skip.par_chunks_mut(d).zip(means).zip(v.w_skip.par_chunks_mut(d)).enumerate();
+    rows.for_each(|(o, ((w, m), v))| {
+        let g: Vec<f32> = backward.error.column(o).step_by(views).collect();
         let mut gradient = vec![0.0; d];
         backward.device.accumulate(&g, &all, backward.input, &mut gradient);
-        backward.device.adam(w, &gradient, v, backward.adam.every_step());
+        backward.device.adam(w, &gradient, m, v, backward.adam.every_step());
     });
 }

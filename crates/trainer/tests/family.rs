@@ -40,7 +40,7 @@ impl Fixture {
         for ((name, values), shape) in p.tensors_mut().into_iter().zip(shapes) {
             *values = self.file.read_f32(&format!("initial.{name}"), &shape).unwrap();
         }
-        Training::new(p, &self.plan)
+        Training::new(p, &self.plan, &self.recipe)
     }
 
     /// Raw rows of all steps, [steps, N, D] and [steps, N, D_out].

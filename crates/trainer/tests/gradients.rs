@@ -113,21 +113,20 @@ fn theta_by_the_expected_true_loss() {
 }
 
 fn agrees_with_the_twin(
-    threshold: Threshold,
+    recipe: Recipe,
     d: usize,
     width: usize,
     n: usize,
     baseline: Option<Baseline>,
 ) -> Training {
-    let recipe = recipe(threshold);
     let plan = DictionaryPlan { baseline, ..plan(d, width, 0.01) };
     let (p, _) = problem(d, width, n, &recipe, 11);
-    let (mut dense, mut training) = (Dense::from(&p), Training::new(p, &plan));
-    let mut v = dense.zeros();
+    let (mut dense, mut training) = (Dense::from(&p), Training::new(p, &plan, &recipe));
+    let (mut m, mut v) = (dense.zeros(), dense.zeros());
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     for s in 0..recipe.steps {
         let x = clear_batch(&dense, &plan, &recipe, n, &mut rng);
-        let loss = naive::step(&mut dense, &mut v, &x, &plan, &recipe, s);
+        let loss = naive::step(&mut dense, (&mut m, &mut v), &x, &plan, &recipe, s);
         let batch = Batch::from(x.as_slice());
         let seen = train_step(&mut training, batch, &plan, &recipe, s, Device::detect(), &mut |_| ());
         let lambda = plan.lambda * (s as f64 / 3.0).min(1.0);
@@ -168,16 +167,19 @@ fn clear_batch(
 
 #[test]
 fn steps_agree_with_the_dense_twin() {
-    agrees_with_the_twin(Threshold::Raw, 9, 33, 13, None);
-    agrees_with_the_twin(Threshold::Log, 17, 50, 70, None);
-    agrees_with_the_twin(Threshold::Raw, 16, 1, 1, None);
+    for beta1 in [0.0, 0.9] {
+        let recipe = |threshold| Recipe { beta1, ..recipe(threshold) };
+        agrees_with_the_twin(recipe(Threshold::Raw), 9, 33, 13, None);
+        agrees_with_the_twin(recipe(Threshold::Log), 17, 50, 70, None);
+        agrees_with_the_twin(recipe(Threshold::Raw), 16, 1, 1, None);
+    }
 }
 
 #[test]
 fn a_frozen_decoder_stays_and_all_else_agrees_with_the_dense_twin() {
     for threshold in [Threshold::Raw, Threshold::Log] {
         let start = problem(17, 50, 70, &recipe(threshold), 11).0;
-        let frozen = agrees_with_the_twin(threshold, 17, 50, 70, Some(Baseline::FrozenDecoder));
+        let frozen = agrees_with_the_twin(recipe(threshold), 17, 50, 70, Some(Baseline::FrozenDecoder));
         assert!(frozen.parameters.w_dec == start.w_dec, "to the bit");
         assert!(frozen.moments.w_dec.iter().all(|&v| v == 0.0));
         for ((name, _, end), (_, _, start)) in frozen.parameters.tensors().into_iter().zip(start.tensors()) {

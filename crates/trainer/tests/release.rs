@@ -42,7 +42,7 @@ fn plan(objective: Objective, transcoder: Option<Transcoder>) -> DictionaryPlan 
 fn trained(plan: &DictionaryPlan, recipe: &Recipe) -> Training {
     let mut p = initial_parameters(plan, recipe, 3);
     p.b_dec.iter_mut().zip(noise(4, plan.d_out())).for_each(|(b, v)| *b = 0.1 * v);
-    let mut training = Training::new(p, plan);
+    let mut training = Training::new(p, plan, recipe);
     for step in 0..recipe.steps {
         let (input, output) = (noise(step, ROWS * plan.d), noise(step + 9, ROWS * plan.d_out()));
         let batch = if plan.transcoder.is_some() {
