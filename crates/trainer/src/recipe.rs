@@ -102,7 +102,7 @@ impl Recipe {
         let r = (1e6 / steps.max(1) as f64).sqrt();
         let paper = Recipe::gemma_scope(steps);
         // How far Adam moves a unit row in a step: lr in each of its dimensions.
-        let stride = (paper.lr * PAPER_WIDTH.sqrt() * r.powf(0.9)).min(0.1);
+        let stride = (paper.lr * PAPER_WIDTH.sqrt() * r).min(0.1);
         Recipe {
             preset: Preset::Short,
             batch: 2048,
@@ -113,7 +113,7 @@ impl Recipe {
             bandwidth: (0.005 * r).min(0.2) as f32,
             threshold: Threshold::Raw,
             beta1: 0.9,
-            beta2: 1.0 - (0.005 * r).min(0.2),
+            beta2: 1.0 - (0.002 * r).min(0.2),
             ..paper
         }
     }
@@ -173,10 +173,9 @@ fn normal_tail(u: f64) -> f64 {
 
 /// Why the preset `short` differs from the paper, for people who read a plan.
 pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; a run of S steps is r = sqrt(10^6/S) times \
-poorer. Adam moves a parameter by about lr per step, a unit row of D dimensions by lr*sqrt(D): that is r^0.9 times the \
-paper's at D 2304, at most 0.1, and the warm-ups are 1/r times the paper's; what is averaged over steps must be averaged over \
-rows of one step, so the window is 5r times wider and 1 - beta2 5r times larger (0.9 and 5 by measurement, the last two at \
-most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
+poorer. Adam moves a parameter by about lr per step, a unit row of D dimensions by lr*sqrt(D): that is r times the paper's at \
+D 2304, at most 0.1, and the warm-ups are 1/r times the paper's; what is averaged over steps must be averaged over rows of \
+one step, so the window is 5r times wider and 1 - beta2 2r times larger (5 and 2 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
 1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
 afford to unlearn an overshoot. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
 move): at equal steps that is worth a tenth of FVU. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
