@@ -8,7 +8,7 @@ use lapidary_lm::Model;
 use lapidary_lm::text::{Corpus, Window};
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::table::{Align, text};
-use lapidary_trainer::{DictionaryPlan, Objective, Preset};
+use lapidary_trainer::{DictionaryPlan, Objective, Preset, Recipe};
 use std::path::Path;
 use std::time::Instant;
 
@@ -87,24 +87,25 @@ pub fn of(plan: &RunPlan, model: &Model, corpus: &Corpus, device: Device, fused:
             rows: 4.0 * pool * plan.row_sets().values().sum::<usize>() as f64,
             model: 4.0 * weights,
             text: 4.0 * corpus.tokens as f64 + (size_of::<Window>() * corpus.windows.len()) as f64,
-            ..training_memory(dictionaries, recipe.batch)
+            ..training_memory(dictionaries, recipe)
         },
-        disk: (parameters * 20.0) as u64,
+        disk: (parameters * disk_per_parameter(recipe)) as u64,
         encoder_share: encoders * STEP_PER_PRODUCT / work,
     }
 }
 
 /// Of the dictionaries and their steps alone.
-pub fn training_memory(dictionaries: &[DictionaryPlan], batch: usize) -> Memory {
-    let largest =
-        |of: fn(&DictionaryPlan, usize) -> f64| dictionaries.iter().map(|d| of(d, batch)).fold(0.0, f64::max);
+pub fn training_memory(dictionaries: &[DictionaryPlan], recipe: &Recipe) -> Memory {
+    let largest = |of: fn(&DictionaryPlan, usize) -> f64| {
+        dictionaries.iter().map(|d| of(d, recipe.batch)).fold(0.0, f64::max)
+    };
     // In the first steps half of all features are active.
     let step = largest(|d, batch| step_bytes(d, batch, d.width as f64 / 2.0));
     // A copy in raw units, and the encoder once more, transposed.
     let saving = largest(|d, _| 4.0 * (parameters(d) + d.d as f64 * d.width as f64));
     // What a dictionary begins as is held beside it.
     let times = |d: &DictionaryPlan| if d.start.is_some() { 2.0 } else { 1.0 };
-    let dictionaries = dictionaries.iter().map(|d| times(d) * dictionary_bytes(d)).sum();
+    let dictionaries = dictionaries.iter().map(|d| times(d) * dictionary_bytes(d, recipe)).sum();
     Memory { dictionaries, step: step.max(saving), ..Memory::default() }
 }
 
@@ -124,9 +125,20 @@ pub fn parameters(plan: &DictionaryPlan) -> f64 {
     f * (d + d_out + of_feature) + d_out + skip
 }
 
-/// Bytes of one dictionary in training: its tensors, their second moments, and three stamps per feature.
-pub fn dictionary_bytes(plan: &DictionaryPlan) -> f64 {
-    8.0 * parameters(plan) + 12.0 * plan.width as f64
+/// Bytes of one dictionary in training: its tensors, their moments (the second; the first where β₁ > 0), and three stamps per
+/// feature.
+pub fn dictionary_bytes(plan: &DictionaryPlan, recipe: &Recipe) -> f64 {
+    4.0 * state(recipe) * parameters(plan) + 12.0 * plan.width as f64
+}
+
+/// Numbers that training keeps for each parameter, itself included.
+fn state(recipe: &Recipe) -> f64 {
+    if recipe.beta1 > 0.0 { 3.0 } else { 2.0 }
+}
+
+/// Bytes on disk of each parameter of a run that is kept: two checkpoints and the dictionary.
+pub fn disk_per_parameter(recipe: &Recipe) -> f64 {
+    4.0 * (2.0 * state(recipe) + 1.0)
 }
 
 /// Bytes of one step of `n` rows with `l0` active features each: input (twice, and at 3 bytes as integers), target and M
@@ -221,8 +233,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         (
             "θ",
             format!(
-                "{:?}, from {}, window ε = {:.3}, β₂ = {:.3}",
-                recipe.threshold, theta, recipe.bandwidth, recipe.beta2
+                "{:?}, from {}, window ε = {:.3}, β₁ = {}, β₂ = {:.3}",
+                recipe.threshold, theta, recipe.bandwidth, recipe.beta1, recipe.beta2
             )
             .to_lowercase(),
         ),
@@ -311,6 +323,10 @@ mod tests {
 
     const GIB: u64 = 1 << 30;
 
+    fn recipe(batch: usize) -> Recipe {
+        Recipe { batch, ..Recipe::gemma_scope(1) }
+    }
+
     #[test]
     fn what_does_not_fit_is_refused_in_one_sentence() {
         let error = must_fit(31 * GIB, Some(24 * GIB), "fewer widths or sites").unwrap_err().to_string();
@@ -322,14 +338,16 @@ mod tests {
     /// Gemma 2 2B's residual stream by hand: W_enc, W_dec and their moments are 4 × 151 MB = 604 MB.
     #[test]
     fn a_dictionary_is_four_matrices() {
-        let one = training_memory(&[plan(2_304, 16_384)], 4_096);
+        let one = training_memory(&[plan(2_304, 16_384)], &recipe(4_096));
         let matrices = 4.0 * 4.0 * 2_304.0 * 16_384.0;
         assert!((one.dictionaries / matrices - 1.0).abs() < 0.001, "{}", one.dictionaries);
-        let six = training_memory(&vec![plan(2_304, 16_384); 6], 4_096);
+        let short = training_memory(&[plan(2_304, 16_384)], &Recipe::short(1, 2_304));
+        assert!((short.dictionaries / one.dictionaries - 1.5).abs() < 0.01, "six with first moments");
+        let six = training_memory(&vec![plan(2_304, 16_384); 6], &recipe(4_096));
         assert_eq!(six.dictionaries, 6.0 * one.dictionaries);
         assert_eq!(six.step, one.step, "steps are taken one after another");
         // All 78 sites of it, at this width: 47 GB.
-        let suite = training_memory(&vec![plan(2_304, 16_384); 78], 4_096);
+        let suite = training_memory(&vec![plan(2_304, 16_384); 78], &recipe(4_096));
         assert!(must_fit(suite.total(), Some(24 * GIB), "fewer widths or sites").is_err());
         assert!((46 * GIB > suite.total()) && (suite.total() > 44 * GIB), "{}", suite.total());
     }
@@ -338,7 +356,7 @@ mod tests {
     #[test]
     fn a_dense_step_is_bounded() {
         let plan = plan(2_304, 131_072);
-        let dense = dictionary_bytes(&plan) + step_bytes(&plan, 4_096, 65_536.0);
+        let dense = dictionary_bytes(&plan, &recipe(4_096)) + step_bytes(&plan, 4_096, 65_536.0);
         assert!(dense < 6.0 * GIB as f64, "{dense}");
         assert!(step_bytes(&plan, 4_096, 70.0) < 0.4 * GIB as f64);
     }
@@ -346,27 +364,28 @@ mod tests {
     /// By hand, D 1,000, F 10,000, N 1,000: each error of D_out numbers per row is 4 MB, or 2 MB to D_out = 500.
     #[test]
     fn what_an_architecture_adds() {
-        let step = |plan: &DictionaryPlan| step_bytes(plan, 1_000, 5_000.0);
+        let (recipe, step) = (recipe(1_000), |plan: &DictionaryPlan| step_bytes(plan, 1_000, 5_000.0));
         let sae = plan(1_000, 10_000);
         let nested = DictionaryPlan { prefixes: vec![2_500, 5_000, 10_000], ..sae.clone() };
         assert_eq!(step(&nested) - step(&sae), 2.0 * 4e6);
         let gated = DictionaryPlan { objective: Objective::Gated, ..sae.clone() };
         assert_eq!(step(&gated) - step(&sae), 4e6);
-        assert_eq!(dictionary_bytes(&gated) - dictionary_bytes(&sae), 8.0 * 10_000.0);
+        assert_eq!(dictionary_bytes(&gated, &recipe) - dictionary_bytes(&sae, &recipe), 8.0 * 10_000.0);
         let transcoder = |skip| DictionaryPlan {
             transcoder: Some(Transcoder { output: "0.mlp".into(), d_out: 500, c_out: 1.0, skip }),
             ..sae.clone()
         };
         let gradients = 2_048.0 * 500.0 * 4.0;
         assert_eq!(step(&sae) - step(&transcoder(false)), 2.0 * 2e6 + gradients, "target, error, gradients");
-        let skip = dictionary_bytes(&transcoder(true)) - dictionary_bytes(&transcoder(false));
+        let skip =
+            dictionary_bytes(&transcoder(true), &recipe) - dictionary_bytes(&transcoder(false), &recipe);
         assert_eq!(skip, 8.0 * 1_000.0 * 500.0);
     }
 
     /// Numbers that no machine has do not wrap round to small ones.
     #[test]
     fn absurd_sizes_are_large() {
-        let absurd = training_memory(&[plan(9_000_000_000, 9_000_000_000_000_000_000)], 1);
+        let absurd = training_memory(&[plan(9_000_000_000, 9_000_000_000_000_000_000)], &recipe(1));
         assert_eq!(absurd.total(), u64::MAX);
     }
 }

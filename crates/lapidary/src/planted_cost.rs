@@ -1,7 +1,8 @@
 //! What `lapidary world planted` will cost, before it begins: time, memory, disk. Rough, and said to be.
 
 use crate::estimate::{
-    STEP_PER_PRODUCT, how_many, machine_memory, objectives, parameters, speed, training_memory,
+    STEP_PER_PRODUCT, disk_per_parameter, how_many, machine_memory, objectives, parameters, speed,
+    training_memory,
 };
 use crate::planted_rows::{POOL_ROWS, WINDOW};
 use anyhow::bail;
@@ -86,12 +87,12 @@ impl Cost {
         let windows = rows / WINDOW as f64 * 12.0;
         let known = truth_rows * (2.0 * d * 4.0 + ENTRIES_PER_ROW * 8.0);
         let pairs = (4.0 * m * m).max(8.0 * m * widest); // the matrix of an assignment, and its transpose
-        let training = training_memory(job.dictionaries, job.recipe.batch).total() as f64;
+        let training = training_memory(job.dictionaries, job.recipe).total() as f64;
         let trained: f64 = job.dictionaries.iter().map(parameters).sum();
         Cost {
             seconds: drawing + work / speed(device),
             memory: m * d * 16.0 + training + pool + windows + known + pairs,
-            disk: trained * if job.kept { 20.0 } else { 8.0 },
+            disk: trained * if job.kept { disk_per_parameter(job.recipe) } else { 8.0 },
         }
     }
 

@@ -113,7 +113,7 @@ impl BenchArgs {
     fn memory(&self) -> u64 {
         let (n, d) = (self.batch as usize, self.d_model as usize);
         let memory = Memory {
-            dictionaries: estimate::dictionary_bytes(&self.plan()),
+            dictionaries: estimate::dictionary_bytes(&self.plan(), &self.recipe()),
             step: estimate::step_bytes(&self.plan(), n, self.l0),
             rows: 4.0 * n as f64 * d as f64,
             ..Memory::default()
