@@ -107,7 +107,7 @@ impl Recipe {
             preset: Preset::Short,
             batch: 2048,
             lr: stride / (d as f64).sqrt(),
-            lr_warmup: (1_000.0 / r) as u64,
+            lr_warmup: ((10_000.0 / r) as u64).min(3 * steps / 10),
             lr_decay: steps / 5,
             lambda_warmup: ((10_000.0 / r) as u64).min(steps / 5),
             bandwidth: (0.005 * r).min(0.2) as f32,
@@ -174,7 +174,8 @@ fn normal_tail(u: f64) -> f64 {
 /// Why the preset `short` differs from the paper, for people who read a plan.
 pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; a run of S steps is r = sqrt(10^6/S) times \
 poorer. Adam moves a parameter by about lr per step, a unit row of D dimensions by lr*sqrt(D): that is r times the paper's at \
-D 2304, at most 0.1, and the warm-ups are 1/r times the paper's; what is averaged over steps must be averaged over rows of \
+D 2304, at most 0.1, and the warm-up of lambda is 1/r times the paper's, of lr as long (at most 0.2 and 0.3 of the run: with a shorter \
+one a tenth of the features dies); what is averaged over steps must be averaged over rows of \
 one step, so the window is 5r times wider and 1 - beta2 2r times larger (5 and 2 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
 1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
 afford to unlearn an overshoot. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
@@ -194,12 +195,12 @@ mod tests {
         assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048), 0.001);
     }
 
-    /// At the paper's 10⁶ steps and width the rate and its warm-ups are the paper's; at a quarter of the width a row moves as far.
+    /// At the paper's 10⁶ steps and width the rate and λ's warm-up are the paper's; at a quarter of the width a row moves as far.
     #[test]
     fn a_short_run_of_the_paper_s_length_has_the_paper_s_rates() {
         let (short, paper) = (Recipe::short(1_000_000, 2_304), Recipe::gemma_scope(1_000_000));
         assert!((short.lr / paper.lr - 1.0).abs() < 1e-12);
         assert!((Recipe::short(1_000_000, 576).lr / short.lr - 2.0).abs() < 1e-12);
-        assert_eq!((short.lr_warmup, short.lambda_warmup), (paper.lr_warmup, paper.lambda_warmup));
+        assert_eq!((short.lr_warmup, short.lambda_warmup), (paper.lambda_warmup, paper.lambda_warmup));
     }
 }
