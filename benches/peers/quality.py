@@ -28,7 +28,7 @@ SITES = {
         "text": "stories260k/samples.txt",
         "context": 256,
         "site": "3.res",
-        "lambdas": [0.00004, 0.0001, 0.00055, 0.0015],
+        "lambdas": [0.00004, 0.0001, 0.00055, 0.0015, 0.002],
         "l0": [10, 20, 40],
         "windows": None,
     },

@@ -77,7 +77,7 @@ fn killed_at_random_moments_and_resumed_ends_with_the_same_bytes() {
     let tiny = Tiny::new(60);
     let began = Instant::now();
     tiny.trained("whole", &[]);
-    let whole = began.elapsed();
+    let mut whole = began.elapsed();
     let mut rng = ChaCha8Rng::seed_from_u64(9);
     let (mut kills, mut resumed) = (0, 0);
     while kills < 20 {
@@ -86,8 +86,14 @@ fn killed_at_random_moments_and_resumed_ends_with_the_same_bytes() {
         child.kill().unwrap();
         let ran: Ran = child.wait_with_output().unwrap().into();
         resumed += u32::from(ran.error.contains("resuming after step"));
-        if ran.code == Some(0) {
+        if ran.code == Some(0) && resumed > 0 {
             break;
+        }
+        if ran.code == Some(0) {
+            // The machine was busier while `whole` was measured: earlier, and from the start.
+            (whole, kills) = (whole / 2, 0);
+            std::fs::remove_dir_all(tiny.path("killed")).unwrap();
+            continue;
         }
         assert_eq!(ran.code, None, "{}", ran.error);
         kills += 1;
