@@ -2,7 +2,7 @@
 //!
 //!   log λ ← log λ + clamp(η·(log L̄ − log T), ±η)      L̄ ← 0.95·L̄ + 0.05·L0      η = 0.02
 //!
-//! after every step between the warm-up (of the rate, and of λ where that is over early) and the last fifth of the run,
+//! after every step between the warm-up (of λ where that is over early, else of the rate) and the last fifth of the run,
 //! where λ rests so that the parameters can settle. λ begins as the plan's, falls by a factor of 1,000 at most, and is
 //! part of the state. Ours; not a calibration beforehand, because the λ that gives T at the end of a run is not the one
 //! that gives it early.
@@ -30,7 +30,7 @@ pub(crate) fn observe(training: &mut Training, plan: &DictionaryPlan, recipe: &R
     running.l0 = Some(mean);
     let settles = recipe.steps - recipe.steps / 5;
     let early = recipe.lambda_warmup <= recipe.steps / 5;
-    let begins = if early { recipe.lr_warmup.max(recipe.lambda_warmup) } else { recipe.lr_warmup };
+    let begins = if early { recipe.lambda_warmup } else { recipe.lr_warmup };
     if (begins..settles).contains(&step) {
         let moved = running.log_lambda + (RATE * (mean.ln() - target.ln())).clamp(-RATE, RATE);
         running.log_lambda = moved.max(-REACH);
