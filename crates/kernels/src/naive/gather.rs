@@ -29,7 +29,9 @@ pub fn adam(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: crate:
         *m = step.one_minus_beta1.mul_add(*g, step.decay1 * *m);
     }
     let mean = if m.is_empty() { g } else { m };
-    for i in 0..p.len() {
+    let n = p.len();
+    let (g, mean, v) = (&g[..n], &mean[..n], &mut v[..n]); // of one length: else the compiler does not vectorise
+    for i in 0..n {
         v[i] = (step.one_minus_beta2 * g[i]).mul_add(g[i], step.decay * v[i]);
         p[i] -= step.lr * mean[i] / (v[i].sqrt() * step.inv_sqrt_correction + step.epsilon);
     }
