@@ -307,16 +307,24 @@ impl Device {
     }
 
     /// [`Device::accumulate`] of many sums on one strip: out[s] ← `from` + Σ_k coeff[k]·strip[index[k]], strip [R, 64];
-    /// the rows of out, 64 wide, are `step` rows apart. One thread.
-    pub fn accumulate_strip(self, terms: &Terms, strip: &[f32], out: &mut [f32], step: usize, from: Begin) {
+    /// the rows of out, 64 wide, are `step` rows apart. What comes `next`, perhaps, is brought near meanwhile. One thread.
+    pub fn accumulate_strip(
+        self,
+        terms: &Terms,
+        strip: &[f32],
+        next: &[f32],
+        out: &mut [f32],
+        step: usize,
+        from: Begin,
+    ) {
         assert_eq!(
             out.len().div_ceil(step * STRIP),
             terms.end.len(),
             "accumulate_strip: a row of out for every sum"
         );
-        isa!(self, |L| fn(terms: &Terms, strip: &[f32], out: &mut [f32], step: usize, from: Begin) {
+        isa!(self, |L| fn(terms: &Terms, strip: &[f32], next: &[f32], out: &mut [f32], step: usize, from: Begin) {
             // SAFETY: this function is compiled with L's instructions.
-            unsafe { cpu::strips::accumulate::<L>(terms, strip, out, step, from) }
+            unsafe { cpu::strips::accumulate::<L>(terms, strip, next, out, step, from) }
         })
     }
 

@@ -26,7 +26,7 @@ use std::ops::Range;
 /// Features whose gradients exist at a time: so many that rows of the batch serve several, at most and at least.
 const TOGETHER: Range<usize> = 4 * FEATURES_PER_TASK..64 * FEATURES_PER_TASK;
 /// How many of them share a row of the batch, on average.
-const SHARED: usize = 64;
+const SHARED: usize = 256;
 
 /// What the features of a task add to sums over all of them.
 struct Share {
@@ -143,7 +143,8 @@ fn part(values: &mut [f32], first: usize, count: usize) -> &mut [f32] {
 #[derive(Default)]
 struct Work {
     by_objective: Gradient,
-    /// Where `error` has their rows: for ŝ, and for the second reconstruction.
+    /// Where `error` has their rows: for ŝ (none where there is one view: there it is the row itself), and for the second
+    /// reconstruction.
     at: Vec<u32>,
     at_second: Vec<u32>,
     /// Σ ∂L/∂z
@@ -207,6 +208,9 @@ impl Backward<'_> {
     /// ∂L/∂f of all entries of `block`.
     fn dots(&self, entries: &ByFeature, block: &Range<usize>, w_dec: &[f32]) -> Dots {
         let of = |csr: &Csr, view: &dyn Fn(usize) -> usize| {
+            if self.views.count() == 1 {
+                return tiles::dots(csr, &csr.index, w_dec, self.error, self.device);
+            }
             let mut index = Vec::with_capacity(csr.index.len());
             (0..csr.rows()).for_each(|i| self.at(csr.row(i).0, view(block.start + i), &mut index));
             tiles::dots(csr, &index, w_dec, self.error, self.device)
@@ -266,7 +270,9 @@ impl Backward<'_> {
             work.through += second.iter().sum::<f32>();
             self.at(dead.row(column).0, self.views.last(), &mut work.at_second);
         }
-        self.at(&work.by_objective.rows, self.views.of(j), &mut work.at);
+        if self.views.count() > 1 {
+            self.at(&work.by_objective.rows, self.views.of(j), &mut work.at);
+        }
         work
     }
 
@@ -281,7 +287,8 @@ impl Backward<'_> {
         w_enc: &mut Strips,
     ) {
         let device = self.device;
-        let decoder = |work: &'w Work| Sum { coeff: &work.by_objective.f, index: &work.at };
+        let at = |work: &'w Work| if self.views.count() == 1 { &work.by_objective.rows } else { &work.at };
+        let decoder = |work: &'w Work| Sum { coeff: &work.by_objective.f, index: at(work) };
         let encoder = |work: &'w Work| Sum { coeff: &work.by_objective.dz, index: &work.by_objective.rows };
         if self.plan.trains_decoder() {
             let terms: Vec<Sum<'_>> = works.iter().map(decoder).collect();

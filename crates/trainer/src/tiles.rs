@@ -5,7 +5,7 @@
 //!
 //! All sums take their terms from one strip of 64 columns (`lapidary_kernels::strips`) before the next, and within a strip
 //! from one range of rows before the next: the denser the sums, the fewer rows, so that a range lies in a near cache and
-//! still serves each sum several times. Every sum adds in the order of its entries, and every dot product in the order of
+//! still serves each sum several times. Where half of all dot products are asked for, the whole product is made. Every sum adds in the order of its entries, and every dot product in the order of
 //! NUMERICS §2, at any density: neither strips nor ranges change a bit.
 
 use lapidary_kernels::naive::LANES;
@@ -24,6 +24,10 @@ const FEW: usize = 64;
 const RUNNING: usize = 4096;
 /// Queries that share what they gather, at most.
 const QUERIES: usize = 2048;
+/// From this share of all entries on, dots are taken from the whole product: 2/5.
+const DENSE: (usize, usize) = (2, 5);
+/// Queries of such a product that one task multiplies.
+const PANEL: usize = 192;
 
 /// Where sums gather from.
 #[derive(Clone, Copy)]
@@ -49,15 +53,30 @@ pub(crate) struct Sum<'a> {
     pub index: &'a [u32],
 }
 
-/// The terms of every sum that lie in `range`, counted from its first row.
-fn within(sums: &[Sum<'_>], range: &Range<usize>) -> Terms {
-    let mut terms = Terms { end: Vec::with_capacity(sums.len()), ..Terms::default() };
-    for sum in sums {
-        let below = |end: usize| sum.index.partition_point(|&row| (row as usize) < end);
-        let here = below(range.start)..below(range.end);
-        terms.index.extend(sum.index[here.clone()].iter().map(|row| row - range.start as u32));
+/// Where each sum's terms pass the ends of `ranges`: [S, R + 1], from 0.
+fn passings(sums: &[Sum<'_>], ranges: &[Range<usize>]) -> Vec<u32> {
+    let mut passings = vec![0; sums.len() * (ranges.len() + 1)];
+    let of_sums = passings.par_chunks_exact_mut(ranges.len() + 1).zip(sums).with_min_len(64);
+    of_sums.for_each(|(passings, sum)| {
+        for (i, range) in ranges.iter().enumerate() {
+            let before = passings[i] as usize;
+            let here = sum.index[before..].partition_point(|&row| (row as usize) < range.end);
+            passings[i + 1] = (before + here) as u32;
+        }
+    });
+    passings
+}
+
+/// The terms of every sum that lie in the `i`-th range, which begins with row `first`, counted from there.
+fn within(sums: &[Sum<'_>], passings: &[u32], i: usize, first: usize) -> Terms {
+    let size = passings.len() / sums.len().max(1);
+    let spans = || passings.chunks_exact(size.max(1)).map(|at| at[i] as usize..at[i + 1] as usize);
+    let count = spans().map(|span| span.len()).sum();
+    let mut terms = Terms { index: Vec::with_capacity(count), ..Terms::default() };
+    for (sum, span) in sums.iter().zip(spans()) {
+        terms.index.extend(sum.index[span.clone()].iter().map(|row| row - first as u32));
         if !sum.coeff.is_empty() {
-            terms.coeff.extend_from_slice(&sum.coeff[here]);
+            terms.coeff.extend_from_slice(&sum.coeff[span]);
         }
         terms.end.push(terms.index.len() as u32);
     }
@@ -83,22 +102,25 @@ pub(crate) fn accumulate(
         Source::Rows(rows) => rows.len() / d,
     };
     let ranges: Vec<Range<usize>> = ranges(count, sums.len(), entries).collect();
-    let terms: Vec<Terms> = ranges.par_iter().map(|range| within(sums, range)).collect();
+    let passings = passings(sums, &ranges);
+    let terms = ranges.par_iter().enumerate().map(|(i, range)| within(sums, &passings, i, range.start));
+    let terms: Vec<Terms> = terms.collect();
     out.strips_mut().for_each(|(column, out)| {
         let mut room = Vec::new();
         for (i, (range, terms)) in ranges.iter().zip(&terms).enumerate() {
-            let strip = match source {
+            let (strip, next) = match source {
                 Source::Strips(strips) => {
-                    &strips.strip(column / STRIP)[range.start * STRIP..range.end * STRIP]
+                    let (_, rows) = strips.strip(column / STRIP).split_at(range.start * STRIP);
+                    rows.split_at(range.len() * STRIP)
                 }
                 Source::Rows(rows) => {
                     room.resize(range.len() * STRIP, 0.0);
                     cut(&rows[range.start * d..range.end * d], d, column, &mut room);
-                    &room
+                    (&room[..], &[][..])
                 }
             };
             let from = if i == 0 { from } else { Begin::Out };
-            device.accumulate_strip(terms, strip, &mut out[first * STRIP..], step, from);
+            device.accumulate_strip(terms, strip, next, &mut out[first * STRIP..], step, from);
         }
     });
 }
@@ -106,25 +128,45 @@ pub(crate) fn accumulate(
 /// ⟨q_j, rows[i]⟩ for every entry i of row j of `entries`, whose indices are `index`; q [J, D].
 pub(crate) fn dots(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device: Device) -> Vec<f32> {
     let mut out = vec![0.0; index.len()];
+    let (queries, (dense, of)) = (entries.rows(), DENSE);
+    if index.len() * of > dense * queries * rows.rows {
+        dots_of_product(entries, index, q, rows, device, &mut out);
+    } else {
+        dots_by_strips(entries, index, q, rows, device, &mut out);
+    }
+    out
+}
+
+/// Tasks of `together` queries with their part of `out` and their entries.
+fn tasks<'a>(
+    entries: &'a Csr,
+    index: &'a [u32],
+    together: usize,
+    mut out: &'a mut [f32],
+) -> Vec<(Range<usize>, &'a mut [f32], Vec<Sum<'a>>)> {
+    let task = |first: usize| {
+        let task = first..(first + together).min(entries.rows());
+        let span = |j: usize| entries.row_start[j]..entries.row_start[j + 1];
+        let sums = task.clone().map(|j| Sum { coeff: &[], index: &index[span(j)] }).collect();
+        let size = entries.row_start[task.end] - entries.row_start[task.start];
+        (task, out.split_off_mut(..size).expect("a result for every entry"), sums)
+    };
+    (0..entries.rows()).step_by(together).map(task).collect()
+}
+
+/// [`dots`] where few are asked for.
+fn dots_by_strips(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device: Device, out: &mut [f32]) {
     let (queries, d) = (entries.rows(), rows.d);
     let ranges: Vec<Range<usize>> = ranges(rows.rows, queries, index.len()).collect();
     let per_range = index.len().div_ceil(ranges.len().max(1) * queries.max(1));
     let together = if ranges.len() > 1 { RUNNING / per_range.max(1) } else { QUERIES }.clamp(1, QUERIES);
-    let (mut tasks, mut rest) = (Vec::new(), &mut out[..]);
-    for first in (0..queries).step_by(together) {
-        let last = (first + together).min(queries);
-        let here;
-        (here, rest) = rest.split_at_mut(entries.row_start[last] - entries.row_start[first]);
-        tasks.push((first..last, here));
-    }
-    tasks.into_par_iter().for_each(|(task, out)| {
-        let span = |j: usize| entries.row_start[j]..entries.row_start[j + 1];
-        let sums: Vec<Sum<'_>> = task.clone().map(|j| Sum { coeff: &[], index: &index[span(j)] }).collect();
+    tasks(entries, index, together, out).into_par_iter().for_each(|(task, out, sums)| {
+        let passings = passings(&sums, &ranges);
         let start = &entries.row_start[task.clone()];
         let mut next: Vec<usize> = start.iter().map(|at| at - start[0]).collect();
         let (mut running, mut found) = (Vec::new(), Vec::new());
-        for range in &ranges {
-            let terms = within(&sums, range);
+        for (i, range) in ranges.iter().enumerate() {
+            let terms = within(&sums, &passings, i, range.start);
             running.clear();
             running.resize(terms.index.len(), [0.0; LANES]);
             for column in (0..d).step_by(STRIP) {
@@ -141,7 +183,21 @@ pub(crate) fn dots(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, devic
             }
         }
     });
-    out
+}
+
+/// [`dots`] where so many are asked for that the whole product, which reads in order, takes less time.
+fn dots_of_product(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device: Device, out: &mut [f32]) {
+    let (d, mut whole) = (rows.d, vec![0.0; rows.rows * rows.d]);
+    whole.par_chunks_exact_mut(d).enumerate().for_each(|(n, row)| rows.copy_row(n, row));
+    let matrix = device.matrix(&whole, d, entries.rows());
+    tasks(entries, index, PANEL, out).into_par_iter().for_each(|(task, mut out, sums)| {
+        let mut product = vec![0.0; task.len() * rows.rows];
+        device.linear_tile(&q[task.start * d..task.end * d], &matrix, None, &mut product);
+        for (sum, product) in sums.iter().zip(product.chunks_exact(rows.rows)) {
+            let here = out.split_off_mut(..sum.index.len()).expect("a result for every entry");
+            here.iter_mut().zip(sum.index).for_each(|(dot, &n)| *dot = product[n as usize]);
+        }
+    });
 }
 
 #[cfg(test)]

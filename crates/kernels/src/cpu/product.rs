@@ -260,16 +260,5 @@ pub(crate) fn encode(
     panel: impl Fn(&[f32]) -> Csr + Sync + Send,
 ) -> Csr {
     let parts: Vec<Csr> = x.par_chunks(rows * d).map(panel).collect();
-    let mut out = Csr::with_columns(columns);
-    let entries = parts.iter().map(|p| p.index.len()).sum();
-    out.index.reserve_exact(entries);
-    out.value.reserve_exact(entries);
-    out.row_start.reserve_exact(x.len() / d);
-    for part in parts {
-        let before = out.index.len();
-        out.row_start.extend(part.row_start[1..].iter().map(|s| before + s));
-        out.index.extend_from_slice(&part.index);
-        out.value.extend_from_slice(&part.value);
-    }
-    out
+    Csr::below(columns, &parts)
 }
