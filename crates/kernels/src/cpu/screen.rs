@@ -22,7 +22,7 @@ use crate::naive::screen::{self, Coefficients};
 pub(crate) use super::strassen::COLUMNS;
 
 /// Most rows of x that one task multiplies: as many as keep their integers in the third-level cache.
-const PANEL_ROWS: usize = 512;
+const PANEL_ROWS: usize = 256;
 /// The largest integer copy of w that is made at a time, in values (128 MiB).
 const MAX_COPY: usize = 1 << 26;
 /// The screen pays where at most one entry in this many passes.
