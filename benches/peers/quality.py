@@ -37,9 +37,9 @@ SITES = {
         "text": "world:seed=2,tokens=2400000",
         "context": 128,
         "site": "2.res",
-        "lambdas": [0.00014, 0.00036, 0.001],
+        "lambdas": [0.00014, 0.00036, 0.001, 0.0012],
         "l0": [6, 12, 20],
-        "windows": 400,
+        "windows": 2000,
     },
 }
 

@@ -143,7 +143,7 @@ pub fn disk_per_parameter(recipe: &Recipe) -> f64 {
 
 /// Bytes of one step of `n` rows with `l0` active features each: input (twice, and at 3 bytes as integers), target and M
 /// errors of each row (one per prefix, one of a second reconstruction; a skip comes once more), the kernels' copy of a part
-/// of W_enc, gradients of the features that are taken together (2,048), entries that are kept from one pass to the other,
+/// of W_enc or later, where over 2/5 of all features fire, two copies of the errors, gradients of the features that are taken together (2,048), entries that are kept from one pass to the other,
 /// and those of the block at hand. Limits are the kernels' (128 MiB) and the trainer's (64 Mi and 8 Mi entries of 8 bytes; a
 /// block exists four times while it is made). Where entries compete they carry row and feature, 12 bytes: those of a
 /// block, and the k of each row, once to be chosen and once chosen; and as many dead ones as help.
@@ -160,7 +160,8 @@ pub fn step_bytes(plan: &DictionaryPlan, n: usize, l0: f64) -> f64 {
     };
     let errors = plan.prefixes.len().max(1) as f64 + second + if has_skip(plan) { 1.0 } else { 0.0 };
     let rows = 4.0 * n * (2.75 * d + d_out + errors * d_out);
-    let copy = (6.125 * d * plan.width as f64).min(128.0 * MI);
+    let whole_dots = if 5.0 * l0 > 2.0 * plan.width as f64 { 8.0 * n * d_out } else { 0.0 };
+    let copy = (6.125 * d * plan.width as f64).min(128.0 * MI).max(whole_dots);
     let gradients = 4.0 * (plan.width as f64).min(2048.0) * (d + d_out);
     let (entries, block) = (n * l0, (n * l0).min(8.0 * MI));
     let kept = chosen.map_or(8.0 * entries.min(64.0 * MI), |k| 12.0 * block + 24.0 * n * k);
@@ -359,6 +360,13 @@ mod tests {
         let dense = dictionary_bytes(&plan, &recipe(4_096)) + step_bytes(&plan, 4_096, 65_536.0);
         assert!(dense < 6.0 * GIB as f64, "{dense}");
         assert!(step_bytes(&plan, 4_096, 70.0) < 0.4 * GIB as f64);
+    }
+
+    /// By hand: W_enc's copy is 6.125 MB, two of the errors are 8 MB, and 200,000 more entries are 40 bytes each.
+    #[test]
+    fn a_narrow_dense_step_copies_its_errors() {
+        let step = |l0| step_bytes(&plan(1_000, 1_000), 1_000, l0);
+        assert_eq!(step(500.0) - step(300.0), 8e6 - 6.125e6 + 40.0 * 200_000.0);
     }
 
     /// By hand, D 1,000, F 10,000, N 1,000: each error of D_out numbers per row is 4 MB, or 2 MB to D_out = 500.
