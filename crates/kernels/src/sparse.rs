@@ -44,8 +44,8 @@ impl Csr {
             before += part.index.len();
         }
         (out.index, out.value) = (vec![0; before], vec![0.0; before]);
-        let ends = parts.iter().map(|part| part.index.len());
-        let places: Vec<_> = pieces(&mut out.index, &mut out.value, ends).collect();
+        let sizes = parts.iter().map(|part| part.index.len());
+        let places: Vec<_> = pieces(&mut out.index, &mut out.value, sizes).collect();
         places.into_par_iter().zip(parts).for_each(|((index, value), part)| {
             index.copy_from_slice(&part.index);
             value.copy_from_slice(&part.value);

@@ -143,10 +143,11 @@ pub fn disk_per_parameter(recipe: &Recipe) -> f64 {
 
 /// Bytes of one step of `n` rows with `l0` active features each: input (twice, and at 3 bytes as integers), target and M
 /// errors of each row (one per prefix, one of a second reconstruction; a skip comes once more), the kernels' copy of a part
-/// of W_enc or later, where over 2/5 of all features fire, two copies of the errors, gradients of the features that are taken together (2,048), entries that are kept from one pass to the other,
-/// and those of the block at hand. Limits are the kernels' (128 MiB) and the trainer's (64 Mi and 8 Mi entries of 8 bytes; a
-/// block exists four times while it is made). Where entries compete they carry row and feature, 12 bytes: those of a
-/// block, and the k of each row, once to be chosen and once chosen; and as many dead ones as help.
+/// of W_enc or later, where over 2/5 of all features fire, two copies of the errors, gradients of the features that are
+/// taken together (2,048), entries that are kept from one pass to the other, and those of the block at hand. Limits are the
+/// kernels' (128 MiB) and the trainer's (64 Mi and 8 Mi entries of 8 bytes; a block exists four times while it is made).
+/// Where entries compete they carry row and feature, 12 bytes: those of a block, and the k of each row, once to be chosen
+/// and once chosen; and as many dead ones as help.
 pub fn step_bytes(plan: &DictionaryPlan, n: usize, l0: f64) -> f64 {
     const MI: f64 = 1024.0 * 1024.0;
     let (n, d, d_out) = (n as f64, plan.d as f64, plan.d_out() as f64);

@@ -143,8 +143,7 @@ fn part(values: &mut [f32], first: usize, count: usize) -> &mut [f32] {
 #[derive(Default)]
 struct Work {
     by_objective: Gradient,
-    /// Where `error` has their rows: for ŝ (none where there is one view: there it is the row itself), and for the second
-    /// reconstruction.
+    /// Where `error` has their rows, by [`Backward::locate`]: for ŝ, and for the second reconstruction.
     at: Vec<u32>,
     at_second: Vec<u32>,
     /// Σ ∂L/∂z
@@ -160,10 +159,17 @@ struct Dots {
 }
 
 impl Backward<'_> {
-    /// Appends where `error` has `view` of these rows.
-    fn at(&self, rows: &[u32], view: usize, out: &mut Vec<u32>) {
+    /// Appends where `error` has `view` of these rows; nothing where there is one view, whose places are the rows.
+    fn locate(&self, rows: &[u32], view: usize, out: &mut Vec<u32>) {
         let m = self.views.count() as u32;
-        out.extend(rows.iter().map(|n| n * m + view as u32));
+        if m > 1 {
+            out.extend(rows.iter().map(|n| n * m + view as u32));
+        }
+    }
+
+    /// What [`Backward::locate`] found for `rows`.
+    fn places<'r>(&self, rows: &'r [u32], located: &'r [u32]) -> &'r [u32] {
+        if self.views.count() > 1 { located } else { rows }
     }
 
     /// Σ_n g_n of the widest view, rows ascending.
@@ -208,12 +214,9 @@ impl Backward<'_> {
     /// ∂L/∂f of all entries of `block`.
     fn dots(&self, entries: &ByFeature, block: &Range<usize>, w_dec: &[f32]) -> Dots {
         let of = |csr: &Csr, view: &dyn Fn(usize) -> usize| {
-            if self.views.count() == 1 {
-                return tiles::dots(csr, &csr.index, w_dec, self.error, self.device);
-            }
-            let mut index = Vec::with_capacity(csr.index.len());
-            (0..csr.rows()).for_each(|i| self.at(csr.row(i).0, view(block.start + i), &mut index));
-            tiles::dots(csr, &index, w_dec, self.error, self.device)
+            let mut at = Vec::new();
+            (0..csr.rows()).for_each(|i| self.locate(csr.row(i).0, view(block.start + i), &mut at));
+            tiles::dots(csr, self.places(&csr.index, &at), w_dec, self.error, self.device)
         };
         let last = |_| self.views.last();
         let second = match &entries.dead {
@@ -268,11 +271,9 @@ impl Backward<'_> {
         if let Some(dead) = dead.filter(|dead| !dead.row(column).0.is_empty()) {
             work.touched = true;
             work.through += second.iter().sum::<f32>();
-            self.at(dead.row(column).0, self.views.last(), &mut work.at_second);
+            self.locate(dead.row(column).0, self.views.last(), &mut work.at_second);
         }
-        if self.views.count() > 1 {
-            self.at(&work.by_objective.rows, self.views.of(j), &mut work.at);
-        }
+        self.locate(&work.by_objective.rows, self.views.of(j), &mut work.at);
         work
     }
 
@@ -287,7 +288,7 @@ impl Backward<'_> {
         w_enc: &mut Strips,
     ) {
         let device = self.device;
-        let at = |work: &'w Work| if self.views.count() == 1 { &work.by_objective.rows } else { &work.at };
+        let at = |work: &'w Work| self.places(&work.by_objective.rows, &work.at);
         let decoder = |work: &'w Work| Sum { coeff: &work.by_objective.f, index: at(work) };
         let encoder = |work: &'w Work| Sum { coeff: &work.by_objective.dz, index: &work.by_objective.rows };
         if self.plan.trains_decoder() {

@@ -162,8 +162,6 @@ fn dots_by_strips(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device
     let together = if ranges.len() > 1 { RUNNING / per_range.max(1) } else { QUERIES }.clamp(1, QUERIES);
     tasks(entries, index, together, out).into_par_iter().for_each(|(task, out, sums)| {
         let passings = passings(&sums, &ranges);
-        let start = &entries.row_start[task.clone()];
-        let mut next: Vec<usize> = start.iter().map(|at| at - start[0]).collect();
         let (mut running, mut found) = (Vec::new(), Vec::new());
         for (i, range) in ranges.iter().enumerate() {
             let terms = within(&sums, &passings, i, range.start);
@@ -175,11 +173,11 @@ fn dots_by_strips(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device
             }
             found.resize(running.len(), 0.0);
             device.finish_dots(&running, &mut found);
-            let mut begin = 0;
-            for (next, &end) in next.iter_mut().zip(&terms.end) {
-                let found = &found[begin..end as usize];
-                out[*next..*next + found.len()].copy_from_slice(found);
-                (begin, *next) = (end as usize, *next + found.len());
+            let (mut begin, mut found) = (0, &found[..]);
+            for (sum, at) in sums.iter().zip(passings.chunks_exact(ranges.len() + 1)) {
+                let here = &mut out[begin..][at[i] as usize..at[i + 1] as usize];
+                here.copy_from_slice(found.split_off(..here.len()).expect("a result for every term"));
+                begin += sum.index.len();
             }
         }
     });

@@ -21,7 +21,8 @@ use crate::naive::screen::{self, Coefficients};
 
 pub(crate) use super::strassen::COLUMNS;
 
-/// Most rows of x that one task multiplies: as many as keep their integers in the third-level cache.
+/// Most rows of x that one task multiplies: their integers stay in the third-level cache, and no thread waits long for the
+/// last one.
 const PANEL_ROWS: usize = 256;
 /// The largest integer copy of w that is made at a time, in values (128 MiB).
 const MAX_COPY: usize = 1 << 26;
