@@ -4,7 +4,7 @@
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
 #   make test-avx512    the same for AVX-512 in an emulated machine; by hand, see .ci/avx512 for the packages
 #   make bench          speed of the dense products
-#   make fixtures       golden files again, by PyTorch (PYTHON=…, fixtures/requirements.txt)
+#   make fixtures       golden files again, by PyTorch (PYTHON=…, see fixtures/README.md)
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -5,8 +5,8 @@ so the script can be stopped at any time and called again. The order is such tha
 `tune` tries a few settings of each peer with seed 0 at the middle L0; `ours` trains our λs, and `run` the
 settings named in `CHOSEN` at three L0s, seed 0 first, then seeds 1 and 2. Tables: compare.py.
 
-    python quality.py tune --lapidary target/release/lapidary --data ../shared/data --out runs/quality
-    python quality.py run  --lapidary target/release/lapidary --data ../shared/data --out runs/quality
+    python quality.py tune --lapidary target/release/lapidary --data DATA --out runs/quality
+    python quality.py run  --lapidary target/release/lapidary --data DATA --out runs/quality
 """
 
 import argparse
@@ -21,25 +21,26 @@ from pathlib import Path
 HERE = Path(__file__).parent
 WIDTH, ROWS, BATCH, SEEDS = 1024, 2_000_000, 2048, (0, 1, 2)
 
-# `windows`: of the held-out documents, the first so many are scored (None: all).
+STORIES = {"model": "stories260k", "text": "stories260k/samples.txt", "context": 256, "windows": None}
+
+# By the name of a folder in OUT. `windows`: of the held-out documents, the first so many are scored (None: all).
 SITES = {
     "stories260k": {
-        "model": "stories260k",
-        "text": "stories260k/samples.txt",
-        "context": 256,
+        **STORIES,
         "site": "3.res",
         "lambdas": [0.00004, 0.0001, 0.00055, 0.0015, 0.002],
         "l0": [10, 20, 40],
-        "windows": None,
     },
+    "stories260k-1.mlp": {**STORIES, "site": "1.mlp", "lambdas": LAMBDAS_MLP, "l0": [10, 20, 40]},
+    "stories260k-4.att": {**STORIES, "site": "4.att", "lambdas": LAMBDAS_ATT, "l0": [10, 20, 40]},
     "organism": {
         "model": "organism",
         "text": "world:seed=2,tokens=2400000",
         "context": 128,
+        "windows": 1000,
         "site": "2.res",
         "lambdas": [0.00014, 0.00017, 0.00036, 0.00038, 0.001, 0.0012],
         "l0": [6, 12, 20],
-        "windows": 1000,
     },
 }
 

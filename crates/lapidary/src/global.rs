@@ -13,13 +13,13 @@ pub struct GlobalFlags {
     /// Worker threads [default: all cores]; the results do not depend on it
     #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
-    /// Say what would be done, with its estimate of time, memory and disk, and stop
+    /// Say what would be done, where it takes long with an estimate of time, memory and disk, and stop
     #[arg(long, global = true)]
     dry_run: bool,
     /// No progress on stderr
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Replace what is in the output folder
+    /// Replace the output file, or what is in the output folder
     #[arg(long, global = true)]
     overwrite: bool,
     /// Results as JSON on stdout
@@ -112,6 +112,20 @@ impl Global {
                 ),
             },
         }
+    }
+
+    /// A file that is there is kept, unless `--overwrite` is given.
+    pub fn output_file(&self, path: &Path) -> anyhow::Result<()> {
+        if path.is_dir() {
+            bail!("{}: expected a file to write, found a folder; name a file in it", path.display());
+        }
+        if path.exists() && !self.overwrite {
+            bail!(
+                "{}: expected a new file, found one; choose another name or add --overwrite",
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     /// Creates an output folder, which must be empty or missing unless `--overwrite` is given (then it is emptied).

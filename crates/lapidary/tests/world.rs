@@ -40,6 +40,23 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 }
 
 #[test]
+fn a_file_that_is_there_is_kept_and_a_dry_run_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("text.jsonl");
+    let run = ["world", "text", "--tokens", "500", "--out", out.to_str().unwrap()];
+    assert!(good(&[&run[..], &["--dry-run"]].concat()).contains("about 500 tokens"));
+    assert!(std::fs::read_dir(&folder).unwrap().next().is_none());
+    good(&run);
+    let written = std::fs::read_to_string(&out).unwrap();
+    assert_eq!(written, good(&["world", "text", "--tokens", "500"]));
+    let other = [&run[..], &["--seed", "1"]].concat();
+    assert!(bad(&other).contains("--overwrite"));
+    assert_eq!(std::fs::read_to_string(&out).unwrap(), written);
+    good(&[&other[..], &["--overwrite"]].concat());
+    assert_ne!(std::fs::read_to_string(&out).unwrap(), written);
+}
+
+#[test]
 fn the_vocabulary_is_a_tokenizer_that_gives_the_language_s_ids_back() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), good(&["world", "vocab"])).unwrap();

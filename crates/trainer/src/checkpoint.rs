@@ -24,7 +24,8 @@ pub struct Marks {
     pub step: u64,
     /// Hash of the run's plan.
     pub plan_hash: String,
-    /// Version of Lapidary and instruction set: both must be the same for the same bytes.
+    /// Version of Lapidary and instruction set. A run goes on with the same only: versions may differ in bits, and a run is no
+    /// place to find out whether instruction sets do.
     pub built_by: String,
     /// Length of the log when the checkpoint was made.
     pub log_bytes: u64,

@@ -1,4 +1,4 @@
-//! What training changes: the parameters of one dictionary, their second moments, and who was touched when.
+//! What training changes: the parameters of one dictionary, their moments, and who was touched when.
 
 use crate::{DictionaryPlan, Objective, Recipe, Threshold};
 use lapidary_kernels::elementwise;

@@ -29,7 +29,7 @@ pub enum BenchCommand {
     Train(BenchArgs),
     /// The encoder for inference: which features of each row are active, and their values
     ///
-    /// A sample of rows is compared, bit for bit, with the product as NUMERICS defines it.
+    /// A sample of rows is compared, bit for bit, with the naive product, which is the definition.
     Encode(BenchArgs),
 }
 
@@ -103,9 +103,7 @@ impl BenchArgs {
                 self.l0
             );
         }
-        if let Some(path) = self.out.as_ref().filter(|path| path.exists() && !global.overwrite) {
-            bail!("{}: expected a new file, found one; choose another or add --overwrite", path.display());
-        }
+        self.out.as_ref().map_or(Ok(()), |path| global.output_file(path))?;
         estimate::must_fit(self.memory(), estimate::machine_memory(), "a smaller --width or --batch")
     }
 

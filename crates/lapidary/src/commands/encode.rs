@@ -43,12 +43,7 @@ pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
     let input = TensorFile::open(&args.input)?;
     let name = tensor_name(&input, args.tensor.as_deref())?;
     let rows = rows(&input, &name, &dictionary)?;
-    if args.out.exists() && !global.overwrite {
-        bail!(
-            "{}: expected no such file, found one; choose another name or add --overwrite",
-            args.out.display()
-        );
-    }
+    global.output_file(&args.out)?;
     let (f, d) = (dictionary.width(), dictionary.d_out);
     let bytes = rows as u64 * (f as u64 + d as u64) * 4;
     if global.dry_run {

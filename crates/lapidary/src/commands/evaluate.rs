@@ -90,6 +90,15 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let world = args.truth.map(|Language::World| language(&args, &text)).transpose()?;
     let split = if args.all_documents { Split::All } else { Split::HeldOut };
     let corpus = text.corpus(&opened, context, split)?;
+    if global.dry_run {
+        let windows = corpus.windows.len().min(args.max_windows.unwrap_or(usize::MAX)) as u64;
+        let (documents, scored) = (count(corpus.documents as u64), read_the_model(&subjects).count());
+        println!(
+            "{scored} dictionaries on {} windows of {context} tokens, of {documents} documents",
+            count(windows)
+        );
+        return Ok(());
+    }
     let scores = score(&args, &opened, &corpus, &subjects, global)?;
     let truth = world.map(|world| truth(&args, &opened, world, &corpus, &subjects, global)).transpose()?;
     let text = TextIdentity {

@@ -206,7 +206,7 @@ fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
-    check_out(&args.out, global)?;
+    global.output_file(&args.out)?;
     let model = args.model.load(global)?;
     let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
     let residual = model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {});
@@ -215,7 +215,7 @@ fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
-    check_out(&args.out, global)?;
+    global.output_file(&args.out)?;
     let model = args.model.load(global)?;
     let sites = model.spec.parse_sites(&args.sites)?;
     let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
@@ -224,17 +224,6 @@ fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
         rows.push((site.to_string(), model.spec.width(site), x.to_vec()));
     });
     write(&args.out, &tokens, &rows, global)
-}
-
-/// A file that is there is kept, unless told otherwise.
-fn check_out(path: &Path, global: &Global) -> anyhow::Result<()> {
-    if path.is_dir() {
-        bail!("{}: expected a file to write, found a folder; name a file in it", path.display());
-    }
-    if path.exists() && !global.overwrite {
-        bail!("{}: the file exists; choose another name or add --overwrite", path.display());
-    }
-    Ok(())
 }
 
 /// Publishes `tokens` [T] and tensors [T, width] of f32.

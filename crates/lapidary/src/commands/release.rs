@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 /// Write a finished run as a folder that people can load
 ///
-/// One folder per dictionary that SAELens loads as it is (cfg.json, sae_weights.safetensors), with lapidary.json (units,
+/// One folder per dictionary that SAELens loads as it is (but TopK transcoders, which it has not), with lapidary.json (units,
 /// site, hashes, a probe with expected outputs) and card.md; a README.md with the table of scores; the plan and the scores.
 /// Baselines are left out.
 #[derive(clap::Args)]
@@ -49,6 +49,10 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     }
     if !baselines.is_empty() && !global.quiet {
         eprintln!("{} baselines of the run are left out: they are there to be beaten", baselines.len());
+    }
+    if global.dry_run {
+        println!("{} dictionaries, to {}", dictionaries.len(), args.out.display());
+        return Ok(());
     }
     let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
     global.output_dir(&args.out)?;

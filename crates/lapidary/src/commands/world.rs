@@ -4,12 +4,13 @@ use crate::commands::world_planted::{PlantedArgs, PlantedRowsArgs, planted, plan
 use crate::commands::world_score::{ScoreArgs, score};
 use crate::global::Global;
 use crate::text::World;
-use anyhow::Context;
 use clap::{Args, Subcommand};
+use lapidary_files::publish_with;
+use lapidary_report::number::count;
 use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, latents, render, tokenizer_json};
 use serde::Serialize;
 use serde_json::json;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -58,30 +59,46 @@ impl TextArgs {
         format!("world:seed={seed},tokens={tokens},split={split},policy={policy},spurious={spurious}").parse()
     }
 
-    fn writer(&self) -> anyhow::Result<BufWriter<Box<dyn Write>>> {
-        Ok(BufWriter::new(match &self.out {
-            None => Box::new(std::io::stdout().lock()),
-            Some(path) => Box::new(std::fs::File::create(path).with_context(|| path.display().to_string())?),
-        }))
+    /// Where `write` writes is stdout, or a file that appears whole or not at all.
+    fn write(
+        &self,
+        global: &Global,
+        write: impl FnOnce(&World, &mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<()> {
+        let world = self.world()?;
+        self.out.as_ref().map_or(Ok(()), |path| global.output_file(path))?;
+        if global.dry_run {
+            let to = self.out.as_ref().map_or("stdout".into(), |path| path.display().to_string());
+            println!("about {} tokens, to {to}: {world}", count(self.tokens));
+            return Ok(());
+        }
+        match &self.out {
+            Some(path) => Ok(publish_with(path, |out| write(&world, out))?),
+            None => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                write(&world, &mut out)?;
+                Ok(out.flush()?)
+            }
+        }
     }
 }
 
 pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
     match command {
-        WorldCommand::Text(args) => text(&args),
-        WorldCommand::Truth(args) => truth(&args),
-        WorldCommand::Pairs(args) => pairs(&args),
-        WorldCommand::Vocab => Ok(writeln!(std::io::stdout(), "{:#}", tokenizer_json())?),
-        WorldCommand::Latents(args) => latent_table(&args),
+        WorldCommand::Text(args) => args.write(global, text),
+        WorldCommand::Truth(args) => args.write(global, truth),
+        WorldCommand::Pairs(args) => args.write(global, pairs),
+        WorldCommand::Vocab => Ok(writeln!(io::stdout(), "{:#}", tokenizer_json())?),
+        WorldCommand::Latents(args) => args.write(global, latent_table),
         WorldCommand::Score(args) => score(&args, global),
         WorldCommand::Planted(args) => planted(&args, global),
-        WorldCommand::PlantedRows(args) => planted_rows(&args),
+        WorldCommand::PlantedRows(args) => planted_rows(&args, global),
     }
 }
 
-fn line(out: &mut impl Write, value: &impl Serialize) -> anyhow::Result<()> {
-    serde_json::to_writer(&mut *out, value).map_err(std::io::Error::from)?;
-    Ok(out.write_all(b"\n")?)
+fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 #[derive(Serialize)]
@@ -90,12 +107,11 @@ struct TextLine {
     text: String,
 }
 
-fn text(args: &TextArgs) -> anyhow::Result<()> {
-    let (world, mut out) = (args.world()?, args.writer()?);
+fn text(world: &World, out: &mut dyn Write) -> io::Result<()> {
     for (document, tokens) in world.documents().enumerate() {
-        line(&mut out, &TextLine { document, text: render(&tokens) })?;
+        line(out, &TextLine { document, text: render(&tokens) })?;
     }
-    Ok(out.flush()?)
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -114,30 +130,27 @@ impl Serialize for Marks<'_> {
     }
 }
 
-fn truth(args: &TextArgs) -> anyhow::Result<()> {
-    let (world, mut out) = (args.world()?, args.writer()?);
+fn truth(world: &World, out: &mut dyn Write) -> io::Result<()> {
     for (document, words) in world.documents().enumerate() {
         let sample = world.corpus.sample(document as u64);
         let token =
             |(i, &word): (usize, &Word)| (LEXICON.words[usize::from(word)].as_str(), Marks(sample.at(i)));
         let tokens = words.iter().enumerate().map(token).collect();
-        line(&mut out, &TruthLine { corpus_version: CORPUS_VERSION, document, tokens })?;
+        line(out, &TruthLine { corpus_version: CORPUS_VERSION, document, tokens })?;
     }
-    Ok(out.flush()?)
+    Ok(())
 }
 
-fn pairs(args: &TextArgs) -> anyhow::Result<()> {
-    let (world, mut out) = (args.world()?, args.writer()?);
+fn pairs(world: &World, out: &mut dyn Write) -> io::Result<()> {
     for (document, _) in world.documents().enumerate() {
         let document = document as u64;
-        line(&mut out, &world.corpus.random_pair(document).line(document))?;
+        line(out, &world.corpus.random_pair(document).line(document))?;
     }
-    Ok(out.flush()?)
+    Ok(())
 }
 
 /// Frequencies are counted, not quoted: share of tokens at which a binary latent is on or another has a value.
-fn latent_table(args: &TextArgs) -> anyhow::Result<()> {
-    let (world, mut out) = (args.world()?, args.writer()?);
+fn latent_table(world: &World, out: &mut dyn Write) -> io::Result<()> {
     let (mut counts, mut tokens) = (vec![0u64; latents::table().len()], 0u64);
     for (document, words) in world.documents().enumerate() {
         tokens += words.len() as u64;
@@ -147,7 +160,7 @@ fn latent_table(args: &TextArgs) -> anyhow::Result<()> {
     for (latent, count) in latents::table().iter().zip(counts).filter(|(latent, _)| !latent.name.is_empty()) {
         let mut row = serde_json::to_value(latent)?;
         row["frequency"] = json!(count as f64 / tokens.max(1) as f64);
-        line(&mut out, &row)?;
+        line(out, &row)?;
     }
-    Ok(out.flush()?)
+    Ok(())
 }

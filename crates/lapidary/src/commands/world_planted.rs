@@ -26,7 +26,7 @@ use std::path::PathBuf;
 /// dictionary per architecture and λ or L0 is trained on them, all in one pass, and for JumpReLU its frozen-decoder baseline;
 /// then they are scored on fresh rows: one-to-one F1 of firing, mean correlation coefficient (MCC) and share of directions
 /// recovered. The oracle, true coefficients on true directions, scores 1 on all of these. With --out the dictionaries are kept
-/// in DIR/dictionaries; --score reads such folders, or SAELens's, and scores them on the rows that follow --samples.
+/// in DIR/dictionaries; --score reads such folders, or SAELens', and scores them on the rows that follow --samples.
 ///
 /// Caveat: the Zipf rates ask siblings together for more than their parent gives, so they share out nearly all of it: a parent
 /// almost never fires without one of its children, and is nearly the union of them. Trained decoder rows then hold a child with
@@ -88,9 +88,13 @@ pub struct PlantedRowsArgs {
     count: u64,
 }
 
-pub fn planted_rows(args: &PlantedRowsArgs) -> anyhow::Result<()> {
+pub fn planted_rows(args: &PlantedRowsArgs, global: &Global) -> anyhow::Result<()> {
     if args.first.checked_add(args.count).is_none() {
         bail!("--count: expected rows below 2^64, found {} from {} on; lower it", args.count, args.first);
+    }
+    if global.dry_run {
+        println!("{} rows of {} f32 to stdout", args.count, args.which.config().d);
+        return Ok(());
     }
     Ok(write_rows(&args.which.draw(), args.first, args.count, &mut std::io::stdout().lock())?)
 }

@@ -7,6 +7,7 @@ use crate::progress::Progress;
 use anyhow::bail;
 use clap::Args;
 use lapidary_lm::{Batch, Model};
+use lapidary_report::number;
 use lapidary_report::table::{Align, text};
 use lapidary_world::{Config, Corpus, LEXICON, Oracle, Policy, Sample, Segment, Split, Task, Var, Word};
 use rayon::prelude::*;
@@ -67,6 +68,10 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         .map_err(|_| anyhow::anyhow!("--policy: expected base or chat, found {}", args.policy))?;
     let corpus =
         Corpus { seed: args.seed, config: Config { split: Split::Eval, policy, ..Config::default() } };
+    if global.dry_run {
+        println!("{} on {} documents of the language", opened.name, number::count(args.documents));
+        return Ok(());
+    }
     let mut bar = Progress::new(global, "scoring", args.documents, "documents");
     let mut tally = Tally::default();
     for first in (0..args.documents).step_by(GROUP as usize) {
