@@ -295,8 +295,10 @@ impl Backward<'_> {
             let terms: Vec<Sum<'_>> = works.iter().map(decoder).collect();
             tiles::accumulate(&terms, Source::Strips(self.error), w_dec, (0, 1), Begin::Zero, device);
         }
-        let terms: Vec<Sum<'_>> = works.iter().map(encoder).collect();
-        tiles::accumulate(&terms, Source::Strips(self.inputs), w_enc, (0, 1), Begin::Zero, device);
+        if self.plan.trains_encoder() {
+            let terms: Vec<Sum<'_>> = works.iter().map(encoder).collect();
+            tiles::accumulate(&terms, Source::Strips(self.inputs), w_enc, (0, 1), Begin::Zero, device);
+        }
         if let Some(dead) = &entries.dead {
             let both = works.iter().enumerate().map(|(i, work)| {
                 let (rows, z) = dead.row(column + i);
@@ -304,8 +306,12 @@ impl Backward<'_> {
                 (Sum { coeff: z, index: &work.at_second }, Sum { coeff: second, index: rows })
             });
             let (decoder, encoder): (Vec<Sum<'_>>, Vec<Sum<'_>>) = both.unzip();
-            tiles::accumulate(&decoder, Source::Strips(self.error), w_dec, (0, 1), Begin::Out, device);
-            tiles::accumulate(&encoder, Source::Strips(self.inputs), w_enc, (0, 1), Begin::Out, device);
+            if self.plan.trains_decoder() {
+                tiles::accumulate(&decoder, Source::Strips(self.error), w_dec, (0, 1), Begin::Out, device);
+            }
+            if self.plan.trains_encoder() {
+                tiles::accumulate(&encoder, Source::Strips(self.inputs), w_enc, (0, 1), Begin::Out, device);
+            }
         }
     }
 

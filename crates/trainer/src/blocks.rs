@@ -5,7 +5,9 @@
 //! only in the backward pass, after its own block was encoded, so both times give the same bits. In the usual sparse case
 //! one block holds all features and is kept: nothing is done twice.
 //!
-//! At D 2,304, F 131,072, N 4,096 parameters and moments take 4.5 GiB; the limits below add less than 1 GiB.
+//! At D 2,304, F 131,072, N 4,096 parameters and moments take 4.5 GiB; the limits below add less than 1 GiB. How many entries
+//! there will be is foretold by the step before (at first: half of all); a step with a hundred times as many, which no
+//! training is known to make, would take that much more for its blocks.
 
 use lapidary_kernels::Csr;
 use std::ops::Range;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Version of the layout; readers refuse others.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Key of the JSON marks in the file's metadata.
 const MARKS: &str = "lapidary_checkpoint";
 const KEPT: usize = 2;
@@ -33,7 +33,7 @@ pub struct Marks {
     /// Bits of what each dictionary remembers beside its tensors, if it does.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     running: BTreeMap<String, [u64; 3]>,
-    /// blake3 over the bytes of all tensors in their order.
+    /// blake3 over these marks with no checksum, then the bytes of all tensors in their order.
     checksum: String,
 }
 
@@ -107,15 +107,17 @@ fn from_bits([log_lambda, l0, threshold]: [u64; 3]) -> Running {
     Running { log_lambda: f64::from_bits(log_lambda), l0: optional(l0), threshold: optional(threshold) }
 }
 
-fn checksum(layout: &[(String, Vec<usize>, Dtype, &[u8])], running: &BTreeMap<String, [u64; 3]>) -> String {
+fn checksum(layout: &[(String, Vec<usize>, Dtype, &[u8])], marks: &Marks) -> String {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&json(&Marks { checksum: String::new(), ..marks.clone() }));
     layout.iter().for_each(|(_, _, _, bytes)| {
         hasher.update(bytes);
     });
-    running.values().flatten().for_each(|bits| {
-        hasher.update(&bits.to_le_bytes());
-    });
     hasher.finalize().to_hex().to_string()
+}
+
+fn json(marks: &Marks) -> Vec<u8> {
+    serde_json::to_vec(marks).expect("marks are plain data")
 }
 
 /// Publishes the state after `step` steps and removes older checkpoints.
@@ -132,17 +134,18 @@ pub(crate) fn save_checkpoint(
     let stopped = named().filter_map(|(name, t)| Some((name, t.stopped.clone()?))).collect();
     let remembers = named().filter(|(_, t)| t.running != Running::default());
     let running = remembers.map(|(name, t)| (name, to_bits(&t.running))).collect();
-    let marks = Marks {
+    let mut marks = Marks {
         format: FORMAT,
         step,
         plan_hash: identity.plan_hash.into(),
         built_by: identity.built_by.into(),
         log_bytes,
         stopped,
-        checksum: checksum(&layout, &running),
+        checksum: String::new(),
         running,
     };
-    let json = serde_json::to_string(&marks).expect("marks are plain data");
+    marks.checksum = checksum(&layout, &marks);
+    let json = String::from_utf8(json(&marks)).expect("JSON is UTF-8");
     let tensors: Vec<Tensor<'_>> = layout
         .iter()
         .map(|(name, shape, dtype, bytes)| Tensor { name, dtype: *dtype, shape, bytes })
@@ -187,7 +190,7 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
         t.running = marks.running.get(&d.name).map_or_else(Running::default, |bits| from_bits(*bits));
         state.push(t);
     }
-    let found = checksum(&layout(plan, &state), &marks.running);
+    let found = checksum(&layout(plan, &state), &marks);
     if found != marks.checksum {
         return Err(FileError::invalid(
             path,

@@ -17,9 +17,15 @@ const REACH: f64 = 6.907_755_278_982_137;
 /// Weight of the past in L̄.
 const MEMORY: f64 = 0.95;
 
-/// λ of step `step`.
+/// Steps after which λ rests.
+fn settles(recipe: &Recipe) -> u64 {
+    recipe.steps - recipe.steps / 5
+}
+
+/// λ of step `step`. What a controller finds rests at the end even where the warm-up of λ is as long as the run.
 pub(crate) fn lambda(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, step: u64) -> f64 {
-    sparsity(recipe, plan.lambda * training.running.log_lambda.exp(), step)
+    let warmed = plan.target_l0.map_or(step, |_| step.min(settles(recipe)));
+    sparsity(recipe, plan.lambda * training.running.log_lambda.exp(), warmed)
 }
 
 /// Takes note of the L0 of a step, and moves λ for the next.
@@ -28,10 +34,9 @@ pub(crate) fn observe(training: &mut Training, plan: &DictionaryPlan, recipe: &R
     let running = &mut training.running;
     let mean = running.l0.map_or(l0, |mean| MEMORY * mean + (1.0 - MEMORY) * l0);
     running.l0 = Some(mean);
-    let settles = recipe.steps - recipe.steps / 5;
     let early = recipe.lambda_warmup <= recipe.steps / 5;
     let begins = if early { recipe.lambda_warmup } else { recipe.lr_warmup };
-    if (begins..settles).contains(&step) {
+    if (begins..settles(recipe)).contains(&step) {
         let moved = running.log_lambda + (RATE * (mean.ln() - target.ln())).clamp(-RATE, RATE);
         running.log_lambda = moved.max(-REACH);
     }

@@ -1,7 +1,7 @@
 //! What can stop a run.
 
 use lapidary_files::FileError;
-use lapidary_store::{SourceError, StoreError};
+use lapidary_store::SourceError;
 
 /// Training could not begin or go on.
 #[derive(Debug, thiserror::Error)]
@@ -9,9 +9,6 @@ pub enum TrainError {
     /// A checkpoint or log could not be written or read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The source of rows cannot serve this plan.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The source of rows failed.
     #[error("cannot read rows: {0}")]
     Source(#[source] SourceError),

@@ -12,7 +12,7 @@ fn rng(plan: &DictionaryPlan, seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(*blake3::hash(text.as_bytes()).as_bytes())
 }
 
-/// Uniform in (−1, 1), 24 bits.
+/// Uniform in (−1, 1]: 24 bits, as f32 rounds them.
 fn uniform(rng: &mut ChaCha8Rng) -> f32 {
     ((rng.next_u32() >> 8) as f32 + 0.5) / (1 << 23) as f32 - 1.0
 }

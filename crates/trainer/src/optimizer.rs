@@ -17,19 +17,29 @@ use lapidary_kernels::AdamStep;
 pub(crate) struct Adam {
     step: u64,
     base: AdamStep,
-    /// β₁^Δ and β₂^Δ for Δ = 0, 1, …
+    /// β₁^Δ and β₂^Δ for Δ = 0, 1, … as far as an f32 can tell them from 0.
     powers: [Vec<f64>; 2],
 }
 
-/// 1, β, β², …, β^(step + 1): by repeated multiplication in f64, so that every machine has the same table.
+/// Half of the smallest f32: what is not larger rounds to 0.
+const NOTHING: f64 = 1.0 / (1u128 << 75) as f64 / (1u128 << 75) as f64;
+
+/// 1, β, β², …, β^(step + 1), without the end that is nothing: by repeated multiplication in f64, so that every machine has
+/// the same table.
 fn powers(beta: f64, step: u64) -> Vec<f64> {
-    std::iter::successors(Some(1.0), |p| Some(p * beta)).take(step as usize + 2).collect()
+    let all = std::iter::successors(Some(1.0), |p| Some(p * beta)).take(step as usize + 2);
+    all.take_while(|&p| p > NOTHING).collect()
+}
+
+/// β^Δ from its table.
+fn power(powers: &[f64], delta: usize) -> f64 {
+    powers.get(delta).copied().unwrap_or(0.0)
 }
 
 impl Adam {
     pub(crate) fn new(recipe: &Recipe, step: u64) -> Adam {
         let powers = [recipe.beta1, recipe.beta2].map(|beta| powers(beta, step));
-        let [first, correction] = [0, 1].map(|i: usize| 1.0 - powers[i][step as usize + 1]);
+        let [first, correction] = [0, 1].map(|i: usize| 1.0 - power(&powers[i], step as usize + 1));
         let base = AdamStep {
             lr: (learning_rate(recipe, step) / first) as f32,
             decay1: recipe.beta1 as f32,
@@ -52,7 +62,7 @@ impl Adam {
         let now = self.step as u32 + 1;
         let delta = now - *stamp;
         *stamp = now;
-        let [decay1, decay] = [0, 1].map(|i: usize| self.powers[i][delta as usize] as f32);
+        let [decay1, decay] = [0, 1].map(|i: usize| power(&self.powers[i], delta as usize) as f32);
         AdamStep { decay1, decay, ..self.base }
     }
 }

@@ -7,7 +7,8 @@
 //! b_dec and its skip are scaled by C_out/C (1 where both are divided by one C, as in Gemma Scope).
 //!
 //! Back: a dictionary of whatever origin begins a training; its decoder rows are made unit norm and its features scaled in
-//! exchange (not of a TopK dictionary: that would change what it chooses). A gated one begins as r = 0, b_mag = b, b_gate = b − θ, the same function where θ ≥ 0.
+//! exchange (not of a TopK dictionary: that would change what it chooses). A gated one begins as r = 0, b_mag = b, b_gate =
+//! b − θ, the same function where θ ≥ 0. A feature that is switched off (θ = +∞) stays so where features have a θ or a gate.
 
 use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training};
 use lapidary_dictionary::{Activation, Dictionary, Units, fold, unfold};
@@ -114,6 +115,12 @@ fn check(dictionary: &Dictionary, plan: &DictionaryPlan) -> Result<(), TrainErro
     }
 }
 
+/// Mean θ of the features that have one: neither always on where z > 0, nor switched off (+∞).
+fn mean_threshold(theta: &[f32]) -> Option<f64> {
+    let set: Vec<f64> = theta.iter().filter(|&&t| t > 0.0 && t.is_finite()).map(|&t| f64::from(t)).collect();
+    (!set.is_empty()).then(|| set.iter().sum::<f64>() / set.len() as f64)
+}
+
 /// Parameters with what θ [F] is for the objective.
 fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recipe) -> Training {
     match plan.objective {
@@ -131,8 +138,7 @@ fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recip
     }
     let mut training = Training::new(p, plan, recipe);
     if let Objective::BatchTopK { .. } = plan.objective {
-        let mean = theta.iter().map(|&t| f64::from(t)).sum::<f64>() / theta.len() as f64;
-        training.running.threshold = Some(mean);
+        training.running.threshold = mean_threshold(theta);
     }
     training
 }

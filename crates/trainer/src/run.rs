@@ -47,7 +47,8 @@ pub enum Event<'a> {
 
 /// Trains all dictionaries of the plan to its last step and returns them.
 ///
-/// With `resume`, goes on from the newest whole checkpoint, if there is one. `interrupted` is asked after every step.
+/// With `resumed`, goes on from the newest whole checkpoint, if there is one. `interrupted` is asked after every step. Where
+/// every dictionary was given up, the remaining steps change nothing and are not made.
 pub fn train<S: RowSource>(
     run: &Run<'_>,
     batches: &mut Batches<S>,
@@ -63,6 +64,10 @@ pub fn train<S: RowSource>(
     batches.seek(begin.step);
     let recipe = &run.plan.recipe;
     for s in begin.step..recipe.steps {
+        if state.iter().all(|training| training.stopped.is_some()) {
+            checkpoint(run, &state, &mut log, recipe.steps)?;
+            break;
+        }
         let batch = batches.next().map_err(TrainError::Source)?;
         observe(Event::Rows);
         let logged = s % run.plan.log_every == 0 || s + 1 == recipe.steps;

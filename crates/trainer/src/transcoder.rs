@@ -7,8 +7,10 @@
 //! every step. Any objective can be trained so.
 
 use crate::backward::Backward;
+use crate::tiles::{self, Source, Sum};
 use crate::{Parameters, Training};
-use lapidary_kernels::Device;
+use lapidary_kernels::strips::Begin;
+use lapidary_kernels::{Device, Strips};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -39,16 +41,26 @@ pub(crate) fn skip(input: &[f32], p: &Parameters, d: usize, device: Device) -> O
 
 /// Updates W_skip, row by row.
 pub(crate) fn update_skip(training: &mut Training, backward: &Backward<'_>) {
-    let (d, views) = (backward.plan.d, backward.views.count());
+    let (d, d_out, views, device) =
+        (backward.plan.d, backward.plan.d_out(), backward.views.count(), backward.device);
     let Training { parameters: p, means: m, moments: v, .. } = training;
+    if p.w_skip.is_empty() {
+        return;
+    }
     let all: Vec<u32> = (0..backward.rows as u32).collect();
+    let errors = (0..d_out).into_par_iter().map(|o| backward.error.column(o).step_by(views).collect());
+    let errors: Vec<Vec<f32>> = errors.collect();
+    let terms: Vec<Sum<'_>> = errors.iter().map(|g| Sum { coeff: g, index: &all }).collect();
+    let mut gradients = Strips::zeros(d_out, d);
+    tiles::accumulate(&terms, Source::Strips(backward.inputs), &mut gradients, (0, 1), Begin::Zero, device);
     let mut means: Vec<&mut [f32]> = m.w_skip.chunks_mut(d).collect();
-    means.resize_with(p.w_skip.len() / d, Default::default);
+    means.resize_with(d_out, Default::default);
     let rows = p.w_skip.par_chunks_mut(d).zip(means).zip(v.w_skip.par_chunks_mut(d)).enumerate();
-    rows.for_each(|(o, ((w, m), v))| {
-        let g: Vec<f32> = backward.error.column(o).step_by(views).collect();
-        let mut gradient = vec![0.0; d];
-        backward.device.accumulate(&g, &all, backward.input, &mut gradient);
-        backward.device.adam(w, &gradient, m, v, backward.adam.every_step());
-    });
+    rows.for_each_init(
+        || vec![0.0; d],
+        |gradient, (o, ((w, m), v))| {
+            gradients.copy_row(o, gradient);
+            device.adam(w, gradient, m, v, backward.adam.every_step());
+        },
+    );
 }

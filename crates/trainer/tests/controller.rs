@@ -27,8 +27,8 @@ fn rows(directions: &[f32], rng: &mut ChaCha8Rng) -> Vec<f32> {
     out
 }
 
-/// Mean L0 of the last 50 steps, and λ at the end.
-fn found(objective: &Objective, lambda: f64, target: f64, steps: u64) -> (f64, f64) {
+/// Mean L0 of the last 50 steps, and λ of every step.
+fn found(objective: &Objective, lambda: f64, target: f64, recipe: Recipe) -> (f64, Vec<f64>) {
     let plan = DictionaryPlan {
         name: "a".into(),
         site: "0.res".into(),
@@ -44,7 +44,7 @@ fn found(objective: &Objective, lambda: f64, target: f64, steps: u64) -> (f64, f
         target_l0: Some(target),
         start: None,
     };
-    let recipe = Recipe { batch: ROWS, ..Recipe::short(steps, D) };
+    let (recipe, steps) = (Recipe { batch: ROWS, ..recipe }, recipe.steps);
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut directions: Vec<f32> = (0..64 * D).map(|_| uniform(&mut rng) - 0.5).collect();
     for row in directions.chunks_exact_mut(D) {
@@ -52,15 +52,15 @@ fn found(objective: &Objective, lambda: f64, target: f64, steps: u64) -> (f64, f
         row.iter_mut().for_each(|x| *x /= norm);
     }
     let mut training = Training::new(initial_parameters(&plan, &recipe, 1), &plan, &recipe);
-    let (mut sum, mut last) = (0.0, 0.0);
+    let (mut sum, mut lambdas) = (0.0, Vec::new());
     for step in 0..steps {
         let x = rows(&directions, &mut rng);
         let batch = Batch::from(x.as_slice());
         let seen = train_step(&mut training, batch, &plan, &recipe, step, Device::detect(), &mut |_| ());
         sum += if step + 50 >= steps { seen.l0 / 50.0 } else { 0.0 };
-        last = seen.lambda;
+        lambdas.push(seen.lambda);
     }
-    (sum, last)
+    (sum, lambdas)
 }
 
 #[test]
@@ -73,7 +73,8 @@ fn every_objective_with_lambda_reaches_the_l0_asked_for() {
         (Objective::Gated, far_below),
     ];
     for (objective, (start, target)) in cases {
-        let (l0, lambda) = found(&objective, start, target, 1000);
+        let (l0, lambdas) = found(&objective, start, target, Recipe::short(1000, D));
+        let lambda = lambdas[999];
         assert!((l0 / target - 1.0).abs() < 0.1, "{objective:?}: L0 {l0} of {target} at λ {lambda}");
         assert!(
             (lambda / start).ln().abs() > 0.2,
@@ -85,7 +86,23 @@ fn every_objective_with_lambda_reaches_the_l0_asked_for() {
 #[test]
 fn a_target_out_of_reach_lowers_lambda_by_a_factor_of_1000_at_most() {
     // Every feature may fire and still fewer than 500 do.
-    let (l0, lambda) = found(&Objective::GEMMA_SCOPE, 1e-3, 500.0, 700);
+    let (l0, lambdas) = found(&Objective::GEMMA_SCOPE, 1e-3, 500.0, Recipe::short(700, D));
+    let lambda = lambdas[699];
     assert!(l0 < 100.0, "{l0}");
     assert!((lambda / 1e-6 - 1.0).abs() < 1e-6, "{lambda:e}");
+}
+
+/// However long λ warms up, it rests in the last fifth.
+#[test]
+fn lambda_rests_at_the_end() {
+    for lambda_warmup in [30, 150, 200] {
+        let recipe = Recipe { lambda_warmup, ..Recipe::short(200, D) };
+        let (_, lambdas) = found(&Objective::anthropic(D), 1.0, 8.0, recipe);
+        assert!(lambdas[159] != lambdas[160] && lambdas[160] > 0.0, "{lambda_warmup}: it moved before");
+        assert!(
+            lambdas[160..].iter().all(|&lambda| lambda == lambdas[160]),
+            "{lambda_warmup}: {:?}",
+            &lambdas[160..]
+        );
+    }
 }

@@ -4,8 +4,8 @@
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
 use lapidary_trainer::{
-    Batch, DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training, Transcoder,
-    initial_parameters, train_step,
+    Batch, DictionaryPlan, Objective, Parameters, Penalty, Recipe, Threshold, TrainError, Training,
+    Transcoder, initial_parameters, train_step,
 };
 
 const WIDTH: usize = 60;
@@ -169,6 +169,40 @@ fn a_dictionary_begins_a_training_as_the_same_function() {
         for (a, b) in recon(&dictionary).iter().zip(recon(&again)) {
             assert!((a - b).abs() < 1e-3, "{a} {b}");
         }
+    }
+}
+
+/// θ = +∞ switches a feature off, and a training that begins so neither switches it on nor turns anything infinite.
+#[test]
+fn features_that_are_switched_off_do_no_harm() {
+    let mut anthropic = Objective::anthropic(WIDTH);
+    if let Objective::JumpRelu { penalty: Penalty::Tanh { dead_rows, .. } } = &mut anthropic {
+        *dead_rows = 2 * ROWS as u64;
+    }
+    for (objective, threshold) in [
+        (Objective::GEMMA_SCOPE, Threshold::Raw),
+        (anthropic.clone(), Threshold::Raw),
+        (anthropic, Threshold::Log),
+        (Objective::Gated, Threshold::Raw),
+        (Objective::BatchTopK { k: 6, aux: None }, Threshold::Raw),
+    ] {
+        let (plan, recipe) = (plan(objective, None), recipe(threshold));
+        let mut start = trained(&plan, &recipe).dictionary(&plan, &recipe);
+        start.threshold[3] = f32::INFINITY;
+        let mut training = Training::from_dictionary(&start, &plan, &recipe).unwrap();
+        let x = noise(7, ROWS * plan.d);
+        for step in 0..8 {
+            let batch = Batch::from(x.as_slice());
+            train_step(&mut training, batch, &plan, &recipe, step, Device::detect(), &mut |_| ());
+        }
+        assert!(training.stopped.is_none(), "{:?}", training.stopped);
+        let end = training.dictionary(&plan, &recipe);
+        let parts = [&end.w_enc, &end.w_dec, &end.b_enc, &end.b_dec];
+        assert!(parts.into_iter().flatten().all(|v| v.is_finite()), "{:?}", plan.objective);
+        let off = |theta: &&f32| **theta == f32::INFINITY;
+        let expected = if let Objective::BatchTopK { .. } = plan.objective { 0 } else { 1 };
+        assert_eq!(end.threshold.iter().filter(off).count(), expected, "{:?} {threshold:?}", plan.objective);
+        assert!(end.threshold.iter().all(|theta| !theta.is_nan()));
     }
 }
 

@@ -123,7 +123,7 @@ fn run(
     stop_after: Option<u64>,
 ) -> Result<Vec<Training>, TrainError> {
     let order = Order { seed: plan.seed, pool_rows: 300 };
-    let mut batches = Batches::new(source, order, plan.recipe.batch)?;
+    let mut batches = Batches::new(source, order, plan.recipe.batch).unwrap();
     let (device, start) = (Device::detect(), &BTreeMap::new());
     let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device, start };
     let done = Cell::new(0);
@@ -191,12 +191,17 @@ fn a_damaged_checkpoint_is_passed_over() {
     let plan = plan(23);
     let whole = tempfile::tempdir().unwrap();
     run(whole.path(), &plan, planted(None), false, None).unwrap();
-    let damage: [fn(&mut Vec<u8>); 3] = [
+    let damage: [fn(&mut Vec<u8>); 4] = [
         |b| b.truncate(b.len() / 2),
         |b| b.truncate(5),
         |b| {
             let last = b.len() - 9;
             b[last] ^= 1;
+        },
+        |b| {
+            let step = br#"\"step\":14"#;
+            let at = b.windows(step.len()).position(|w| w == step).unwrap();
+            b[at + step.len() - 1] ^= 1;
         },
     ];
     for damage in damage {
@@ -208,6 +213,29 @@ fn a_damaged_checkpoint_is_passed_over() {
         std::fs::write(&newest, content).unwrap();
         run(folder.path(), &plan, planted(None), true, None).unwrap();
         assert!(bytes(folder.path()) == bytes(whole.path()));
+    }
+}
+
+/// Nothing is left to train: the source is not read to the end, and the last checkpoint says so.
+#[test]
+fn a_run_whose_dictionaries_all_stopped_ends() {
+    let mut plan = plan(23);
+    plan.dictionaries.retain(|d| d.site == SITES[1]);
+    let folder = tempfile::tempdir().unwrap();
+    let mut rows = 0;
+    for resumed in [false, true] {
+        let mut batches =
+            Batches::new(planted(Some(60)), Order { seed: plan.seed, pool_rows: 300 }, plan.recipe.batch)
+                .unwrap();
+        let (device, start) = (Device::detect(), &BTreeMap::new());
+        let run =
+            Run { plan: &plan, plan_hash: "hash", built_by: "test", folder: folder.path(), device, start };
+        let ended = train(&run, &mut batches, resumed, &|| false, &mut |event| {
+            rows += u32::from(matches!(event, Event::Rows));
+        });
+        assert!(ended.unwrap().iter().all(|training| training.stopped.is_some()));
+        assert!((1..23).contains(&rows), "{rows} batches");
+        assert!(latest_checkpoint(folder.path()).unwrap().ends_with("step-000000023.safetensors"));
     }
 }
 

@@ -9,7 +9,7 @@
 //!   ∂L/∂π = ⟨g₂, W_dec⟩ + λ/N where π > 0      ∂L/∂m = ⟨g, W_dec⟩ where π, m > 0      ∂L/∂(W_enc x') = ∂L/∂π + e^r·∂L/∂m
 //!
 //! Exactly a JumpReLU at release: W' = e^r W_enc, b' = b_mag, θ' = max(0, b_mag − e^r b_gate). Differs from the paper:
-//! decoder rows are unit-norm by projection and renormalisation, β₁ = 0, no resampling.
+//! decoder rows are unit-norm by projection and renormalisation, no resampling.
 
 use super::{Entries, Gate, Gradient};
 use crate::Parameters;

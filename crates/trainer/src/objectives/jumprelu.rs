@@ -13,7 +13,7 @@
 //!   tanh            ∂f/∂z = 1[z > θ] + (θ/ε)K         ∂f/∂θ = −(θ/ε)K      (the penalty acts through f)
 //!
 //! Differs from Anthropic's page: unit-norm decoder rows instead of a penalty weighted by their norms, E‖x‖² = 1 instead
-//! of D (its constants are rescaled), β₁ = 0. A dead feature with the pre-activation term has a gradient in every row.
+//! of D (its constants are rescaled). A dead feature with the pre-activation term has a gradient in every row.
 
 use super::{Entries, Gate, Gradient};
 use crate::{Parameters, Recipe};
@@ -145,7 +145,7 @@ impl JumpRelu {
                 dz += theta / self.epsilon * df;
                 out.threshold = Some(out.threshold.unwrap_or(0.0) - theta / self.epsilon * df);
             }
-            let below = dead && z < self.theta[j] && pre_activation > 0.0;
+            let below = dead && z < self.theta[j] && theta.is_finite() && pre_activation > 0.0;
             if below {
                 dz -= pre_activation / self.rows;
                 out.threshold = Some(out.threshold.unwrap_or(0.0) + pre_activation / self.rows);

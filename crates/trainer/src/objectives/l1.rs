@@ -1,7 +1,7 @@
 //! The standard SAE (Bricken et al. 2023, "Towards Monosemanticity"): f = relu(z), penalty λ·Σ_j f_j of a row.
 //!
 //! The decoder rows have unit norm, so that λ cannot be escaped by small f and large W_dec. Released as a JumpReLU
-//! dictionary with θ = 0. Differs from the paper: no resampling of dead features, β₁ = 0.
+//! dictionary with θ = 0. Differs from the paper: no resampling of dead features.
 
 use super::{Entries, Gate, Gradient};
 

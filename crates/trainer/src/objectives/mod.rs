@@ -110,8 +110,7 @@ impl Objective {
 
     /// Can a feature have a gradient without firing? Then firing has stamps of its own.
     pub(crate) fn moves_silent_features(&self) -> bool {
-        self.dead_rows().is_some()
-            || matches!(self, Objective::Gated | Objective::JumpRelu { penalty: Penalty::Tanh { .. } })
+        self.dead_rows().is_some() || *self == Objective::Gated
     }
 }
 

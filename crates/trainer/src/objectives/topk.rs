@@ -2,7 +2,7 @@
 //!
 //! The gradient goes through the chosen features only. `select.rs` chooses, `auxk.rs` brings dead features back. Which
 //! features are active depends on the whole row, so it is released with k and no threshold. Differs from the paper: AuxK
-//! is not normalised by the error's variance, decoder rows are renormalised after the update (not before), β₁ = 0.
+//! is not normalised by the error's variance, decoder rows are renormalised after the update (not before).
 
 use super::{Entries, Gate, Gradient};
 
