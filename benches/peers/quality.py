@@ -31,8 +31,8 @@ SITES = {
         "lambdas": [0.00004, 0.0001, 0.00055, 0.0015, 0.002],
         "l0": [10, 20, 40],
     },
-    "stories260k-1.mlp": {**STORIES, "site": "1.mlp", "lambdas": LAMBDAS_MLP, "l0": [10, 20, 40]},
-    "stories260k-4.att": {**STORIES, "site": "4.att", "lambdas": LAMBDAS_ATT, "l0": [10, 20, 40]},
+    "stories260k-1.mlp": {**STORIES, "site": "1.mlp", "lambdas": [0.0003, 0.0008, 0.0009, 0.0019, 0.0024], "l0": [10, 20, 30]},
+    "stories260k-4.att": {**STORIES, "site": "4.att", "lambdas": [0.0008, 0.003, 0.0035, 0.012, 0.015], "l0": [10, 20, 30]},
     "organism": {
         "model": "organism",
         "text": "world:seed=2,tokens=2400000",
@@ -70,7 +70,7 @@ VARIANTS = {
     "sl-tanh-lr3e-3": [*SL, "tanh", "--decay", "0.2", "--lr", "3e-3"],
     "sl-quadratic": [*SL, "quadratic", "--decay", "0.2"],
 }
-COEFFICIENTS = {"stories260k": [0.2, 0.08, 0.03], "organism": [0.2, 0.08, 0.03]}
+COEFFICIENTS = [0.2, 0.08, 0.03]
 CHOSEN = ["sl-batchtopk-lr1e-2-decay-auxk", "dl-lr3e-3-decay-eps0.01"]
 
 
@@ -177,7 +177,7 @@ def line(folder):
 
 
 def targets(name, variant):
-    return COEFFICIENTS[name] if "tanh" in variant else SITES[name]["l0"]
+    return COEFFICIENTS if "tanh" in variant else SITES[name]["l0"]
 
 
 def jobs(args):

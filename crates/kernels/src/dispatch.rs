@@ -367,7 +367,7 @@ impl Device {
         assert!(p.len() == g.len() && p.len() == v.len(), "adam: lengths differ");
         assert!(m.is_empty() || m.len() == p.len(), "adam: lengths differ");
         isa!(self, |L| fn(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
-            naive::gather::adam(p, g, m, v, step)
+            naive::adam::adam(p, g, m, v, step)
         })
     }
 

@@ -23,11 +23,11 @@ pub struct Encoder<'a> {
     /// [F]
     lo: &'a [f32],
     d: usize,
-    copy: Copy,
+    ready: Ready,
 }
 
 /// How w was made ready.
-enum Copy {
+enum Ready {
     Screen(Vec<Block>),
     Packed(Packed),
     None,
@@ -128,12 +128,12 @@ fn screen_blocks(device: Device, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> 
 
 impl<'a> Encoder<'a> {
     fn new(device: Device, w: &'a [f32], b: &'a [f32], lo: &'a [f32], d: usize, way: Way) -> Encoder<'a> {
-        let copy = match way {
-            Way::Screen => Copy::Screen(screen_blocks(device, w, b, lo, d)),
-            Way::Packed => Copy::Packed(Packed::new(w, d)),
-            Way::Rows => Copy::None,
+        let ready = match way {
+            Way::Screen => Ready::Screen(screen_blocks(device, w, b, lo, d)),
+            Way::Packed => Ready::Packed(Packed::new(w, d)),
+            Way::Rows => Ready::None,
         };
-        Encoder { device, w, b, lo, d, copy }
+        Encoder { device, w, b, lo, d, ready }
     }
 
     /// What [`Device::encode`] returns for x [N, D].
@@ -141,14 +141,14 @@ impl<'a> Encoder<'a> {
         let Encoder { device, w, b, lo, d, .. } = *self;
         assert!(x.len().is_multiple_of(d), "encode: x [N, {d}]");
         let (rows, f) = (x.len() / d, b.len());
-        match &self.copy {
-            Copy::Screen(blocks) => product::encode(x, d, screen::panel_rows(rows), f, |x| {
+        match &self.ready {
+            Ready::Screen(blocks) => product::encode(x, d, screen::panel_rows(rows), f, |x| {
                 device.encode_panel_screened(x, d, w, b, lo, blocks)
             }),
-            Copy::Packed(packed) => product::encode(x, d, packed::panel_rows(rows), f, |x| {
+            Ready::Packed(packed) => product::encode(x, d, packed::panel_rows(rows), f, |x| {
                 device.encode_packed(x, d, packed, b, lo)
             }),
-            Copy::None => {
+            Ready::None => {
                 product::encode(x, d, product::PANEL_ROWS, f, |x| device.encode_panel(x, w, b, lo, d))
             }
         }

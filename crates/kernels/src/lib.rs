@@ -23,7 +23,8 @@ pub mod strips;
 pub use dispatch::{Device, Isa, Matrix};
 pub use encoder::Encoder;
 pub use huge_pages::HugePages;
-pub use sparse::{AdamStep, Csr};
+pub use naive::adam::AdamStep;
+pub use sparse::Csr;
 pub use strips::{STRIP, Strips, Terms};
 
 #[cfg(test)]

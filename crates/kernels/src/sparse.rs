@@ -136,22 +136,3 @@ fn pieces<'a>(
         (here, value.split_off_mut(..size).expect("as many values as the sizes say"))
     })
 }
-
-/// The numbers of one Adam step on one row.
-#[derive(Clone, Copy, Debug)]
-pub struct AdamStep {
-    /// Learning rate of this step, over 1 − β₁^t.
-    pub lr: f32,
-    /// β₁^Δ.
-    pub decay1: f32,
-    /// 1 − β₁.
-    pub one_minus_beta1: f32,
-    /// β₂^Δ, Δ = steps since the row was last touched.
-    pub decay: f32,
-    /// 1 − β₂.
-    pub one_minus_beta2: f32,
-    /// 1/√(1 − β₂^t), t = global step counted from 1.
-    pub inv_sqrt_correction: f32,
-    /// Added to the root.
-    pub epsilon: f32,
-}

@@ -280,7 +280,7 @@ proptest! {
         };
         let m = if seed % 2 == 0 { Vec::new() } else { values(d, seed + 3) };
         let (mut p1, mut m1, mut v1) = (y.clone(), m.clone(), v.clone());
-        naive::gather::adam(&mut p1, &x, &mut m1, &mut v1, step);
+        naive::adam::adam(&mut p1, &x, &mut m1, &mut v1, step);
         for device in devices() {
             let mut got = y.clone();
             device.axpy(a, &x, &mut got);
@@ -333,7 +333,7 @@ fn adam_is_the_formula() {
     for m0 in [Vec::new(), m0] {
         let (mut p, mut m) = (p0.clone(), m0.clone());
         let mut v: Vec<f32> = v0.iter().map(|v| v.abs()).collect();
-        naive::gather::adam(&mut p, &g, &mut m, &mut v, step);
+        naive::adam::adam(&mut p, &g, &mut m, &mut v, step);
         for i in 0..40 {
             let g = f64::from(g[i]);
             let mean = m0.get(i).map_or(g, |&m| 0.9 * f64::from(m) + 0.1 * g);
@@ -351,6 +351,23 @@ fn seen_with_company(workers: &Mutex<HashSet<usize>>, threads: usize) {
     let start = Instant::now();
     while threads > 1 && workers.lock().unwrap().len() < 2 && start.elapsed() < Duration::from_secs(20) {
         std::thread::yield_now();
+    }
+}
+
+/// The fast screen keeps as many of 64 columns for each row as the readable one does: no more, no fewer.
+#[test]
+fn the_fast_screen_is_the_readable_one() {
+    for (d, seed) in [(1, 1), (17, 2), (33, 3), (200, 4), (777, 5)] {
+        let (x, w, b) = (values(9 * d, seed), values(64 * d, seed + 10), values(64, seed + 20));
+        let lo: Vec<f32> = values(64, seed + 30).iter().map(|v| v * (d as f32).sqrt()).collect();
+        for device in devices() {
+            let block = [device.screen_block(&w, &b, &lo, d)];
+            for x in x.chunks_exact(d) {
+                let columns = w.chunks_exact(d).zip(&lo).zip(&b);
+                let expected = columns.filter(|((w, lo), b)| naive::screen::keeps(x, w, **lo, **b)).count();
+                assert_eq!(device.count_candidates(x, d, &block), expected, "{device:?}, d {d}");
+            }
+        }
     }
 }
 
@@ -389,6 +406,10 @@ fn the_number_of_threads_changes_nothing() {
         };
         in_every_pool(&code, |hook| encode(hook, &|x| device.encode_panel(x, &w, &b, &lo, d)));
         in_every_pool(&code, |hook| encode(hook, &|x| device.encode_packed(x, d, &packed, &b, &lo)));
+        in_every_pool(&code, |hook| {
+            rayon::join(hook, hook);
+            Encoder::screened(device, &w, &b, &lo, d).encode(&x)
+        });
         in_every_pool(&product, |hook| {
             let mut out = vec![0.0; n * m];
             product::by_rows(&x, d, product::PANEL_ROWS, &mut out, m, |x, out| {

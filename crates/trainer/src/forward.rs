@@ -131,45 +131,21 @@ impl<'a> Forward<'a> {
 
     /// Adds the active features of `block` to ŝ. A prefix begins as the one before it, complete by then.
     pub(crate) fn decode(&mut self, block: &Range<usize>, z: &Csr, p: &Parameters, gate: &dyn Gate) {
-        let (d, views, m) = (self.d_out, self.views, self.views.count());
-        let w_dec = &p.w_dec[block.start * d..block.end * d];
-        let rows = (0..self.l0.len()).into_par_iter().with_min_len(ROWS_PER_TASK);
-        let rows: Vec<Row> = rows.map(|n| Row::new(z.row(n), block.start, gate, views)).collect();
-        for (l0, row) in self.l0.iter_mut().zip(&rows) {
-            *l0 += row.index.len() as u32;
-            self.in_window += row.in_window;
-        }
+        let views = self.views;
+        let w_dec = &p.w_dec[block.start * self.d_out..block.end * self.d_out];
+        let rows = self.sorted(block, z, gate);
         let mut begin = 0;
         for (view, &end) in views.ends.iter().enumerate() {
             if view > 0 && block.contains(&begin) {
-                self.error.strips_mut().for_each(|(_, strip)| {
-                    let span = (view - 1) * STRIP..view * STRIP;
-                    let rows = strip.chunks_exact_mut(m * STRIP);
-                    rows.for_each(|row| row.copy_within(span.clone(), span.end));
-                });
+                self.copy_view(view - 1);
             }
             let sums: Vec<Sum<'_>> = rows.iter().map(|row| row.between(block.start, begin..end)).collect();
-            tiles::accumulate(
-                &sums,
-                Source::Rows(w_dec),
-                &mut self.error,
-                (view, m),
-                Begin::Out,
-                self.device,
-            );
+            self.add(&sums, w_dec, view);
             begin = end;
         }
         if views.second == Some(Second::Gate) {
-            let sums: Vec<Sum<'_>> =
-                rows.iter().map(|row| Sum { coeff: &row.second, index: &row.all }).collect();
-            tiles::accumulate(
-                &sums,
-                Source::Rows(w_dec),
-                &mut self.error,
-                (views.last(), m),
-                Begin::Out,
-                self.device,
-            );
+            let second = rows.iter().map(|row| Sum { coeff: &row.second, index: &row.all });
+            self.add(&second.collect::<Vec<_>>(), w_dec, views.last());
         }
     }
 
@@ -177,8 +153,33 @@ impl<'a> Forward<'a> {
     pub(crate) fn decode_dead(&mut self, z: &Csr, p: &Parameters) {
         let rows = (0..z.rows()).map(|n| z.row(n));
         let sums: Vec<Sum<'_>> = rows.map(|(index, coeff)| Sum { coeff, index }).collect();
-        let at = (self.views.last(), self.views.count());
-        tiles::accumulate(&sums, Source::Rows(&p.w_dec), &mut self.error, at, Begin::Out, self.device);
+        self.add(&sums, &p.w_dec, self.views.last());
+    }
+
+    /// The active features of each row of `block`, counted.
+    fn sorted(&mut self, block: &Range<usize>, z: &Csr, gate: &dyn Gate) -> Vec<Row> {
+        let rows = (0..self.l0.len()).into_par_iter().with_min_len(ROWS_PER_TASK);
+        let rows: Vec<Row> = rows.map(|n| Row::new(z.row(n), block.start, gate, self.views)).collect();
+        for (l0, row) in self.l0.iter_mut().zip(&rows) {
+            *l0 += row.index.len() as u32;
+            self.in_window += row.in_window;
+        }
+        rows
+    }
+
+    /// Begins the view after `view` as that.
+    fn copy_view(&mut self, view: usize) {
+        let (m, span) = (self.views.count(), view * STRIP..(view + 1) * STRIP);
+        self.error.strips_mut().for_each(|(_, strip)| {
+            let rows = strip.chunks_exact_mut(m * STRIP);
+            rows.for_each(|row| row.copy_within(span.clone(), span.end));
+        });
+    }
+
+    /// Adds a sum of decoder rows to `view` of each row.
+    fn add(&mut self, sums: &[Sum<'_>], w_dec: &[f32], view: usize) {
+        let at = (view, self.views.count());
+        tiles::accumulate(sums, Source::Rows(w_dec), &mut self.error, at, Begin::Out, self.device);
     }
 
     /// After the last block: ŝ becomes the gradient of the loss at ŝ. The loss is still without its penalty.

@@ -8,7 +8,6 @@
 //! Dead features are kept above 0, apart: AuxK takes the k_aux best of them, whatever else was chosen.
 
 use crate::Parameters;
-use crate::objectives::Chosen;
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -61,7 +60,10 @@ pub(crate) struct Select<'a> {
 
 /// What was found.
 pub(crate) struct Selection {
-    pub chosen: Chosen,
+    /// z of the chosen features [N, F].
+    pub main: Csr,
+    /// z of the dead features that are to be brought back [N, F].
+    pub dead: Option<Csr>,
     /// The smallest value that was chosen.
     pub least: Option<f32>,
     /// A guess for the next batch.
@@ -137,8 +139,8 @@ impl Select<'_> {
         let least = main.rows.iter().flatten().map(|e| e.2).min_by(f32::total_cmp);
         let guess = 0.9 * self.next_guess(&main, least);
         let width = self.parameters.b_enc.len();
-        let chosen = Chosen { main: main.into_csr(width), dead: dead.map(|dead| dead.into_csr(width)) };
-        Selection { chosen, least, guess, entries }
+        let dead = dead.map(|dead| dead.into_csr(width));
+        Selection { main: main.into_csr(width), dead, least, guess, entries }
     }
 
     /// Encodes `rows` of the input, and offers what is above `lo` to them. Returns the entries.
@@ -255,9 +257,9 @@ mod tests {
             let select = Select { input: &input, parameters: &p, d, keep, dead: Some((&dead, 2)), guess, blocks: &blocks, device };
             let found = select.run();
             let bits = |e: Vec<Entry>| e.into_iter().map(|(n, j, z)| (n, j, z.to_bits())).collect::<Vec<_>>();
-            prop_assert_eq!(entries(&found.chosen.main), bits(naive(&z, width, keep)));
+            prop_assert_eq!(entries(&found.main), bits(naive(&z, width, keep)));
             let of_dead: Vec<f32> = z.iter().enumerate().map(|(i, &z)| if dead[i % width] { z } else { 0.0 }).collect();
-            prop_assert_eq!(entries(&found.chosen.dead.unwrap()), bits(naive(&of_dead, width, Keep::OfRow(2))));
+            prop_assert_eq!(entries(&found.dead.unwrap()), bits(naive(&of_dead, width, Keep::OfRow(2))));
         }
     }
 }

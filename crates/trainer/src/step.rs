@@ -37,20 +37,20 @@ pub fn train_step(
     device: Device,
     phase: &mut dyn FnMut(Phase),
 ) -> Seen {
-    let clock = Clock { step, device, limits: Limits::USUAL };
-    step_within(training, batch, plan, recipe, clock, phase)
+    let at = At { step, device, limits: Limits::USUAL };
+    step_within(training, batch, plan, recipe, at, phase)
 }
 
 /// When and where a step runs.
 #[derive(Clone, Copy)]
-struct Clock {
+struct At {
     step: u64,
     device: Device,
     limits: Limits,
 }
 
 /// The entries of a batch, by row.
-struct Entries {
+struct Encoded {
     blocks: Vec<Range<usize>>,
     kept: Kept,
     /// z of the dead features that help [N, F].
@@ -64,10 +64,10 @@ fn step_within(
     batch: Batch<'_>,
     plan: &DictionaryPlan,
     recipe: &Recipe,
-    clock: Clock,
+    at: At,
     phase: &mut dyn FnMut(Phase),
 ) -> Seen {
-    let Clock { step, device, .. } = clock;
+    let At { step, device, .. } = at;
     let rows = batch.input.len() / plan.d;
     let lambda = controller::lambda(training, plan, recipe, step);
     let dead = plan.objective.dead_rows().map(|limit| auxk::dead(training, step, rows, limit));
@@ -76,8 +76,8 @@ fn step_within(
     let views = Views::new(plan);
     let mut forward = Forward::begin(batch, &training.parameters, plan, &views, device);
     let mut entries = match plan.objective.keep() {
-        None => by_blocks(training, &mut forward, plan, gate, clock, phase),
-        Some(keep) => chosen(training, &mut forward, plan, gate, (keep, dead.as_deref()), clock, phase),
+        None => by_blocks(training, &mut forward, plan, gate, at, phase),
+        Some(keep) => chosen(training, &mut forward, plan, gate, (keep, dead.as_deref()), at, phase),
     };
     let mut seen = forward.finish(plan.width);
     seen.lambda = lambda;
@@ -114,22 +114,22 @@ fn by_blocks(
     forward: &mut Forward<'_>,
     plan: &DictionaryPlan,
     gate: &dyn Gate,
-    clock: Clock,
+    at: At,
     phase: &mut dyn FnMut(Phase),
-) -> Entries {
+) -> Encoded {
     let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
-    let blocks = blocks(plan.width, expected, clock.limits);
-    let mut kept = Kept::new(clock.limits);
+    let blocks = blocks(plan.width, expected, at.limits);
+    let mut kept = Kept::new(at.limits);
     let p = &training.parameters;
     for block in &blocks {
-        let z = encode(&forward.input, p, gate, block, plan.d, clock.device);
+        let z = encode(&forward.input, p, gate, block, plan.d, at.device);
         phase(Phase::Encode);
         forward.decode(block, &z, p, gate);
         kept.push(z);
         phase(Phase::Decode);
     }
     training.hints.entries = Some(kept.entries);
-    Entries { blocks, kept, dead: None, least: None }
+    Encoded { blocks, kept, dead: None, least: None }
 }
 
 /// Forward, where entries compete.
@@ -139,9 +139,9 @@ fn chosen(
     plan: &DictionaryPlan,
     gate: &dyn Gate,
     (keep, dead): (Keep, Option<&[bool]>),
-    clock: Clock,
+    at: At,
     phase: &mut dyn FnMut(Phase),
-) -> Entries {
+) -> Encoded {
     let p = &training.parameters;
     let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
     let found = Select {
@@ -151,29 +151,29 @@ fn chosen(
         keep,
         dead: dead.zip(plan.objective.aux().map(|aux| aux.k)),
         guess: training.hints.guess,
-        blocks: &blocks(plan.width, expected, clock.limits),
-        device: clock.device,
+        blocks: &blocks(plan.width, expected, at.limits),
+        device: at.device,
     }
     .run();
     phase(Phase::Encode);
     let whole = 0..plan.width;
-    forward.decode(&whole, &found.chosen.main, p, gate);
-    if let Some(dead) = &found.chosen.dead {
+    forward.decode(&whole, &found.main, p, gate);
+    if let Some(dead) = &found.dead {
         forward.decode_dead(dead, p);
     }
     (training.hints.entries, training.hints.guess) = (Some(found.entries), found.guess);
-    let mut kept = Kept::new(Limits { kept: usize::MAX, ..clock.limits });
-    kept.push(found.chosen.main);
+    let mut kept = Kept::new(Limits { kept: usize::MAX, ..at.limits });
+    kept.push(found.main);
     phase(Phase::Decode);
     let least = if let Keep::OfBatch(_) = keep { found.least } else { None };
-    Entries { blocks: vec![whole], kept, dead: found.chosen.dead, least }
+    Encoded { blocks: vec![whole], kept, dead: found.dead, least }
 }
 
 /// Backward, block by block. Returns the part of the loss's penalty that is a sum over features.
 fn update(
     training: &mut Training,
     backward: &Backward<'_>,
-    entries: &mut Entries,
+    entries: &mut Encoded,
     phase: &mut dyn FnMut(Phase),
 ) -> f64 {
     let Backward { plan, gate, device, .. } = *backward;
@@ -235,9 +235,8 @@ mod tests {
         let mut log = Vec::new();
         for step in 0..4 {
             let x = noise(seed + step, rows * plan.d);
-            let clock = Clock { step, device: Device::detect(), limits };
-            let seen =
-                step_within(&mut training, Batch::from(x.as_slice()), plan, &recipe, clock, &mut |_| ());
+            let at = At { step, device: Device::detect(), limits };
+            let seen = step_within(&mut training, Batch::from(x.as_slice()), plan, &recipe, at, &mut |_| ());
             log.extend([seen.loss, seen.mse, seen.l0, seen.window_share]);
         }
         (training, log)

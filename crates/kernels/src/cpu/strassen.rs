@@ -255,6 +255,7 @@ pub(crate) unsafe fn multiply<P: Pairs>(x: &Rows, w: &Columns, out: &mut [Produc
         }
     }
     let lines = w.sums.len() / PRODUCTS;
+    assert_eq!(4 * x.lines, lines, "x and w are cut for one width");
     let share = lines.div_ceil(out.len());
     for (product, block) in w.sums.chunks_exact(lines).enumerate() {
         let x = x.sums[product * out.len() * x.lines..].chunks_exact(x.lines);

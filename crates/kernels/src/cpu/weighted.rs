@@ -12,7 +12,7 @@ use crate::naive::{self, LANES};
 pub(crate) unsafe fn weighted_sum<L: Lanes>(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
     match p.len() {
         0 => out.fill(0.0),
-        // SAFETY: passed on.
+        // SAFETY: p has eight values; the caller vouches for the instructions.
         8 => unsafe { sum::<L, 8>(p, v, stride, out) }, // the heads of small models
         // SAFETY: passed on.
         _ => unsafe { sum::<L, 0>(p, v, stride, out) },
@@ -22,7 +22,7 @@ pub(crate) unsafe fn weighted_sum<L: Lanes>(p: &[f32], v: &[f32], stride: usize,
 /// [`weighted_sum`] of `K` rows, known when compiled; 0 means any number.
 ///
 /// # Safety
-/// The processor has L's instructions.
+/// K is 0 or `p.len()`, and the processor has L's instructions.
 #[inline(always)]
 unsafe fn sum<L: Lanes, const K: usize>(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
     let reach = (p.len() - 1).checked_mul(stride).and_then(|start| start.checked_add(out.len()));
@@ -47,7 +47,7 @@ unsafe fn sum<L: Lanes, const K: usize>(p: &[f32], v: &[f32], stride: usize, out
 /// The running sums l, l+2, …, l+14, added as the tree adds them.
 ///
 /// # Safety
-/// From `v` on, `p.len()` rows, `stride` apart, of sixteen columns are readable, and the processor has L's instructions.
+/// K is 0 or `p.len()`; from `v` on, `p.len()` rows, `stride` apart, of sixteen columns are readable, and the processor has L's instructions.
 #[inline(always)]
 unsafe fn eighths<L: Lanes, const K: usize>(p: &[f32], v: *const f32, stride: usize, l: usize) -> L {
     // SAFETY: passed on.
@@ -75,7 +75,7 @@ unsafe fn quarters<L: Lanes, const K: usize>(p: &[f32], v: *const f32, stride: u
 unsafe fn lane<L: Lanes, const K: usize>(p: &[f32], v: *const f32, stride: usize, l: usize) -> L {
     let n = if K == 0 { p.len() } else { K };
     let mut k = l;
-    // SAFETY: k < p.len(), so the row is one of those that the caller vouches for.
+    // SAFETY: k < n = p.len(), so the row is one of those that the caller vouches for.
     unsafe {
         let mut sum = L::zero();
         while k < n {

@@ -3,6 +3,7 @@
 //! A dot product has sixteen running sums. Sum `l` takes the terms k ≡ l (mod 16) in ascending order by fused
 //! multiply-add, a short tail counts as zeros, and a fixed pairwise tree adds the sums: l with l+8, +4, +2, +1.
 
+pub mod adam;
 pub mod gather;
 pub(crate) mod screen;
 

@@ -139,22 +139,23 @@ pub(crate) fn of_column(row: Option<Quantised>, lo: f32, bias: f32) -> Coefficie
     Coefficients { a: a as f32, b: up(row.norm), c: up(c) }
 }
 
+/// Is the entry of row x and column w kept for the exact product?
+#[cfg(test)]
+pub(crate) fn keeps(x: &[f32], w: &[f32], lo: f32, bias: f32) -> bool {
+    let (mut qx, mut qw) = (vec![0i16; x.len()], vec![0i16; w.len()]);
+    let row = of_row(quantise(x, &mut qx), x.len());
+    let column = of_column(quantise(w, &mut qw), lo, bias);
+    let sum: i64 = qx.iter().zip(&qw).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum();
+    let sum = i32::try_from(sum).expect("sums of products stay within 32 bits");
+    let at_most = (-row.c).mul_add(column.c, (-row.b).mul_add(column.b, row.a * column.a));
+    !(sum as f32 <= at_most)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::naive::dot;
     use proptest::prelude::*;
-
-    /// Is the entry of row x and column w kept for the exact product?
-    fn keeps(x: &[f32], w: &[f32], lo: f32, bias: f32) -> bool {
-        let (mut qx, mut qw) = (vec![0i16; x.len()], vec![0i16; w.len()]);
-        let row = of_row(quantise(x, &mut qx), x.len());
-        let column = of_column(quantise(w, &mut qw), lo, bias);
-        let sum: i64 = qx.iter().zip(&qw).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum();
-        let sum = i32::try_from(sum).expect("sums of products stay within 32 bits");
-        let at_most = (-row.c).mul_add(column.c, (-row.b).mul_add(column.b, row.a * column.a));
-        !(sum as f32 <= at_most)
-    }
 
     /// A row that attacks the bound: noise with a few large dimensions, all equal values, one spike, denormals, or values
     /// half way between integers.

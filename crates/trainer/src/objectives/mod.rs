@@ -18,7 +18,6 @@ pub(crate) mod topk;
 
 use crate::select::Keep;
 use crate::{DictionaryPlan, Parameters, Recipe};
-use lapidary_kernels::Csr;
 use serde::{Deserialize, Serialize};
 
 pub use auxk::AuxK;
@@ -210,12 +209,4 @@ pub(crate) fn gate(
         Objective::Gated => Box::new(gated::Gated::new(p, lambda, rows)),
         Objective::TopK { .. } | Objective::BatchTopK { .. } => Box::new(topk::TopK),
     }
-}
-
-/// What `select.rs` chose for this step.
-pub(crate) struct Chosen {
-    /// z of the chosen features [N, F].
-    pub main: Csr,
-    /// z of the dead features that are to be brought back [N, F].
-    pub dead: Option<Csr>,
 }
