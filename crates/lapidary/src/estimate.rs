@@ -230,8 +230,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         (
             "learning rate",
             format!(
-                "{:.2e} (warm-up {} steps, decay over the last {})",
-                recipe.lr, recipe.lr_warmup, recipe.lr_decay
+                "{:.2e}, {} times that for the decoder (warm-up {} steps, decay over the last {})",
+                recipe.lr, recipe.lr_decoder, recipe.lr_warmup, recipe.lr_decay
             ),
         ),
         ("λ warm-up", format!("{} steps", recipe.lambda_warmup)),

@@ -261,6 +261,7 @@ fn recipe(suite: &Suite, d: usize) -> anyhow::Result<Recipe> {
     let recipe = Recipe {
         batch,
         lr: set.lr.unwrap_or(preset.lr),
+        lr_decoder: set.lr_decoder.unwrap_or(preset.lr_decoder),
         lr_warmup: set.lr_warmup.unwrap_or(preset.lr_warmup),
         lr_decay: set.lr_decay.unwrap_or(preset.lr_decay),
         lambda_warmup: set.lambda_warmup.unwrap_or(preset.lambda_warmup),
@@ -280,6 +281,7 @@ fn check(recipe: &Recipe, theta_init: Option<f32>) -> anyhow::Result<()> {
     let (bandwidth, theta_init) = (f64::from(recipe.bandwidth), f64::from(theta_init.unwrap_or(1.0)));
     let numbers = [
         ("lr", recipe.lr, positive(recipe.lr), "above 0"),
+        ("lr_decoder", recipe.lr_decoder, positive(recipe.lr_decoder), "above 0"),
         ("bandwidth", bandwidth, positive(bandwidth), "above 0"),
         ("theta_init", theta_init, positive(theta_init), "above 0"),
         ("beta1", recipe.beta1, (0.0..1.0).contains(&recipe.beta1), "from 0 to below 1"),

@@ -83,6 +83,7 @@ impl Default for Rows {
 pub struct Overrides {
     pub batch: Option<usize>,
     pub lr: Option<f64>,
+    pub lr_decoder: Option<f64>,
     pub lr_warmup: Option<u64>,
     pub lr_decay: Option<u64>,
     pub lambda_warmup: Option<u64>,

@@ -19,7 +19,7 @@ use crate::optimizer::Adam;
 use crate::tiles::{self, Source, Sum};
 use crate::{Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training};
 use lapidary_kernels::strips::Begin;
-use lapidary_kernels::{Csr, Device, Strips};
+use lapidary_kernels::{AdamStep, Csr, Device, Strips};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -364,7 +364,8 @@ impl Backward<'_> {
             let w_dec = &mut p.w_dec[i * d..(i + 1) * d];
             let parallel = device.dot(g_dec, w_dec);
             device.axpy(-parallel, w_dec, g_dec);
-            device.adam(w_dec, g_dec, part(m.w_dec, i * d, d), &mut v.w_dec[i * d..(i + 1) * d], adam);
+            let decoder = AdamStep { lr: adam.lr * self.recipe.lr_decoder as f32, ..adam };
+            device.adam(w_dec, g_dec, part(m.w_dec, i * d, d), &mut v.w_dec[i * d..(i + 1) * d], decoder);
             let norm = device.dot(w_dec, w_dec).sqrt();
             w_dec.iter_mut().for_each(|w| *w /= norm);
         }

@@ -155,12 +155,14 @@ pub fn step(
         let parallel: f64 = g.iter().zip(w).map(|(g, w)| g * w).sum();
         g.iter_mut().zip(w).for_each(|(g, w)| *g -= parallel * w);
     }
-    let rows = [plan.d, 1, 1, plan.d, plan.d]; // of the tensors in their order
+    let rows = [(plan.d, 1.0), (1, 1.0), (1, 1.0), (plan.d, recipe.lr_decoder), (plan.d, 1.0)]; // of the tensors in their order
     let moments = m.tensors_mut().into_iter().zip(v.tensors_mut());
-    for (((p, (m, v)), g), d) in p.tensors_mut().into_iter().zip(moments).zip(g.tensors_mut()).zip(rows) {
+    for (((p, (m, v)), g), (d, rate)) in
+        p.tensors_mut().into_iter().zip(moments).zip(g.tensors_mut()).zip(rows)
+    {
         let moments = m.chunks_exact_mut(d).zip(v.chunks_exact_mut(d));
         for ((p, (m, v)), g) in p.chunks_exact_mut(d).zip(moments).zip(g.chunks_exact(d)) {
-            adam(p, m, v, g, recipe, step);
+            adam(p, m, v, g, recipe, learning_rate(recipe, step) * rate, step);
         }
     }
     if recipe.threshold == Threshold::Raw {
@@ -174,11 +176,11 @@ pub fn step(
     seen.loss
 }
 
-/// Adam on one row. One without gradient stays where it is, and its moments decay.
-fn adam(p: &mut [f64], m: &mut [f64], v: &mut [f64], g: &[f64], recipe: &Recipe, step: u64) {
+/// Adam on one row at rate `lr`. One without gradient stays where it is, and its moments decay.
+fn adam(p: &mut [f64], m: &mut [f64], v: &mut [f64], g: &[f64], recipe: &Recipe, lr: f64, step: u64) {
     let Recipe { beta1, beta2, .. } = *recipe;
     let [first, second] = [beta1, beta2].map(|beta| 1.0 - beta.powi(step as i32 + 1));
-    let lr = if g.iter().all(|&g| g == 0.0) { 0.0 } else { learning_rate(recipe, step) };
+    let lr = if g.iter().all(|&g| g == 0.0) { 0.0 } else { lr };
     for i in 0..p.len() {
         m[i] = beta1 * m[i] + (1.0 - beta1) * g[i];
         v[i] = beta2 * v[i] + (1.0 - beta2) * g[i] * g[i];

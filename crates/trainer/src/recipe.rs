@@ -55,6 +55,9 @@ pub struct Recipe {
     pub batch: usize,
     /// Peak learning rate.
     pub lr: f64,
+    /// That of W_dec, over `lr`; 1 in all published presets.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lr_decoder: f64,
     /// Steps of the cosine warm-up from 0.1·lr.
     pub lr_warmup: u64,
     /// Steps of the linear decay to 0 at the end.
@@ -78,6 +81,14 @@ fn is_zero(x: &f64) -> bool {
     *x == 0.0
 }
 
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(x: &f64) -> bool {
+    *x == 1.0
+}
+
 impl Recipe {
     /// The recipe of DESIGN §4 (arXiv 2408.05147 §3.2), unchanged for any number of steps.
     pub fn gemma_scope(steps: u64) -> Recipe {
@@ -86,6 +97,7 @@ impl Recipe {
             steps,
             batch: 4096,
             lr: 7e-5,
+            lr_decoder: 1.0,
             lr_warmup: 1_000,
             lr_decay: 0,
             lambda_warmup: 10_000,
@@ -107,6 +119,7 @@ impl Recipe {
             preset: Preset::Short,
             batch: 2048,
             lr: stride / (d as f64).sqrt(),
+            lr_decoder: 2.0,
             lr_warmup: ((10_000.0 / r) as u64).min(3 * steps / 10),
             lr_decay: steps / 5,
             lambda_warmup: ((10_000.0 / r) as u64).min(steps / 5),
@@ -179,7 +192,7 @@ one a tenth of the features dies); what is averaged over steps must be averaged 
 one step, so the window is 5r times wider and 1 - beta2 2r times larger (5 and 2 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
 1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
 afford to unlearn an overshoot. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
-move): at equal steps that is worth a tenth of FVU. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
+move): at equal steps that is worth a tenth of FVU. The decoder's rate is twice the others', which is worth a twentieth. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
 paper's.";
 
 #[cfg(test)]

@@ -167,8 +167,8 @@ fn clear_batch(
 
 #[test]
 fn steps_agree_with_the_dense_twin() {
-    for beta1 in [0.0, 0.9] {
-        let recipe = |threshold| Recipe { beta1, ..recipe(threshold) };
+    for (beta1, lr_decoder) in [(0.0, 1.0), (0.9, 2.0)] {
+        let recipe = |threshold| Recipe { beta1, lr_decoder, ..recipe(threshold) };
         agrees_with_the_twin(recipe(Threshold::Raw), 9, 33, 13, None);
         agrees_with_the_twin(recipe(Threshold::Log), 17, 50, 70, None);
         agrees_with_the_twin(recipe(Threshold::Raw), 16, 1, 1, None);
