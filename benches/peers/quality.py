@@ -28,11 +28,11 @@ SITES = {
     "stories260k": {
         **STORIES,
         "site": "3.res",
-        "lambdas": [0.00004, 0.0001, 0.00055, 0.0015, 0.002],
+        "lambdas": [0.00003, 0.00004, 0.0001, 0.00055, 0.0015, 0.002],
         "l0": [10, 20, 40],
     },
     "stories260k-1.mlp": {**STORIES, "site": "1.mlp", "lambdas": [0.0003, 0.0008, 0.0009, 0.0019, 0.0024], "l0": [10, 20, 30]},
-    "stories260k-4.att": {**STORIES, "site": "4.att", "lambdas": [0.0008, 0.003, 0.0035, 0.012, 0.015], "l0": [10, 20, 30]},
+    "stories260k-4.att": {**STORIES, "site": "4.att", "lambdas": [0.0007, 0.0035, 0.004, 0.012, 0.014], "l0": [10, 20, 30]},
     "organism": {
         "model": "organism",
         "text": "world:seed=2,tokens=2400000",
