@@ -145,12 +145,12 @@ pub fn disk_per_parameter(recipe: &Recipe) -> f64 {
 }
 
 /// Bytes of one step of `n` rows with `l0` active features each: input (twice, and at 3 bytes as integers), target and M
-/// errors of each row (one per prefix, one of a second reconstruction; a skip comes once more), the kernels' copy of a part
-/// of W_enc or later, where over 2/5 of all features fire, two copies of the errors, gradients of the features that are
-/// taken together (2,048), entries that are kept from one pass to the other, and those of the block at hand. Limits are the
-/// kernels' (128 MiB) and the trainer's (64 Mi and 8 Mi entries of 8 bytes; a block exists four times while it is made).
-/// Where entries compete they carry row and feature, 12 bytes: those of a block, and the k of each row, once to be chosen
-/// and once chosen; and as many dead ones as help.
+/// errors of each row (one per prefix, one of a second reconstruction; a skip comes once more, and with its gradient and the
+/// terms of that), the kernels' copy of a part of W_enc or later, where over 2/5 of all features fire, two copies of the
+/// errors, gradients of the features that are taken together (2,048), entries that are kept from one pass to the other, and
+/// those of the block at hand. Limits are the kernels' (128 MiB) and the trainer's (64 Mi and 8 Mi entries of 8 bytes; a block
+/// exists four times while it is made). Where entries compete they carry row and feature, 12 bytes: those of a block, and the
+/// k of each row, once to be chosen and once chosen; and as many dead ones as help.
 pub fn step_bytes(plan: &DictionaryPlan, n: usize, l0: f64) -> f64 {
     const MI: f64 = 1024.0 * 1024.0;
     let (n, d, d_out) = (n as f64, plan.d as f64, plan.d_out() as f64);
@@ -167,9 +167,10 @@ pub fn step_bytes(plan: &DictionaryPlan, n: usize, l0: f64) -> f64 {
     let whole_dots = if 5.0 * l0 > 2.0 * plan.width as f64 { 8.0 * n * d_out } else { 0.0 };
     let copy = (6.125 * d * plan.width as f64).min(128.0 * MI).max(whole_dots);
     let gradients = 4.0 * (plan.width as f64).min(2048.0) * (d + d_out);
+    let skip = if has_skip(plan) { 4.0 * d_out * (3.0 * n + d) } else { 0.0 };
     let (entries, block) = (n * l0, (n * l0).min(8.0 * MI));
     let kept = chosen.map_or(8.0 * entries.min(64.0 * MI), |k| 12.0 * block + 24.0 * n * k);
-    rows + copy + gradients + kept + 32.0 * block
+    rows + copy + gradients + skip + kept + 32.0 * block
 }
 
 /// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.

@@ -47,7 +47,8 @@ unsafe fn sum<L: Lanes, const K: usize>(p: &[f32], v: &[f32], stride: usize, out
 /// The running sums l, l+2, …, l+14, added as the tree adds them.
 ///
 /// # Safety
-/// K is 0 or `p.len()`; from `v` on, `p.len()` rows, `stride` apart, of sixteen columns are readable, and the processor has L's instructions.
+/// K is 0 or `p.len()`; from `v` on, `p.len()` rows, `stride` apart, of sixteen columns are readable; the processor has L's
+/// instructions.
 #[inline(always)]
 unsafe fn eighths<L: Lanes, const K: usize>(p: &[f32], v: *const f32, stride: usize, l: usize) -> L {
     // SAFETY: passed on.
