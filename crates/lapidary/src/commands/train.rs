@@ -30,7 +30,7 @@ use std::time::Instant;
 /// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time; the same
 /// command with --resume continues and ends with the same bytes.
 ///
-/// Keys of a suite: model, text, context, tokens, seed, preset (short, gemma-scope; for jumprelu also gemma-scope-2 and
+/// Keys of a suite: model (and ignore_config_keys), text, context, tokens, seed, preset (short, gemma-scope; for jumprelu also gemma-scope-2 and
 /// anthropic, which choose the penalty); and, at the top or in a [[dictionaries]] table for several kinds side by side:
 /// architecture (jumprelu, topk, batchtopk, matryoshka, gated, l1), sites, transcoders = ["3.mlp-in -> 3.mlp"] with skip,
 /// widths, lambdas or target_l0 (k; the target of a quadratic penalty; or a controller of λ: the printed plan says which),
