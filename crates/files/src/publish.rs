@@ -1,6 +1,6 @@
 //! A file appears whole or not at all: temp name, write, fsync, rename, fsync the folder.
 
-use crate::{FileError, failpoint};
+use crate::{FileError, failpoint, foreign};
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ pub fn create_dir(path: &Path) -> Result<(), FileError> {
     sync_folder_of(path)
 }
 
-/// The bytes of a file that must not be longer than `limit`.
+/// The bytes of a file that must not be longer than `limit`, nor a Git LFS pointer.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let file = File::open(path).map_err(FileError::io(path, "read"))?;
     let length = file.metadata().map_err(FileError::io(path, "read"))?.len();
@@ -78,6 +78,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     }
     let mut bytes = Vec::with_capacity(length as usize);
     file.take(limit).read_to_end(&mut bytes).map_err(FileError::io(path, "read"))?;
+    foreign::refuse_lfs(path, &bytes)?;
     Ok(bytes)
 }
 

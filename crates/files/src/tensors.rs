@@ -1,7 +1,7 @@
 //! Safetensors in and out. A [`TensorFile`] reads single tensors, or rows of them, by position: nothing is mapped, and
 //! nothing is allocated before the header has been checked against the length of the file.
 
-use crate::{FileError, publish_with};
+use crate::{FileError, foreign, publish_with};
 use half::{bf16, f16};
 pub use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -36,6 +36,7 @@ impl TensorFile {
         if !stat.is_file() {
             return Err(bad("a folder or a device".into()));
         }
+        refuse_foreign(&file, path)?;
         let length = stat.len();
         let mut prefix = [0u8; 8];
         file.read_exact(&mut prefix).map_err(|_| bad(format!("{length} bytes, too few for a header")))?;
@@ -81,6 +82,14 @@ impl TensorFile {
     /// Dtype of a tensor, if it is there.
     pub fn dtype(&self, name: &str) -> Option<Dtype> {
         self.header.info(name).map(|i| i.dtype)
+    }
+
+    /// Would [`TensorFile::read_f32`] find a float tensor of this name and shape? Reads nothing more.
+    pub fn check_f32(&self, name: &str, shape: &[usize]) -> Result<(), FileError> {
+        match self.expect(name, shape)?.dtype {
+            Dtype::F32 | Dtype::BF16 | Dtype::F16 => Ok(()),
+            other => Err(self.not_float(name, other)),
+        }
     }
 
     /// A tensor of f32, bf16 or f16 (widened exactly) that must have `shape`.
@@ -154,8 +163,23 @@ impl TensorFile {
             Dtype::F32 => self.pods(span),
             Dtype::BF16 => Ok(self.pods::<bf16>(span)?.into_iter().map(bf16::to_f32).collect()),
             Dtype::F16 => Ok(self.pods::<f16>(span)?.into_iter().map(f16::to_f32).collect()),
-            other => Err(self.invalid(format!("`{name}` as F32, BF16 or F16"), format!("{other:?}"))),
+            other => Err(self.not_float(name, other)),
         }
+    }
+
+    fn not_float(&self, name: &str, found: Dtype) -> FileError {
+        let next = "fetch a version of the file that is not quantised";
+        FileError::invalid(&self.path, format!("`{name}` as F32, BF16 or F16"), format!("{found:?}"), next)
+    }
+}
+
+/// What begins like another format is named.
+fn refuse_foreign(file: &File, path: &Path) -> Result<(), FileError> {
+    let mut start = [0; foreign::START];
+    let length = file.read_at(&mut start, 0).map_err(FileError::io(path, "read"))?;
+    match foreign::recognise(&start[..length]) {
+        Some(it) => Err(FileError::invalid(path, "a safetensors file", it.what, it.next)),
+        None => Ok(()),
     }
 }
 

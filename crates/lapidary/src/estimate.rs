@@ -4,7 +4,6 @@ use crate::plan::RunPlan;
 use crate::words;
 use anyhow::bail;
 use lapidary_kernels::Device;
-use lapidary_lm::Model;
 use lapidary_lm::text::{Corpus, Window};
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::table::{Align, text};
@@ -71,7 +70,8 @@ pub fn speed(device: Device) -> f64 {
 /// Everything sparse around the encoder's product costs about as much again in short runs.
 pub const STEP_PER_PRODUCT: f64 = 2.2;
 
-pub fn of(plan: &RunPlan, model: &Model, corpus: &Corpus, device: Device, fused: bool) -> Estimate {
+/// For a model of so many parameters.
+pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, device: Device, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let dictionaries = &plan.training.dictionaries;
@@ -79,7 +79,7 @@ pub fn of(plan: &RunPlan, model: &Model, corpus: &Corpus, device: Device, fused:
     let skip = |d: &DictionaryPlan| if has_skip(d) { d.d_out() } else { 0 };
     let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * (d.width + skip(d)) as f64).sum();
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
-    let weights = models * model.weights.count() as f64;
+    let weights = models * model as f64;
     let lm = if fused { weights * 1.5 } else { 0.0 };
     let work = encoders * STEP_PER_PRODUCT + lm;
     let parameters: f64 = dictionaries.iter().map(parameters).sum();

@@ -25,6 +25,9 @@ pub struct GlobalFlags {
     /// Results as JSON on stdout
     #[arg(long, global = true)]
     json: bool,
+    /// Unknown keys of a model's config.json that change nothing in what it computes, by your word
+    #[arg(long, global = true, value_name = "KEY,KEY,…", value_delimiter = ',')]
+    ignore_config_keys: Vec<String>,
     /// Where local models and texts are found by name
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     data: PathBuf,
@@ -40,6 +43,8 @@ pub struct Global {
     pub overwrite: bool,
     /// Results as JSON on stdout.
     pub json: bool,
+    /// Unknown keys of a model's config that the user vouches for.
+    pub ignore_config_keys: Vec<String>,
     /// Folder in which models and texts are found by name.
     pub data: PathBuf,
     /// Where arithmetic runs.
@@ -64,8 +69,8 @@ impl GlobalFlags {
             Ok(name) => Device::Cpu(name.parse::<Isa>().map_err(anyhow::Error::msg).context("LAPIDARY_ISA")?),
             Err(_) => Device::detect(),
         };
-        let Self { dry_run, quiet, overwrite, json, data, .. } = self;
-        Ok(Global { dry_run, quiet, overwrite, json, data, device, cache: cache() })
+        let Self { dry_run, quiet, overwrite, json, ignore_config_keys, data, .. } = self;
+        Ok(Global { dry_run, quiet, overwrite, json, ignore_config_keys, data, device, cache: cache() })
     }
 }
 

@@ -74,11 +74,15 @@ pub struct Places {
     pub model: PathBuf,
     pub text: Vec<PathBuf>,
     pub store: Option<PathBuf>,
+    /// Keys of the model's config that the user vouches for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignore_config_keys: Vec<String>,
 }
 
 impl RunPlan {
-    /// Derives every number. `sites` are those of the rows, `norms` their C in the same order.
-    pub fn resolve(
+    /// Derives every number but the model's hash, which costs a look at all weights. `sites` are those of the rows, `norms`
+    /// their C in the same order.
+    pub fn draft(
         suite: &Suite,
         opened: &Opened,
         corpus: &Corpus,
@@ -89,13 +93,13 @@ impl RunPlan {
     ) -> anyhow::Result<RunPlan> {
         let widest = sites.iter().map(|site| site.width).max().unwrap_or(1);
         let recipe = recipe(suite, widest)?;
-        let spec = &opened.model.spec;
+        let spec = &opened.spec;
         let dictionaries =
             Derived { suite, recipe: &recipe, spec, rows: sites, norms, global }.dictionaries()?;
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
-            model: ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() },
+            model: ModelIdentity { name: opened.name.clone(), hash: String::new() },
             text: TextIdentity {
                 context,
                 split: SPLIT_RULE.into(),
@@ -106,7 +110,7 @@ impl RunPlan {
                 dtype: suite.rows.dtype,
                 pool_rows: suite.rows.pool_rows,
                 norm_rows: suite.rows.norm_rows,
-                rows_per_epoch: corpus.window_rows(&opened.model.spec).iter().map(|&n| u64::from(n)).sum(),
+                rows_per_epoch: corpus.window_rows(&opened.spec).iter().map(|&n| u64::from(n)).sum(),
             },
             training: Plan {
                 seed: suite.seed,

@@ -2,8 +2,19 @@
 //! sees exactly the text that the dictionary beside it sees. The twin's rows are named `2.res@random-lm`.
 
 use lapidary_harvest::FusedRows;
+use lapidary_lm::{Site, Spec};
 use lapidary_store::{RowSource, SiteRows, SourceError};
 use lapidary_trainer::{Baseline, row_set};
+
+/// What rows there will be: the real model's, then the twin's.
+pub fn site_rows(spec: &Spec, real: &[Site], random: &[Site]) -> Vec<SiteRows> {
+    let named = |site: Site, baseline| SiteRows {
+        site: row_set(&site.to_string(), baseline),
+        width: spec.width(site),
+    };
+    let real = real.iter().map(|&site| named(site, None));
+    real.chain(random.iter().map(|&site| named(site, Some(Baseline::RandomLm)))).collect()
+}
 
 /// Two passes that serve as one source. Fields are private: they agree with each other.
 pub struct WithRandom<'a> {

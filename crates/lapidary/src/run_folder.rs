@@ -74,7 +74,7 @@ pub fn write_dictionaries<S: RowSource>(
 }
 
 fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictionary, x: &[f32]) -> Meta {
-    let spec = &opened.model.spec;
+    let spec = &opened.spec;
     let recipe = &plan.training.recipe;
     let mut special: Vec<u32> =
         spec.bos.into_iter().chain(spec.eos.iter().copied()).chain(spec.pad).collect();
@@ -100,7 +100,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
             rows: recipe.steps * recipe.batch as u64,
             baseline: d.baseline,
         }),
-        probe: Probe::record(dictionary, opened.model.device, x),
+        probe: Probe::record(dictionary, opened.device, x),
     }
 }
 

@@ -18,6 +18,9 @@ const MAX_BYTES: u64 = 1 << 20;
 pub struct Suite {
     /// Folder of the model, as a path or a name inside `--data`.
     pub model: PathBuf,
+    /// Unknown keys of the model's config.json that change nothing.
+    #[serde(default)]
+    pub ignore_config_keys: Vec<String>,
     /// Text files or folders, likewise.
     pub text: Vec<PathBuf>,
     /// Tokens per window, BOS included [default: the model's context, at most 1,024].

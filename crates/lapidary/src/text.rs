@@ -50,7 +50,7 @@ impl Text {
 
     /// Its windows.
     pub fn corpus(&self, opened: &Opened, context: usize, split: Split) -> anyhow::Result<Corpus> {
-        let (tokenizer, spec) = (&opened.tokenizer, &opened.model.spec);
+        let (tokenizer, spec) = (&opened.tokenizer, &opened.spec);
         Ok(match self {
             Text::Files(paths) => Corpus::read(paths, tokenizer, spec, context, split)?,
             Text::World(world) => {

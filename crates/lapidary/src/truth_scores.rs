@@ -89,7 +89,7 @@ pub fn truth_scores(
     options: &Options,
     progress: &mut dyn FnMut(u64, u64),
 ) -> anyhow::Result<Measured> {
-    let model = &opened.model;
+    let model = opened.model()?;
     let (windows, starts) = first_windows(corpus, &model.spec, rows);
     check_words(opened, text, &windows)?;
     check_subjects(&model.spec, subjects)?;
@@ -132,7 +132,7 @@ fn first_windows(corpus: &Corpus, spec: &Spec, rows: usize) -> (Corpus, Vec<usiz
 
 /// The truth is known word by word: the model must read the same words.
 fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> anyhow::Result<()> {
-    let spec = &opened.model.spec;
+    let spec = &opened.spec;
     let mut document = (u32::MAX, Vec::new());
     for window in &corpus.windows {
         if document.0 != window.doc {

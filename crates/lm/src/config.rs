@@ -5,10 +5,12 @@
 //! `null` means "off". Old files (v4: `rope_theta`, `rope_scaling`, `torch_dtype`) and new ones (v5: `rope_parameters`,
 //! `dtype`) are read alike.
 
-use crate::LmError;
+use crate::harmless::is_harmless;
 use crate::spec::{Activation, RopeScaling};
+use crate::{LmError, instead};
 use lapidary_files::FileError;
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Longest `config.json` that is read, bytes.
@@ -16,77 +18,12 @@ const MAX_BYTES: u64 = 16 << 20;
 /// No width, length or count in a config is larger.
 const MAX_SIZE: u64 = 1 << 31;
 
-/// Keys that say how to train, store, label or sample, never what the model computes.
-const HARMLESS: &[&str] = &[
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_commit_hash",
-    "_flash_attn_2_enabled",
-    "_name_or_path",
-    "architectures",
-    "attention_dropout",
-    "attn_implementation",
-    "auto_map",
-    "bad_words_ids",
-    "begin_suppress_tokens",
-    "cache_implementation",
-    "chunk_size_feed_forward",
-    "decoder_start_token_id",
-    "diversity_penalty",
-    "do_sample",
-    "dtype",
-    "early_stopping",
-    "encoder_no_repeat_ngram_size",
-    "exponential_decay_length_penalty",
-    "finetuning_task",
-    "forced_bos_token_id",
-    "forced_eos_token_id",
-    "id2label",
-    "initializer_range",
-    "is_decoder",
-    "is_llama_config",
-    "label2id",
-    "length_penalty",
-    "max_length",
-    "min_length",
-    "model_type",
-    "no_repeat_ngram_size",
-    "num_beam_groups",
-    "num_beams",
-    "num_return_sequences",
-    "output_attentions",
-    "output_hidden_states",
-    "output_scores",
-    "prefix",
-    "pretraining_tp",
-    "problem_type",
-    "remove_invalid_values",
-    "repetition_penalty",
-    "return_dict",
-    "return_dict_in_generate",
-    "sep_token_id",
-    "suppress_tokens",
-    "task_specific_params",
-    "temperature",
-    "tf_legacy_loss",
-    "tie_encoder_decoder",
-    "tokenizer_class",
-    "top_k",
-    "top_p",
-    "torch_dtype",
-    "torchscript",
-    "transformers.js_config",
-    "transformers_version",
-    "typical_p",
-    "unsloth_fixed",
-    "unsloth_version",
-    "use_bfloat16",
-    "use_cache",
-];
-
 /// Keys that are harmless as long as they are false.
 const MUST_BE_FALSE: &[&str] =
     &["add_cross_attention", "is_encoder_decoder", "rope_interleaved", "use_bidirectional_attention"];
+
+/// Where files say that their weights are quantised: transformers, MLX, compressed-tensors.
+const QUANTISED: &[&str] = &["quantization_config", "quantization", "compression_config"];
 
 /// A JSON object whose keys are taken one by one.
 #[derive(Debug)]
@@ -94,20 +31,24 @@ pub(crate) struct Config {
     path: PathBuf,
     parent: String, // "rope_scaling." inside that object
     keys: Map<String, Value>,
+    understood: BTreeSet<String>, // keys that were asked for, there or not
+    ignored: Vec<String>,         // keys that the user vouches for
 }
 
 impl Config {
-    /// Reads `dir/config.json`; the folder is known to exist.
-    pub(crate) fn read(dir: &Path) -> Result<Config, LmError> {
-        let path = dir.join("config.json");
+    /// Reads `dir/name`; the folder is known to exist. `ignored` are keys that may be there although nobody knows them.
+    pub(crate) fn read(dir: &Path, name: &str, ignored: &[String]) -> Result<Config, LmError> {
+        let path = dir.join(name);
         if !path.exists() {
-            let next = "name the folder of a Hugging Face model, with config.json, model.safetensors and tokenizer.json";
-            return Err(FileError::invalid(dir, "a file config.json in it", "none", next).into());
+            return Err(missing(dir, name).into());
         }
         let text = lapidary_files::read_string(&path, MAX_BYTES)?;
         let fetch = "the file is damaged: fetch it again";
         match serde_json::from_str(&text) {
-            Ok(Value::Object(keys)) => Ok(Config { path, parent: String::new(), keys }),
+            Ok(Value::Object(keys)) => {
+                let (understood, ignored) = (BTreeSet::new(), ignored.to_vec());
+                Ok(Config { path, parent: String::new(), keys, understood, ignored })
+            }
             Ok(other) => Err(FileError::invalid(&path, "a JSON object", kind(&other), fetch).into()),
             Err(e) => Err(FileError::invalid(&path, "JSON", e.to_string(), fetch).into()),
         }
@@ -138,6 +79,7 @@ impl Config {
         expected: &str,
         parse: impl FnOnce(&Value) -> Option<T>,
     ) -> Result<Option<T>, LmError> {
+        self.understood.insert(key.to_string());
         match self.keys.remove(key) {
             None => Ok(default),
             Some(Value::Null) => Ok(None),
@@ -236,10 +178,16 @@ impl Config {
             (None, Some(new)) => ("rope_parameters.", new),
             (None, None) => return Ok((top, RopeScaling::None)),
         };
-        Config { path: self.path.clone(), parent: name.to_string(), keys }.rope_object(top, context)
+        let (path, parent) = (self.path.clone(), name.to_string());
+        let mut object = Config { path, parent, keys, understood: BTreeSet::new(), ignored: Vec::new() };
+        let rope = object.rope_object(top, context)?;
+        // What is left in the object is judged with what is left at the top.
+        self.keys.extend(object.keys.into_iter().map(|(key, value)| (format!("{name}{key}"), value)));
+        self.understood.extend(object.understood.into_iter().map(|key| format!("{name}{key}")));
+        Ok(rope)
     }
 
-    fn rope_object(mut self, top: f64, context: usize) -> Result<(f64, RopeScaling), LmError> {
+    fn rope_object(&mut self, top: f64, context: usize) -> Result<(f64, RopeScaling), LmError> {
         let theta = self.number_or("rope_theta", None)?.unwrap_or(top);
         let partial = self.number_or("partial_rotary_factor", None)?;
         self.must_be_whole("partial_rotary_factor", partial)?;
@@ -262,7 +210,6 @@ impl Config {
                 return Err(self.error("rope_type", problem, "this scaling is not implemented"));
             }
         };
-        self.finish(&[])?;
         Ok((theta, scaling))
     }
 
@@ -275,30 +222,69 @@ impl Config {
         }
     }
 
-    /// Everything that can change the maths has been taken: the rest must be harmless, for every model or (`more`) for
-    /// this family.
+    /// Everything that can change the maths has been taken: the rest must be harmless, for every model, for this family
+    /// (`more`), or by the user's word.
     ///
     /// # Errors
-    /// Names the first key that is not.
+    /// Names every key that is not.
     pub(crate) fn finish(mut self, more: &[&str]) -> Result<(), LmError> {
         for key in MUST_BE_FALSE {
             if self.switch(key, false)? {
                 return Err(self.error(key, "expected false, found true", "this is not implemented"));
             }
         }
-        let empty = |v: &Value| v.is_null() || v.as_object().is_some_and(Map::is_empty);
-        let harmless = |key: &str| HARMLESS.contains(&key) || more.contains(&key);
-        match self.keys.iter().find(|(key, value)| !harmless(key) && !empty(value)) {
-            None => Ok(()),
-            Some((key, value)) => {
-                let problem = format!(
-                    "an unknown key (value {}) that may change what the model computes",
-                    short(value)
-                );
-                Err(self.error(key, problem, "remove it if it does not, else this model is not supported"))
-            }
+        if let Some(key) = self.ignored.iter().find(|key| self.understood.contains(*key)) {
+            return Err(self.error(key, "a key that counts cannot be ignored", "leave it out of the list"));
+        }
+        let harmless =
+            |key: &str| is_harmless(key) || more.contains(&key) || self.ignored.iter().any(|k| k == key);
+        self.keys.retain(|key, value| !harmless(key) && !is_empty(value));
+        if let Some((key, value)) = QUANTISED.iter().find_map(|key| self.keys.get_key_value(*key)) {
+            return Err(self.quantised(key, value));
+        }
+        match self.keys.is_empty() {
+            true => Ok(()),
+            false => Err(self.unknown()),
         }
     }
+
+    fn quantised(&self, key: &str, value: &Value) -> LmError {
+        let method = value.get("quant_method").and_then(Value::as_str);
+        let problem =
+            format!("the weights are quantised{}", method.map_or(String::new(), |m| format!(" ({m})")));
+        let next = format!(
+            "name the folder of the model before it was quantised; if these weights were made whole again, add \
+             `--ignore-config-keys {key}`"
+        );
+        self.error(key, problem, &next)
+    }
+
+    fn unknown(&self) -> LmError {
+        let found: Vec<_> =
+            self.keys.iter().map(|(key, value)| format!("`{key}` ({})", short(value))).collect();
+        let keys = self.keys.keys().cloned().collect();
+        LmError::UnknownKeys { path: self.path.clone(), keys, found: found.join(", ") }
+    }
+}
+
+/// What to say about a folder without its config.
+fn missing(dir: &Path, name: &str) -> FileError {
+    let expected = format!("a file {name} in it");
+    if let Some(error) = instead::error(dir, &expected) {
+        return error;
+    }
+    if dir.join("snapshots").is_dir() {
+        let next = "name the folder below its snapshots/ that holds config.json";
+        return FileError::invalid(dir, expected, "a model in the Hub's cache", next);
+    }
+    let next =
+        "name the folder of a Hugging Face model, with config.json, model.safetensors and tokenizer.json";
+    FileError::invalid(dir, expected, "none", next)
+}
+
+/// Nothing is said by null or by an object without keys.
+fn is_empty(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(Map::is_empty)
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -29,6 +29,28 @@ pub enum LmError {
         /// What to do next.
         next: String,
     },
+    /// `config.json` has keys that nobody here knows.
+    #[error(
+        "{path}: unknown keys that may change what the model computes: {found}; if they do not, add \
+         `--ignore-config-keys {}`, else this model is not supported",
+        .keys.join(",")
+    )]
+    UnknownKeys {
+        /// The file.
+        path: PathBuf,
+        /// The keys, with their parents.
+        keys: Vec<String>,
+        /// The same with their values.
+        found: String,
+    },
+    /// A folder with a config but no weights in any format.
+    #[error(
+        "{path}: expected model.safetensors or model.safetensors.index.json in it, found neither; fetch the model's weights"
+    )]
+    NoWeights {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A family of models that no file in `family/` describes.
     #[error("{path}: model family `{found}` is not supported; supported: {supported}")]
     Family {

@@ -7,6 +7,7 @@
 use crate::{Cache, LmError, Model};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+use std::ops::ControlFlow;
 
 /// How a token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,8 +21,8 @@ pub struct Sampling {
 }
 
 impl Model {
-    /// Continues `prompt` by at most `max_tokens` tokens: ends before an EOS token, or when the context is full. `each` is
-    /// called with every new token.
+    /// Continues `prompt` by at most `max_tokens` tokens: ends before one of the spec's `stops`, or when the context is full.
+    /// `each` is called with every new token, and may end it too.
     ///
     /// # Errors
     /// A prompt that the model cannot read, or sampling parameters outside their range.
@@ -30,7 +31,7 @@ impl Model {
         prompt: &[u32],
         max_tokens: usize,
         sampling: &Sampling,
-        each: &mut dyn FnMut(u32),
+        each: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, LmError> {
         self.spec.check_tokens(prompt)?;
         sampling.check()?;
@@ -43,11 +44,13 @@ impl Model {
             let residual = self.extend(&mut cache, &next, &[], &mut |_, _| {});
             let logits = self.unembed(&residual[residual.len() - self.spec.d_model..]);
             let token = sampling.choose(&logits, &mut rng);
-            if self.spec.eos.contains(&token) {
+            if self.spec.stops.contains(&token) {
                 break;
             }
-            each(token);
             tokens.push(token);
+            if each(token).is_break() {
+                break;
+            }
             next = vec![token];
         }
         Ok(tokens)
@@ -55,7 +58,11 @@ impl Model {
 }
 
 impl Sampling {
-    fn check(&self) -> Result<(), LmError> {
+    /// Are the parameters inside their ranges?
+    ///
+    /// # Errors
+    /// Names the one that is not.
+    pub fn check(&self) -> Result<(), LmError> {
         let bad = |name, found, expected| Err(LmError::Sampling { name, found, expected });
         if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
             return bad("temperature", self.temperature, "a number from 0 up");

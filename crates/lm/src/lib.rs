@@ -2,9 +2,10 @@
 //!
 //! - [`site`]: names of the places that a tap can read or replace, `3.res`.
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
+//! - [`folder`]: a folder's config and tensor headers, before any weight; `checkpoint` is its files, `instead` what else may be there.
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
-//! - [`model`]: load, run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
+//! - [`model`]: run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
 //! - `randomised`: the control model, with every matrix drawn anew.
 //! - [`text`]: documents, windows, tokenizer, split.
 //!
@@ -17,11 +18,15 @@
 #![forbid(unsafe_code)]
 
 mod attention;
+mod checkpoint;
 mod config;
 mod decoder;
 mod error;
 mod family;
+pub mod folder;
 pub mod generate;
+mod harmless;
+mod instead;
 pub mod model;
 mod randomised;
 mod rope;
@@ -31,6 +36,7 @@ pub mod text;
 pub mod weights;
 
 pub use error::LmError;
+pub use folder::{ModelFolder, load_spec};
 pub use generate::Sampling;
 pub use model::{Batch, Cache, Model};
 pub use site::{Site, SiteKind};

@@ -1,10 +1,9 @@
-//! A model that runs: load a folder, run a ragged batch with taps, unembed, cross-entropy.
+//! A model that runs: a ragged batch with taps, unembed, cross-entropy.
 
 use crate::attention::KeyValues;
-use crate::config::Config;
 use crate::decoder::{Buffers, Run, Taps};
 use crate::weights::Weights;
-use crate::{LmError, Site, SiteKind, Spec, family};
+use crate::{LmError, ModelFolder, Site, SiteKind, Spec};
 use lapidary_kernels::Device;
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -78,14 +77,12 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads a Hugging Face folder: `config.json` and `model.safetensors` or `model.safetensors.index.json` with shards.
+    /// Opens a Hugging Face folder and reads its weights at once.
     ///
     /// # Errors
-    /// A missing or damaged file, an unknown family, a config key that would change the maths, a tensor of a wrong shape.
+    /// As [`ModelFolder::open`] and [`ModelFolder::load`].
     pub fn load(dir: &Path, device: Device) -> Result<Model, LmError> {
-        let spec = load_spec(dir)?;
-        let weights = Weights::load(dir, &spec)?;
-        Ok(Model { spec, weights, device })
+        ModelFolder::open(dir, &[])?.load(device)
     }
 
     /// Runs the batch from its tokens. `tap(site, rows)` is called at each of `sites` in order of execution with the rows
@@ -208,33 +205,6 @@ impl Model {
         }
         ControlFlow::Continue(())
     }
-}
-
-/// The spec of a model folder, without its weights.
-///
-/// # Errors
-/// As [`Model::load`].
-pub fn load_spec(dir: &Path) -> Result<Spec, LmError> {
-    if !dir.is_dir() {
-        return Err(LmError::NoFolder { path: dir.to_path_buf(), next: next_for(dir) });
-    }
-    family::spec(Config::read(dir)?)
-}
-
-/// What to do about a folder that is not there: it may be the name of a model on the Hub, or one of the folder's files.
-fn next_for(dir: &Path) -> String {
-    let text = dir.display().to_string();
-    let parts: Vec<&str> = text.split('/').collect();
-    if dir.is_file() {
-        return "it is a file: name the folder that holds it".to_string();
-    }
-    if parts.len() == 2 && parts.iter().all(|p| !p.is_empty() && *p != "." && *p != "..") {
-        return format!(
-            "if it is a Hugging Face id, fetch it with `hf download {text} --local-dir DIR` and name DIR"
-        );
-    }
-    "name the folder of a Hugging Face model, with config.json, model.safetensors and tokenizer.json"
-        .to_string()
 }
 
 /// −log softmax(logits)[target]. The largest exponential is exactly 1, so its softmax is 1 / Σ exp(logit − max): the sum

@@ -113,6 +113,8 @@ pub struct Spec {
     pub bos: Option<u32>,
     /// End-of-sequence ids.
     pub eos: Vec<u32>,
+    /// Ids that end a generation: those of `generation_config.json` where it names any, else `eos`.
+    pub stops: Vec<u32>,
     /// Padding id.
     pub pad: Option<u32>,
 }

@@ -2,6 +2,7 @@
 
 use lapidary_kernels::Device;
 use lapidary_lm::{Batch, Cache, Model, Sampling, Site, SiteKind};
+use std::ops::ControlFlow::Continue;
 use std::path::PathBuf;
 
 fn model(name: &str) -> Model {
@@ -177,14 +178,14 @@ fn a_seed_fixes_the_text_and_the_context_ends_it() {
     let prompt = sequence(8, 6);
     let sampled = |seed, top_p| {
         let sampling = Sampling { temperature: 1.0, top_p, seed };
-        model.generate(&prompt, 30, &sampling, &mut |_| {}).unwrap()
+        model.generate(&prompt, 30, &sampling, &mut |_| Continue(())).unwrap()
     };
     assert_eq!(sampled(1, 0.9), sampled(1, 0.9));
     assert_ne!(sampled(1, 0.9), sampled(2, 0.9));
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, seed: 0 };
-    assert_eq!(sampled(3, 1e-9), model.generate(&prompt, 30, &greedy, &mut |_| {}).unwrap());
-    let long = model.generate(&prompt, 1000, &greedy, &mut |_| {}).unwrap();
+    assert_eq!(sampled(3, 1e-9), model.generate(&prompt, 30, &greedy, &mut |_| Continue(())).unwrap());
+    let long = model.generate(&prompt, 1000, &greedy, &mut |_| Continue(())).unwrap();
     assert!(prompt.len() + long.len() <= model.spec.context);
-    let error = model.generate(&sequence(65, 0), 1, &greedy, &mut |_| {}).unwrap_err().to_string();
+    let error = model.generate(&sequence(65, 0), 1, &greedy, &mut |_| Continue(())).unwrap_err().to_string();
     assert!(error.contains("65") && error.contains("64"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use lapidary_kernels::Device;
-use lapidary_lm::Model;
+use lapidary_lm::{LmError, Model, ModelFolder, load_spec};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -27,15 +27,20 @@ fn refusal(dir: &Path) -> String {
     error
 }
 
-/// Sets one key of a config (null included) and loads.
-fn load_with(name: &str, key: &str, value: Value) -> Result<Model, String> {
-    let dir = copy(name);
-    let path = dir.path().join("config.json");
+/// Sets one key of a folder's config (null included).
+fn set(dir: &Path, key: &str, value: Value) {
+    let path = dir.join("config.json");
     let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     let (parent, key) = key.split_once('.').map_or((None, key), |(p, k)| (Some(p), k));
     let object = if let Some(parent) = parent { &mut config[parent] } else { &mut config };
     object[key] = value;
     fs::write(&path, config.to_string()).unwrap();
+}
+
+/// The same in a copy of a fixture, and loads it.
+fn load_with(name: &str, key: &str, value: Value) -> Result<Model, String> {
+    let dir = copy(name);
+    set(dir.path(), key, value);
     Model::load(dir.path(), Device::detect()).map_err(|e| e.to_string())
 }
 
@@ -44,7 +49,8 @@ fn a_key_that_would_change_the_maths_is_named() {
     for (name, key, value, expect) in [
         ("llama-old", "residual_multiplier", json!(0.5), "residual_multiplier"),
         ("llama-old", "sliding_window", json!(128), "sliding_window"),
-        ("llama-old", "quantization_config", json!({"bits": 4}), "quantization_config"),
+        ("llama-old", "quantization_config", json!({"quant_method": "gptq"}), "weights are quantised (gptq)"),
+        ("llama-old", "quantization", json!({"bits": 4}), "weights are quantised; name the folder"),
         ("llama-old", "layer_types", json!(["sliding_attention"]), "layer_types"),
         ("llama-old", "hidden_act", json!("relu"), "`hidden_act`: expected silu"),
         ("llama-old", "rope_scaling.rope_type", json!("yarn"), "`rope_scaling.rope_type`: expected default"),
@@ -85,6 +91,14 @@ fn a_key_that_would_change_the_maths_is_named() {
 #[test]
 fn keys_that_change_nothing_are_let_pass() {
     for (key, value) in [
+        ("_anything", json!({"a": 1})),
+        ("unk_token_id", json!(3)),
+        ("mask_token_id", json!(3)),
+        ("attn_pdrop", json!(0)),
+        ("resid_pdrop", json!(0.1)), // dropout acts in training only
+        ("hidden_dropout_prob", json!(0.1)),
+        ("max_sequence_length", json!(7)),
+        ("min_new_tokens", json!(7)),
         ("use_cache", json!(false)),
         ("torch_dtype", json!("bfloat16")),
         ("attention_dropout", json!(0.1)),
@@ -97,6 +111,34 @@ fn keys_that_change_nothing_are_let_pass() {
         let model = load_with("llama-old", key, value).unwrap_or_else(|e| panic!("{key}: {e}"));
         assert_eq!(model.spec.is_special(5), key == "eos_token_id");
     }
+}
+
+#[test]
+fn unknown_keys_are_listed_at_once_and_can_be_vouched_for() {
+    let dir = copy("llama-old");
+    for key in ["residual_multiplier", "rope_scaling.attention_factor", "embedding_multiplier"] {
+        set(dir.path(), key, json!(0.5));
+    }
+    let error = refusal(dir.path());
+    let keys = "embedding_multiplier,residual_multiplier,rope_scaling.attention_factor";
+    assert!(error.contains(&format!("--ignore-config-keys {keys}")), "{error}");
+    assert!(error.contains("`residual_multiplier` (0.5)"), "{error}");
+    let ignore = |keys: &str| {
+        let keys: Vec<String> = keys.split(',').map(String::from).collect();
+        ModelFolder::open(dir.path(), &keys).map(|f| f.spec).map_err(|e| e.to_string())
+    };
+    assert_eq!(ignore(keys).unwrap(), load_spec(&fixture("llama-old"), &[]).unwrap());
+    assert!(ignore(&keys.replace("residual", "residul")).unwrap_err().contains("keys residual_multiplier`"));
+    // What counts, counts.
+    for key in ["hidden_size", "rope_scaling.factor", "rope_interleaved"] {
+        let error = ignore(&format!("{keys},{key}")).unwrap_err();
+        assert!(error.contains(&format!("`{key}`: a key that counts cannot be ignored")), "{error}");
+    }
+    let dir = copy("llama-old");
+    set(dir.path(), "quantization_config", json!({"quant_method": "gptq"}));
+    let error = refusal(dir.path());
+    assert!(error.contains("--ignore-config-keys quantization_config"), "{error}");
+    ModelFolder::open(dir.path(), &["quantization_config".into()]).unwrap(); // the tensors say that they are whole
 }
 
 #[test]
@@ -122,12 +164,21 @@ fn a_folder_that_is_none() {
 fn damaged_or_missing_weights() {
     let dir = copy("gemma2-old");
     fs::remove_file(dir.path().join("model-00002-of-00002.safetensors")).unwrap();
-    assert!(refusal(dir.path()).contains("model-00002-of-00002"));
+    assert!(refusal(dir.path()).contains("missing: model-00002-of-00002.safetensors"));
     fs::write(dir.path().join("model.safetensors.index.json"), r#"{"weight_map": {"x": "../evil"}}"#)
         .unwrap();
     assert!(refusal(dir.path()).contains("not a file of this folder"));
     fs::remove_file(dir.path().join("model.safetensors.index.json")).unwrap();
-    assert!(refusal(dir.path()).contains("model.safetensors"));
+    let error = refusal(dir.path());
+    assert!(
+        error.contains("shards without their index") && error.contains("fetch model.safetensors.index"),
+        "{error}"
+    );
+    for name in ["model-00001-of-00002.safetensors", "golden.safetensors"] {
+        fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    let error = Model::load(dir.path(), Device::detect()).unwrap_err();
+    assert!(matches!(error, LmError::NoWeights { .. }), "{error}");
     let dir = copy("llama-old");
     let path = dir.path().join("model.safetensors");
     let bytes = fs::read(&path).unwrap();

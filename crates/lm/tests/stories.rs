@@ -6,6 +6,7 @@ use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_kernels::Device;
 use lapidary_lm::text::Tokenizer;
 use lapidary_lm::{Batch, Model, Sampling};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 fn folder() -> Option<PathBuf> {
@@ -25,7 +26,11 @@ fn greedy_text_from_a_lone_bos_is_the_published_one() {
     let model = Model::load(&folder, Device::detect()).unwrap();
     let greedy = Sampling { temperature: 0.0, top_p: 1.0, seed: 0 };
     let mut streamed = Vec::new();
-    let tokens = model.generate(&[1], 80, &greedy, &mut |t| streamed.push(t)).unwrap();
+    let mut each = |token| {
+        streamed.push(token);
+        ControlFlow::Continue(())
+    };
+    let tokens = model.generate(&[1], 80, &greedy, &mut each).unwrap();
     assert_eq!(tokens, streamed);
     let text = Tokenizer::load(&folder).unwrap().decode(&tokens).unwrap();
     assert!(text.trim_start().starts_with(published), "{text}");

@@ -182,7 +182,7 @@ impl Demo {
     /// Scores the run and saves them as `lapidary evaluate --truth world` does.
     fn measure(args: &DemoArgs, run: &Path, global: &Global) -> anyhow::Result<Demo> {
         let plan = RunPlan::read(run)?;
-        let opened = Opened::load(Path::new(args.model()), global)?;
+        let opened = Opened::open(Path::new(args.model()), &[], global)?;
         let mut trained = Vec::new();
         for (plan, dictionary, _) in read_dictionaries(run, &plan)? {
             trained.push(Trained { site: plan.site.parse()?, plan, dictionary });
@@ -201,7 +201,7 @@ impl Demo {
             hash: corpus.hash.clone(),
             documents: corpus.documents,
         };
-        let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
+        let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
         let file = EvaluationFile::new(model, text, Some(plan.hash()), scores, Some(measured.table.clone()));
         lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
         Ok(Demo { opened, trained, measured, file, shipped })
@@ -224,7 +224,7 @@ fn scores(
     };
     let mut bar = Progress::new(global, "evaluating", 0, "tokens");
     let mut progress = |done, total| bar.set_of(done, total);
-    let scores = evaluate(&opened.model, &corpus.windows, subjects, options, &mut progress)?;
+    let scores = evaluate(opened.model()?, &corpus.windows, subjects, options, &mut progress)?;
     bar.finish();
     Ok(scores)
 }
@@ -245,7 +245,7 @@ impl Shipped {
     ) -> anyhow::Result<Option<Shipped>> {
         let Ok(folder) = global.find(Path::new("organism-suite")) else { return Ok(None) };
         let plan = RunPlan::read(&folder)?;
-        if plan.model.hash != opened.hash {
+        if plan.model.hash != opened.hash()? {
             return Ok(None);
         }
         let mut file = EvaluationFile::read(&folder, &plan.hash())?;

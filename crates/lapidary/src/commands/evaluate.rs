@@ -85,7 +85,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let subjects = subjects(&args, global)?;
     let opened = open_model(&args, causes.as_ref(), global)?;
     let context = args.context.or(causes.as_ref().map(|(plan, _)| plan.text.context));
-    let context = resolve_context(&opened.model.spec, context)?;
+    let context = resolve_context(&opened.spec, context)?;
     let text = texts(&args, causes.as_ref(), global)?;
     let world = args.truth.map(|Language::World| language(&args, &text)).transpose()?;
     let split = if args.all_documents { Split::All } else { Split::HeldOut };
@@ -107,7 +107,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
         hash: corpus.hash.clone(),
         documents: corpus.documents,
     };
-    let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
+    let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
     let only_run = run.filter(|_| args.subjects.len() == 1);
     let plan_hash = causes.as_ref().filter(|_| only_run.is_some()).map(|(plan, _)| plan.hash());
     let file = EvaluationFile::new(model, text, plan_hash, scores, truth);
@@ -236,13 +236,15 @@ type Causes = (RunPlan, Places);
 
 fn open_model(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyhow::Result<Opened> {
     let folder = args.model.as_ref().or(causes.map(|(_, places)| &places.model));
-    let opened = Opened::load(folder.context("no run folder is named: add --model DIR")?, global)?;
-    if let Some((plan, _)) = causes.filter(|(plan, _)| plan.model.hash != opened.hash) {
+    let ignored = causes.map_or(&[][..], |(_, places)| &places.ignore_config_keys);
+    let opened = Opened::open(folder.context("no run folder is named: add --model DIR")?, ignored, global)?;
+    let Some((plan, _)) = causes.filter(|_| !global.dry_run) else { return Ok(opened) };
+    if plan.model.hash != opened.hash()? {
         bail!(
             "{}: expected the model of the run ({:.12}), found another ({:.12}); name the right one with --model",
             opened.folder.display(),
             plan.model.hash,
-            opened.hash
+            opened.hash()?
         );
     }
     Ok(opened)
@@ -291,7 +293,7 @@ fn score(
         max_windows: args.max_windows,
     };
     let mut bar = Progress::new(global, "evaluating", 0, "tokens");
-    let scores = evaluate(&opened.model, &corpus.windows, &views, options, &mut |done, total| {
+    let scores = evaluate(opened.model()?, &corpus.windows, &views, options, &mut |done, total| {
         bar.set_of(done, total)
     })?;
     bar.finish();

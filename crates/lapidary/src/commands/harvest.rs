@@ -7,6 +7,7 @@ use crate::text::Text;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Named, Norm, RowDtype, RowSource, SiteRows};
@@ -53,23 +54,24 @@ pub struct HarvestArgs {
 
 /// Runs the verb.
 pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
-    let opened = Opened::load(&args.model, global)?;
-    let spec = &opened.model.spec;
+    let opened = Opened::open(&args.model, &[], global)?;
+    let spec = &opened.spec;
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;
     let corpus = Text::parse(&args.text, global)?.corpus(&opened, context, args.split)?;
     if !global.quiet {
         corpus.skipped.iter().for_each(|path| eprintln!("{}: skipped: hidden, or no file", path.display()));
     }
-    let rows = FusedRows::new(&opened.model, &corpus, &sites, args.dtype)?;
-    let size = Size::of(&rows, args.dtype);
+    let size = Size::of(spec, &corpus, &sites, args.dtype);
     if global.dry_run {
         size.print(global, corpus.documents);
         return Ok(());
     }
-    let options = options(&args, &opened, &corpus, context, rows.sites(), global);
+    let model = opened.model()?;
+    let rows = FusedRows::new(model, &corpus, &sites, args.dtype)?;
+    let options = options(&args, &opened, &corpus, context, rows.sites(), global)?;
     let mut bar = Progress::new(global, "harvest", size.rows, "rows");
-    let manifest = write_store(&opened.model, &corpus, &sites, &options, &mut |done, _| bar.set(done));
+    let manifest = write_store(model, &corpus, &sites, &options, &mut |done, _| bar.set(done));
     bar.finish();
     print(&args, &manifest?, global);
     Ok(())
@@ -82,23 +84,23 @@ fn options(
     context: usize,
     sites: &[SiteRows],
     global: &Global,
-) -> StoreOptions {
+) -> anyhow::Result<StoreOptions> {
     let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
     let plan = serde_json::json!({
-        "model": opened.hash, "text": corpus.hash, "split": args.split, "split_rule": SPLIT_RULE, "context": context,
+        "model": opened.hash()?, "text": corpus.hash, "split": args.split, "split_rule": SPLIT_RULE, "context": context,
         "dtype": args.dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
     });
-    StoreOptions {
+    Ok(StoreOptions {
         dir: args.out.clone(),
         overwrite: global.overwrite,
         dtype: args.dtype,
         shard_bytes: DEFAULT_SHARD_BYTES,
         norm,
-        model: Named { name: opened.name.clone(), hash: opened.hash.clone() },
+        model: Named { name: opened.name.clone(), hash: opened.hash()?.to_owned() },
         split: args.split,
         context,
         plan_hash: hash::bytes(plan.to_string().as_bytes()),
-    }
+    })
 }
 
 /// What a harvest will write.
@@ -110,12 +112,12 @@ struct Size {
 }
 
 impl Size {
-    fn of(source: &FusedRows<'_>, dtype: RowDtype) -> Size {
-        let rows = source.window_rows().iter().map(|&r| u64::from(r)).sum();
-        let width: usize = source.sites().iter().map(|s| s.width).sum();
+    fn of(spec: &Spec, corpus: &Corpus, sites: &[Site], dtype: RowDtype) -> Size {
+        let rows = corpus.window_rows(spec).iter().map(|&r| u64::from(r)).sum();
+        let width: usize = sites.iter().map(|&site| spec.width(site)).sum();
         let labels = 3 * 4; // token, document, position
         let bytes = rows * (width * dtype.bytes() + labels) as u64;
-        Size { rows, windows: source.window_rows().len(), sites: source.sites().len(), bytes }
+        Size { rows, windows: corpus.windows.len(), sites: sites.len(), bytes }
     }
 
     fn print(&self, global: &Global, documents: usize) {

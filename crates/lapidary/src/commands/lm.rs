@@ -1,14 +1,18 @@
 //! `lapidary lm`: look into a language model without any dictionary. `info` reads the config and counts, `logits` and
 //! `tap` write what the model computes as safetensors, `generate` continues a text.
 
+mod generate;
+mod info;
+
 use crate::global::Global;
+use crate::opened::open_folder;
 use crate::organism::NAMES;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_files::tensors::{self, Dtype, Tensor};
 use lapidary_lm::text::Tokenizer;
-use lapidary_lm::{Batch, Model, Sampling, Site, SiteKind, Spec};
-use std::collections::{BTreeMap, HashMap};
+use lapidary_lm::{Batch, ModelFolder, Spec};
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +21,7 @@ const MAX_TEXT: u64 = 64 << 20;
 
 #[derive(Subcommand)]
 pub enum LmCommand {
-    /// Family, sizes, widths of the sites, special tokens, parameters
+    /// Family, sizes and every other number that the config resolves to, parameters; reads no weights
     Info(InfoArgs),
     /// Write the logits of every position
     ///
@@ -92,7 +96,7 @@ pub struct GenerateArgs {
     model: ModelArgs,
     #[command(flatten)]
     input: InputArgs,
-    /// New tokens at most; ends earlier at an EOS token or when the context is full
+    /// New tokens at most; ends earlier at an EOS token of generation_config.json (else config.json) or when the context is full
     #[arg(long, value_name = "N", default_value_t = 128)]
     max_tokens: usize,
     /// Divides the logits; 0 always takes the most probable token
@@ -109,10 +113,10 @@ pub struct GenerateArgs {
 /// Runs one of the verbs.
 pub fn run(command: LmCommand, global: &Global) -> anyhow::Result<()> {
     match command {
-        LmCommand::Info(args) => info(args, global),
+        LmCommand::Info(args) => info::info(args, global),
         LmCommand::Logits(args) => logits(args, global),
         LmCommand::Tap(args) => tap(args, global),
-        LmCommand::Generate(args) => generate(args, global),
+        LmCommand::Generate(args) => generate::generate(args, global),
     }
 }
 
@@ -126,8 +130,9 @@ impl ModelArgs {
         }
     }
 
-    fn load(&self, global: &Global) -> anyhow::Result<Model> {
-        Ok(Model::load(&self.folder(global)?, global.device)?)
+    /// Config and headers; the weights are read when everything else has been checked.
+    fn open(&self, global: &Global) -> anyhow::Result<ModelFolder> {
+        open_folder(&self.folder(global)?, &[], global)
     }
 
     fn tokenizer(&self, global: &Global) -> anyhow::Result<Tokenizer> {
@@ -156,123 +161,65 @@ fn with_bos(text: &str, model: &ModelArgs, spec: &Spec, global: &Global) -> anyh
     Ok(tokens)
 }
 
-fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
-    let model = args.model.load(global)?;
-    let spec = &model.spec;
-    let kinds = SiteKind::IN_ORDER.into_iter().chain([SiteKind::Embed]);
-    let widths: BTreeMap<String, usize> =
-        kinds.map(|k| (k.to_string(), spec.width(Site::new(0, k)))).collect();
-    let parameters = model.weights.count();
-    let mut out = std::io::stdout().lock();
-    if global.json {
-        let json = serde_json::json!({
-            "family": spec.family.to_string(), "layers": spec.n_layers, "d_model": spec.d_model, "widths": widths,
-            "heads": spec.heads, "kv_heads": spec.kv_heads, "d_head": spec.d_head, "d_mlp": spec.d_mlp,
-            "vocab": spec.vocab, "context": spec.context, "parameters": parameters, "windows": spec.windows,
-            "tied_head": spec.tied_head, "bos": spec.bos, "eos": spec.eos, "pad": spec.pad,
-        });
-        return Ok(writeln!(out, "{json:#}")?);
-    }
-    let ids = |ids: &[u32]| match ids {
-        [] => "none".to_string(),
-        ids => ids.iter().map(u32::to_string).collect::<Vec<_>>().join(", "),
-    };
-    let sites: Vec<String> = widths.iter().map(|(kind, width)| format!("{kind} {width}")).collect();
-    let slides = spec.windows.iter().flatten().count();
-    let window = match spec.windows.iter().flatten().next() {
-        Some(window) => format!("{window} tokens in {slides} of {} layers", spec.n_layers),
-        None => "none".to_string(),
-    };
-    let rows = [
-        ("family", spec.family.to_string()),
-        ("layers", spec.n_layers.to_string()),
-        ("d_model", spec.d_model.to_string()),
-        ("site widths", sites.join(", ")),
-        ("heads", format!("{} of width {}, {} for keys and values", spec.heads, spec.d_head, spec.kv_heads)),
-        ("MLP width", spec.d_mlp.to_string()),
-        ("sliding window", window),
-        (
-            "vocabulary",
-            format!("{}, head {}", spec.vocab, if spec.tied_head { "tied" } else { "of its own" }),
-        ),
-        ("context", format!("{} tokens", spec.context)),
-        ("parameters", parameters.to_string()),
-        ("bos", ids(spec.bos.as_slice())),
-        ("eos", ids(&spec.eos)),
-        ("pad", ids(spec.pad.as_slice())),
-    ];
-    rows.into_iter().try_for_each(|(name, value)| writeln!(out, "{name:<15} {value}"))?;
-    Ok(())
-}
-
 fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
     global.output_file(&args.out)?;
-    let model = args.model.load(global)?;
-    let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
+    let files = args.model.open(global)?;
+    let tokens = tokens(&args.input, &args.model, &files.spec, global)?;
+    let places = [("logits".to_string(), files.spec.vocab)];
+    if global.dry_run {
+        return describe(&args.out, tokens.len(), &places, global);
+    }
+    let model = files.load(global.device)?;
     let residual = model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {});
-    let logits = vec![("logits".to_string(), model.spec.vocab, model.unembed(&residual))];
-    write(&args.out, &tokens, &logits, global)
+    write(&args.out, &tokens, &places, &[model.unembed(&residual)], global)
 }
 
 fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
     global.output_file(&args.out)?;
-    let model = args.model.load(global)?;
-    let sites = model.spec.parse_sites(&args.sites)?;
-    let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
+    let files = args.model.open(global)?;
+    let sites = files.spec.parse_sites(&args.sites)?;
+    let tokens = tokens(&args.input, &args.model, &files.spec, global)?;
+    let places: Vec<_> = sites.iter().map(|&site| (site.to_string(), files.spec.width(site))).collect();
+    if global.dry_run {
+        return describe(&args.out, tokens.len(), &places, global);
+    }
+    let model = files.load(global.device)?;
     let mut rows = Vec::new();
-    model.tap(&Batch::new([tokens.as_slice()]), &sites, &mut |site, x| {
-        rows.push((site.to_string(), model.spec.width(site), x.to_vec()));
-    });
-    write(&args.out, &tokens, &rows, global)
+    model.tap(&Batch::new([tokens.as_slice()]), &sites, &mut |_, x| rows.push(x.to_vec()));
+    write(&args.out, &tokens, &places, &rows, global)
 }
 
-/// Publishes `tokens` [T] and tensors [T, width] of f32.
+/// Publishes `tokens` [T] and `rows`, a tensor [T, width] of f32 for each of `places` (name, width).
 fn write(
-    path: &PathBuf,
+    path: &Path,
     ids: &[u32],
-    rows: &[(String, usize, Vec<f32>)],
+    places: &[(String, usize)],
+    rows: &[Vec<f32>],
     global: &Global,
 ) -> anyhow::Result<()> {
     let bytes: Vec<u8> = ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()).collect();
     let length = [ids.len()];
-    let shapes: Vec<[usize; 2]> = rows.iter().map(|(_, width, _)| [ids.len(), *width]).collect();
+    let shapes: Vec<[usize; 2]> = places.iter().map(|(_, width)| [ids.len(), *width]).collect();
     let tokens = Tensor { name: "tokens", dtype: Dtype::I64, shape: &length, bytes: &bytes };
+    let named = places.iter().zip(rows).zip(&shapes);
     let tensors: Vec<Tensor> = std::iter::once(tokens)
-        .chain(rows.iter().zip(&shapes).map(|((name, _, x), shape)| Tensor::f32(name, shape, x)))
+        .chain(named.map(|(((name, _), x), shape)| Tensor::f32(name, shape, x)))
         .collect();
-    if !global.dry_run {
-        tensors::write(path, &tensors, &HashMap::from([("format_version".to_string(), "1".to_string())]))?;
-    }
-    let written =
-        tensors.iter().map(|t| serde_json::json!({ "name": t.name, "shape": t.shape })).collect::<Vec<_>>();
-    let mut out = std::io::stdout().lock();
-    if global.json {
-        writeln!(out, "{:#}", serde_json::json!({ "file": path, "tensors": written }))?;
-    } else {
-        tensors.iter().try_for_each(|t| writeln!(out, "{:<8} {:?}", t.name, t.shape))?;
-    }
-    Ok(())
+    tensors::write(path, &tensors, &HashMap::from([("format_version".to_string(), "1".to_string())]))?;
+    describe(path, ids.len(), places, global)
 }
 
-fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
-    let model = args.model.load(global)?;
-    let prompt = tokens(&args.input, &args.model, &model.spec, global)?;
-    let sampling = Sampling { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
-    let new = model.generate(&prompt, args.max_tokens, &sampling, &mut |_| {})?;
-    let whole = [prompt.as_slice(), &new].concat();
-    // With ids as input the tokenizer is welcome, not needed.
-    let text = match args.model.tokenizer(global) {
-        Ok(tokenizer) => Some(tokenizer.decode(&whole)?),
-        Err(_) if args.input.tokens.is_some() => None,
-        Err(e) => return Err(e),
-    };
+/// Says what the file of [`write`] holds for a sequence of `length` tokens.
+fn describe(path: &Path, length: usize, places: &[(String, usize)], global: &Global) -> anyhow::Result<()> {
+    let rows = places.iter().map(|(name, width)| (name.as_str(), vec![length, *width]));
+    let tensors: Vec<(&str, Vec<usize>)> = std::iter::once(("tokens", vec![length])).chain(rows).collect();
     let mut out = std::io::stdout().lock();
-    match text {
-        _ if global.json => {
-            writeln!(out, "{:#}", serde_json::json!({ "text": text, "prompt": prompt, "tokens": new }))?
-        }
-        Some(text) => writeln!(out, "{text}")?,
-        None => writeln!(out, "{}", whole.iter().map(u32::to_string).collect::<Vec<_>>().join(","))?,
+    if global.json {
+        let tensors: Vec<_> =
+            tensors.iter().map(|(name, shape)| serde_json::json!({ "name": name, "shape": shape })).collect();
+        writeln!(out, "{:#}", serde_json::json!({ "file": path, "tensors": tensors }))?;
+    } else {
+        tensors.iter().try_for_each(|(name, shape)| writeln!(out, "{name:<8} {shape:?}"))?;
     }
     Ok(())
 }

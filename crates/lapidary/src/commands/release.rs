@@ -10,7 +10,7 @@ use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
 use lapidary_kernels::Device;
 use lapidary_lm::Spec;
-use lapidary_lm::model::load_spec;
+use lapidary_lm::load_spec;
 use lapidary_report::Setting;
 use lapidary_report::card::{Card, Kind, Output, Suite};
 use lapidary_report::number::{count, significant};
@@ -54,7 +54,9 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         println!("{} dictionaries, to {}", dictionaries.len(), args.out.display());
         return Ok(());
     }
-    let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
+    let spec = crate::plan::Places::read(&args.run)
+        .ok()
+        .and_then(|p| load_spec(&p.model, &p.ignore_config_keys).ok());
     global.output_dir(&args.out)?;
     let (mut rows, mut kinds, mut released) = (Vec::new(), Vec::new(), 0);
     for (d, mut dictionary, mut meta) in dictionaries {

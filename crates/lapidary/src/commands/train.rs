@@ -1,19 +1,20 @@
 //! `lapidary train`: a suite file becomes a run folder. Rows come from one fused pass of the model, or from a store.
 
+use crate::estimate::{self, Estimate};
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
-use crate::random_rows::WithRandom;
+use crate::random_rows::{WithRandom, site_rows};
 use crate::stopwatch::Stopwatch;
 use crate::suite::Suite;
 use crate::tensorboard::EventFiles;
 use crate::text::Text;
-use crate::{estimate, run_folder, start};
+use crate::{run_folder, start};
 use anyhow::{Context, bail};
 use lapidary_harvest::FusedRows;
-use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, Split, resolve_context};
+use lapidary_lm::{Site, Spec};
 use lapidary_store::{Batches, Order, RowSource, SiteRows, StoreReader, norms};
 use lapidary_trainer::{Baseline, DictionaryPlan, Event, Run, Training, train};
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use std::time::Instant;
 /// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time; the same
 /// command with --resume continues and ends with the same bytes.
 ///
-/// Keys of a suite: model, text, context, tokens, seed, preset (short, gemma-scope; for jumprelu also gemma-scope-2 and
+/// Keys of a suite: model (and ignore_config_keys), text, context, tokens, seed, preset (short, gemma-scope; for jumprelu also gemma-scope-2 and
 /// anthropic, which choose the penalty); and, at the top or in a [[dictionaries]] table for several kinds side by side:
 /// architecture (jumprelu, topk, batchtopk, matryoshka, gated, l1), sites, transcoders = ["3.mlp-in -> 3.mlp"] with skip,
 /// widths, lambdas or target_l0 (k; the target of a quadratic penalty; or a controller of λ: the printed plan says which),
@@ -54,32 +55,41 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
 /// With `tell`, the plan goes to stderr and what was trained to stdout; bars are shown either way.
 pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Result<()> {
     let suite = Suite::read(&args.suite)?;
-    let opened = Opened::load(&suite.model, global)?;
-    let spec = &opened.model.spec;
+    let opened = Opened::open(&suite.model, &suite.ignore_config_keys, global)?;
+    let spec = &opened.spec;
     let context = resolve_context(spec, suite.context)?;
     let random = |baseline| baseline == Some(Baseline::RandomLm);
-    let sites = sites_of(&suite, &opened, |baseline| !random(baseline))?;
-    let random_sites = sites_of(&suite, &opened, random)?;
+    let sites = sites_of(&suite, spec, |baseline| !random(baseline))?;
+    let random_sites = sites_of(&suite, spec, random)?;
     let text = Text::parse(&suite.text, global)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
-    let places = Places { model: absolute(&opened.folder)?, text: text.places()?, store: store.clone() };
+    let ignore_config_keys = [&suite.ignore_config_keys[..], &global.ignore_config_keys].concat();
+    let model = absolute(&opened.folder)?;
+    let places = Places { model, text: text.places()?, store: store.clone(), ignore_config_keys };
     let job = Job { args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global, tell };
     match store {
         Some(folder) => {
             let source = StoreReader::open(&folder)?;
             job.check_store(&source, &folder)?;
             let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-            job.run(source)
+            match job.estimate(source.sites())? {
+                Some(drafted) => job.run(source, &drafted),
+                None => Ok(()),
+            }
         }
         None => {
-            let real = FusedRows::new(&opened.model, &corpus, &sites, suite.rows.dtype)?;
+            let Some(drafted) = job.estimate(&site_rows(spec, &sites, &random_sites))? else {
+                return Ok(());
+            };
+            let model = opened.model()?; // everything that can be wrong without it has been checked
+            let real = FusedRows::new(model, &corpus, &sites, suite.rows.dtype)?;
             if random_sites.is_empty() {
-                return job.run(real);
+                return job.run(real, &drafted);
             }
-            let random = opened.model.randomised(suite.seed);
+            let random = model.randomised(suite.seed);
             let random = FusedRows::new(&random, &corpus, &random_sites, suite.rows.dtype)?;
-            job.run(WithRandom::new(real, random))
+            job.run(WithRandom::new(real, random), &drafted)
         }
     }
 }
@@ -87,10 +97,10 @@ pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Res
 /// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.
 fn sites_of(
     suite: &Suite,
-    opened: &Opened,
+    spec: &Spec,
     which: impl Fn(Option<Baseline>) -> bool,
 ) -> anyhow::Result<Vec<Site>> {
-    let grids = suite.grids(&opened.model.spec)?;
+    let grids = suite.grids(spec)?;
     let chosen = grids.iter().filter(|grid| which(grid.baseline));
     let mut sites: Vec<Site> = chosen.flat_map(|grid| grid.sites()).collect();
     sites.sort_by_key(|site| site.rank());
@@ -115,25 +125,29 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run<S: RowSource>(&self, source: S) -> anyhow::Result<()> {
-        let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
-        let sites = source.sites().to_vec();
-        let estimated = vec![1.0; sites.len()];
-        let draft = self.resolve(&sites, &estimated)?;
+    /// The plan, but for what is measured, and what it would cost; `None` if a dry run has said it and ends here.
+    fn estimate(&self, sites: &[SiteRows]) -> anyhow::Result<Option<(RunPlan, Estimate)>> {
+        let draft = self.draft(sites, &vec![1.0; sites.len()])?;
         let fused = self.places.store.is_none();
-        let estimate = estimate::of(&draft, &self.opened.model, self.corpus, self.global.device, fused);
+        let estimate = estimate::of(&draft, self.opened.parameters, self.corpus, self.global.device, fused);
         if self.global.dry_run {
             println!("{}", estimate::describe("dry run", &draft, &estimate));
-            return Ok(());
+            return Ok(None);
         }
         estimate::check_memory(&estimate)?;
+        Ok(Some((draft, estimate)))
+    }
+
+    fn run<S: RowSource>(&self, source: S, (draft, estimate): &(RunPlan, Estimate)) -> anyhow::Result<()> {
+        let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
+        let sites = source.sites().to_vec();
         let mut batches = Batches::new(source, order, draft.training.recipe.batch)?;
         let folder = &self.args.out;
         let norms = self.norms(&mut batches, folder)?;
         let plan = self.resolve(&sites, &norms)?;
         self.prepare(folder, &plan)?;
         if self.tell && !self.global.quiet {
-            eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
+            eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, estimate));
         }
         let began = Instant::now();
         let (trained, stopwatch) = self.train(&plan, &mut batches, folder)?;
@@ -146,8 +160,15 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// The plan without the model's hash, which costs a look at all weights.
+    fn draft(&self, sites: &[SiteRows], norms: &[f64]) -> anyhow::Result<RunPlan> {
+        RunPlan::draft(self.suite, self.opened, self.corpus, self.context, sites, norms, self.global)
+    }
+
     fn resolve(&self, sites: &[SiteRows], norms: &[f64]) -> anyhow::Result<RunPlan> {
-        RunPlan::resolve(self.suite, self.opened, self.corpus, self.context, sites, norms, self.global)
+        let mut plan = self.draft(sites, norms)?;
+        self.opened.hash()?.clone_into(&mut plan.model.hash);
+        Ok(plan)
     }
 
     /// C of each site: from the plan when resuming, else measured.
@@ -263,8 +284,10 @@ impl Job<'_> {
     /// A store must hold the rows that the fused run would see.
     fn check_store(&self, store: &StoreReader, folder: &Path) -> anyhow::Result<()> {
         let manifest = store.manifest();
+        // A dry run does without the model's hash.
+        let model = if self.global.dry_run { &manifest.model.hash } else { self.opened.hash()? };
         let expected = [
-            ("model", self.opened.hash.clone(), manifest.model.hash.clone()),
+            ("model", model.to_owned(), manifest.model.hash.clone()),
             ("documents", self.corpus.hash.clone(), manifest.text.hash.clone()),
             ("context", self.context.to_string(), manifest.text.context.to_string()),
             ("dtype", format!("{:?}", self.suite.rows.dtype), format!("{:?}", manifest.dtype)),

@@ -62,7 +62,7 @@ struct Tally {
 }
 
 pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
-    let opened = Opened::load(&args.model, global)?;
+    let opened = Opened::open(&args.model, &[], global)?;
     check_vocabulary(&opened)?;
     let policy = serde_json::from_value(serde_json::json!(args.policy))
         .map_err(|_| anyhow::anyhow!("--policy: expected base or chat, found {}", args.policy))?;
@@ -79,7 +79,7 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         let samples: Vec<Sample> = documents.clone().map(|n| corpus.sample(n)).collect();
         let oracles: Vec<Vec<Option<f64>>> =
             samples.par_iter().map(|sample| oracle_losses(corpus.config, &sample.tokens)).collect();
-        tally.add(&opened.model, &samples, &oracles, policy);
+        tally.add(opened.model()?, &samples, &oracles, policy);
         bar.set(documents.end);
     }
     bar.finish();
@@ -92,7 +92,7 @@ fn check_vocabulary(opened: &Opened) -> anyhow::Result<()> {
     let sample = Corpus { seed: 0, config: Config::default() }.tokens(0);
     let ids: Vec<u32> = sample.iter().map(|&word| u32::from(word)).collect();
     let found = opened.tokenizer.encode(&lapidary_world::render(&sample))?;
-    if found != ids || opened.model.spec.vocab < LEXICON.words.len() {
+    if found != ids || opened.spec.vocab < LEXICON.words.len() {
         bail!(
             "{}: expected a model with the language's vocabulary, found another tokenizer; train one on `lapidary world text` \
              with the tokenizer.json of `lapidary world vocab`",

@@ -2,8 +2,8 @@
 //! layer, GeGLU, soft-caps, and a sliding window in every other layer. Report: <https://arxiv.org/abs/2408.00118>.
 //!
 //! Defaults are those of `Gemma2Config` in transformers, where a missing cap is not "no cap" (that is `null`). The
-//! embedding's factor is √D in the dtype that computes, here f32. `hidden_act` is ignored, as there:
-//! `hidden_activation` counts.
+//! embedding's factor is √D in the dtype that computes, here f32. `hidden_act` and `sliding_window_size` (9B,
+//! 27B) are ignored, as there: `hidden_activation` and `sliding_window` count.
 
 use super::{Names, check};
 use crate::LmError;
@@ -50,10 +50,11 @@ pub(super) fn spec(mut c: Config) -> Result<Spec, LmError> {
         mlp_bias: false,
         bos: c.tokens("bos_token_id", &[2])?.first().copied(),
         eos: c.tokens("eos_token_id", &[1])?,
+        stops: Vec::new(), // they are in another file
         pad: c.tokens("pad_token_id", &[0])?.first().copied(),
     };
     check(&c, &spec)?;
-    c.finish(&["hidden_act"])?;
+    c.finish(&["hidden_act", "sliding_window_size"])?;
     Ok(spec)
 }
 

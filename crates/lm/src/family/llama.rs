@@ -56,6 +56,7 @@ pub(super) fn spec(mut c: Config) -> Result<Spec, LmError> {
         mlp_bias: c.switch("mlp_bias", false)?,
         bos: c.tokens("bos_token_id", &[1])?.first().copied(),
         eos: c.tokens("eos_token_id", &[2])?,
+        stops: Vec::new(), // they are in another file
         pad: c.tokens("pad_token_id", &[])?.first().copied(),
     };
     check(&c, &spec)?;

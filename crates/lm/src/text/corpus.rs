@@ -227,6 +227,7 @@ mod tests {
             mlp_bias: false,
             bos,
             eos: vec![2],
+            stops: vec![2],
             pad: Some(5), // the letter b
         }
     }

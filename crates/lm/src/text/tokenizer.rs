@@ -4,7 +4,7 @@
 //! BOS and cut pieces (NUMERICS §1). A marker such as `<s>` that stands in a text is text, not a special token.
 
 use crate::LmError;
-use lapidary_files::read_string;
+use lapidary_files::{FileError, read_string};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +28,19 @@ impl Tokenizer {
     /// No such file, not a tokenizer, or one that cuts words at random (BPE dropout).
     pub fn load(dir: &Path) -> Result<Tokenizer, LmError> {
         let path = dir.join("tokenizer.json");
+        if let Some(other) =
+            ["tokenizer.model", "vocab.json"].into_iter().find(|o| !path.exists() && dir.join(o).exists())
+        {
+            let next = "load it with transformers' AutoTokenizer and save it with `save_pretrained`, which writes \
+                        tokenizer.json";
+            return Err(FileError::invalid(
+                dir,
+                "a file tokenizer.json in it",
+                format!("only {other}"),
+                next,
+            )
+            .into());
+        }
         let json = read_string(&path, MAX_BYTES)?;
         let broken = |problem: String| LmError::Tokenizer {
             path: path.clone(),
@@ -62,6 +75,13 @@ impl Tokenizer {
     /// The tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, LmError> {
         self.inner.decode(ids, true).map_err(|e| self.failed("decode", &e))
+    }
+
+    /// Is it a token of one byte, `<0x0A>`, for what no other token spells?
+    pub(super) fn is_byte(&self, id: u32) -> bool {
+        let name = self.inner.id_to_token(id);
+        let digits = name.as_deref().and_then(|n| n.strip_prefix("<0x")?.strip_suffix('>'));
+        digits.is_some_and(|d| d.len() == 2 && u8::from_str_radix(d, 16).is_ok())
     }
 
     /// [`Tokenizer::encode`] of many documents on all threads, results in their order. Every worker has a clone: one

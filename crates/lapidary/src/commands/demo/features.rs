@@ -144,7 +144,7 @@ pub fn examples(
     if sites.is_empty() {
         return Ok(Vec::new());
     }
-    let mut source = FusedRows::new(&opened.model, &measured.windows, &sites, RowDtype::F32)?;
+    let mut source = FusedRows::new(opened.model()?, &measured.windows, &sites, RowDtype::F32)?;
     let windows: Vec<u32> = (0..measured.windows.windows.len() as u32).collect();
     let mut x = vec![Vec::new(); sites.len()];
     source.read(&windows, &mut x).map_err(anyhow::Error::from_boxed)?;
@@ -161,7 +161,7 @@ pub fn examples(
 fn activations(dictionary: &Dictionary, x: &[f32], feature: u32, opened: &Opened) -> Vec<f32> {
     let mut values = Vec::with_capacity(x.len() / dictionary.d_in);
     for x in x.chunks(BATCH * dictionary.d_in) {
-        let rows = dictionary.encode(opened.model.device, x);
+        let rows = dictionary.encode(opened.device, x);
         for n in 0..rows.rows() {
             let (index, value) = rows.row(n);
             values.push(index.binary_search(&feature).map_or(0.0, |at| value[at]));
@@ -216,7 +216,7 @@ impl Shown<'_> {
         let at = starts.partition_point(|&start| start <= row) - 1;
         let window = &windows.windows[at];
         let mut rows = vec![None; window.tokens.len()];
-        let positions: Vec<usize> = window.row_positions(&self.opened.model.spec).collect();
+        let positions: Vec<usize> = window.row_positions(&self.opened.spec).collect();
         positions.iter().zip(starts[at]..).for_each(|(&p, row)| rows[p] = Some(row));
         let (from, to) = around(&window.tokens, positions[row - starts[at]], positions[0]);
         Stretch { window, rows, from, to }

@@ -31,7 +31,7 @@ pub fn page(demo: &Demo, args: &DemoArgs) -> anyhow::Result<Page> {
         ));
     }
     Ok(Page {
-        introduction: introduction(&demo.opened.model.spec),
+        introduction: introduction(&demo.opened.spec),
         dictionaries,
         scored_on,
         about_text: ABOUT_TEXT.into(),
