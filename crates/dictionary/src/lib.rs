@@ -12,6 +12,8 @@ mod load;
 mod meta;
 mod npy;
 pub mod sae_lens;
+mod sites;
+mod verify;
 
 pub use dictionary::{Activation, Dictionary, Encoder, naive};
 pub use error::DictionaryError;
@@ -20,3 +22,5 @@ pub use gemma_scope::{read_npz, write_npz};
 pub use load::load;
 pub use meta::{Baseline, FORMAT_VERSION, Meta, ModelRef, Probe, Training};
 pub use sae_lens::{load_sae_lens, save_sae_lens};
+pub use sites::{Sites, sites};
+pub use verify::{Check, verify};

@@ -3,6 +3,7 @@
 //! - [`publish`]: temp name, write, fsync, rename, fsync the folder. A reader sees the old file or the new one.
 //! - [`Log`]: a file that only grows, cut back on resume.
 //! - [`tensors`]: safetensors files. The header is validated against the file's length before anything is allocated.
+//! - [`inventory`]: `manifest.json`, every file of a folder with its blake3.
 //! - [`hash`]: blake3 of bytes and files, in hex.
 //! - [`failpoint`]: every step of publishing can be made to fail or to kill the process, so that tests can try each.
 //!
@@ -13,6 +14,7 @@
 mod error;
 pub mod failpoint;
 pub mod hash;
+pub mod inventory;
 mod log;
 mod publish;
 pub mod tensors;

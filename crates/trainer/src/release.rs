@@ -59,7 +59,7 @@ impl Training {
                 let found = format!("{norm} in row {j}");
                 return Err(bad(plan, "decoder rows of a positive norm".into(), found));
             }
-            if let (Activation::TopK { .. }, true) = (dictionary.activation, (norm - 1.0).abs() > 1e-4) {
+            if let (Activation::TopK { .. }, true) = (&dictionary.activation, (norm - 1.0).abs() > 1e-4) {
                 let found = format!("{norm} in row {j}");
                 return Err(bad(
                     plan,
@@ -108,6 +108,13 @@ fn check(dictionary: &Dictionary, plan: &DictionaryPlan) -> Result<(), TrainErro
     if expected != found {
         let shape = |(f, d, d_out)| format!("{f} features from width {d} to {d_out}");
         return Err(bad(plan, shape(expected), shape(found)));
+    }
+    if let Activation::Gated { .. } = dictionary.activation {
+        return Err(bad(
+            plan,
+            "a gate that is folded in (`without_gate`)".into(),
+            "one beside its magnitudes".into(),
+        ));
     }
     match (&dictionary.w_skip, plan.transcoder.as_ref().is_some_and(|t| t.skip)) {
         (Some(_), false) => Err(bad(plan, "a dictionary without a skip".into(), "one with a skip".into())),

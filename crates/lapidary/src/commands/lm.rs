@@ -1,6 +1,7 @@
 //! `lapidary lm`: look into a language model without any dictionary. `info` reads the config and counts, `logits` and
 //! `tap` write what the model computes as safetensors, `generate` continues a text.
 
+use crate::file_name;
 use crate::global::Global;
 use crate::organism::NAMES;
 use anyhow::{Context, bail};
@@ -206,6 +207,7 @@ fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
+    file_name::safetensors(&args.out)?;
     global.output_file(&args.out)?;
     let model = args.model.load(global)?;
     let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
@@ -215,6 +217,7 @@ fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
+    file_name::safetensors(&args.out)?;
     global.output_file(&args.out)?;
     let model = args.model.load(global)?;
     let sites = model.spec.parse_sites(&args.sites)?;
