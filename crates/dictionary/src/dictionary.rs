@@ -15,7 +15,7 @@ use rayon::prelude::*;
 const HELD: usize = 1 << 24;
 
 /// The smallest e^r that is folded into W_enc: it costs the gate four bits of b_mag at most.
-const LEAST_SCALE: f64 = 1.0 / 16.0;
+pub const LEAST_SCALE: f64 = 1.0 / 16.0;
 
 /// Which of the pre-activations z of a row are features.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +95,7 @@ impl Dictionary {
     }
 
     /// The JumpReLU that a gated dictionary is, W_enc' = e^r W_enc, b_enc' = b_mag, θ' = max(0, b_mag + e^r θ): as exact as f32
-    /// where no e^r is below 1/16, and `None` where one is. Another dictionary as it is.
+    /// where no e^r is below [`LEAST_SCALE`], and `None` where one is. Another dictionary as it is.
     pub fn without_gate(mut self) -> Option<Dictionary> {
         let Activation::Gated { r_mag, b_mag } = self.activation else { return Some(self) };
         let scales = Activation::scales(&r_mag);

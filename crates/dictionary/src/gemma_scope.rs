@@ -12,7 +12,7 @@ use crate::{Activation, Dictionary, DictionaryError};
 use lapidary_files::{FileError, publish_with};
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipArchive, ZipWriter};
@@ -33,6 +33,11 @@ pub fn read_npz(path: &Path) -> Result<Dictionary, DictionaryError> {
     let length = file.metadata().map_err(FileError::io(path, "read"))?.len();
     let mut archive = ZipArchive::new(BufReader::new(file))
         .map_err(|e| invalid(path, "an npz archive", format!("no zip archive ({e})"), FETCH))?;
+    let listed = listed(path, length).map_err(FileError::io(path, "read"))?;
+    if listed.is_some_and(|listed| listed != archive.len()) {
+        let found = format!("{} of {} entries: two have one name", archive.len(), listed.unwrap_or_default());
+        return Err(invalid(path, "entries of different names", found, "take out the wrong one"));
+    }
     let entries = entries(path, &archive)?;
     let mut headers = Vec::with_capacity(5);
     let mut spans = Vec::with_capacity(5);
@@ -53,6 +58,19 @@ pub fn read_npz(path: &Path) -> Result<Dictionary, DictionaryError> {
     let mut threshold = threshold?;
     layout::after_relu(&mut threshold);
     layout::into_dictionary(path, shape, [w_enc?, w_dec?, b_enc?, b_dec?, threshold])
+}
+
+/// How many entries the archive's last record counts; none if a larger record has the number. (The reader of archives keeps
+/// the last of entries that have one name.)
+fn listed(path: &Path, length: u64) -> std::io::Result<Option<usize>> {
+    const RECORD: u64 = 22 + 65_535; // with the longest comment
+    let mut end = Vec::new();
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(length.saturating_sub(RECORD)))?;
+    file.take(RECORD).read_to_end(&mut end)?;
+    let record = end.windows(12).rev().find(|bytes| bytes.starts_with(b"PK\x05\x06"));
+    let count = record.map(|bytes| u16::from_le_bytes([bytes[10], bytes[11]]));
+    Ok(count.filter(|&count| count != u16::MAX).map(usize::from))
 }
 
 /// The entries' names in the order of [`NAMES`]; nothing may be missing or there twice, and nothing else may be there.

@@ -15,7 +15,7 @@ pub mod sae_lens;
 mod sites;
 mod verify;
 
-pub use dictionary::{Activation, Dictionary, Encoder, naive};
+pub use dictionary::{Activation, Dictionary, Encoder, LEAST_SCALE, naive};
 pub use error::DictionaryError;
 pub use fold::{Units, fold, unfold, unscale_embedding};
 pub use gemma_scope::{read_npz, write_npz};

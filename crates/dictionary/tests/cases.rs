@@ -98,6 +98,23 @@ fn an_array_of_two_names_is_refused() {
     assert!(text.contains("expected one array `W_enc`, found `W_enc.npy` and `w_enc.npy`"), "{text}");
 }
 
+/// A zip archive may list one name twice; readers then take the last, or the first.
+#[test]
+fn an_entry_of_a_name_that_is_taken_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("twice.npz");
+    let mut bytes = std::fs::read(case("both.npz")).unwrap();
+    // `w_enc.npy` becomes a second `W_enc.npy`, in its own header and in the directory.
+    for at in 0..bytes.len() - 9 {
+        if bytes[at..].starts_with(b"w_enc.npy") {
+            bytes[at] = b'W';
+        }
+    }
+    std::fs::write(&path, bytes).unwrap();
+    let text = load(&path).unwrap_err().to_string();
+    assert!(text.contains("found 5 of 6 entries: two have one name"), "{text}");
+}
+
 /// A transcoder that names no output, or one that is no site here, asks for it and stays a transcoder.
 #[test]
 fn a_transcoder_asks_for_its_output() {
