@@ -1,16 +1,16 @@
 //! What SAELens (version 6) calls an architecture: which arrays its file holds, and what they are in a [`Dictionary`].
 //!
 //!   ReLU                           JumpReLU with θ = 0
-//!   gated, x' as read:             f = 1[W_enc x' + b_gate > 0]·relu(e^r W_enc x' + b_mag) is JumpReLU with
-//!                                  W_enc' = e^r W_enc, b_enc' = b_mag, θ' = max(0, b_mag − e^r b_gate)
+//!   JumpReLU                       SAELens applies a ReLU before the jump: θ' = max(θ, 0)
+//!   gated                          f = 1[W_enc x' + b_gate > 0]·relu(e^r W_enc x' + b_mag): θ' = −b_gate, b_enc' = 0
+//!   b_dec taken off the input      folded away (`fold.rs`)
 //!   topk, chosen by z·‖W_dec,f‖    W_enc' = ‖W_dec,f‖ W_enc, b_enc' likewise, W_dec' = W_dec / ‖W_dec,f‖
 //!
-//! (Gated SAEs: Rajamanoharan et al. 2024, arXiv 2404.16014.) In f64, rounded once. SAELens has no TopK transcoders: the two
-//! names for them are ours, and it refuses them by name.
+//! In f64, rounded once. SAELens has no TopK and no gated transcoders: the names for them are ours, and it refuses them by name.
 
 use crate::error::invalid;
 use crate::layout::{self, Shape, check_finite};
-use crate::{Activation, Dictionary, DictionaryError};
+use crate::{Activation, Dictionary, DictionaryError, Units, fold};
 use lapidary_files::FileError;
 use std::path::Path;
 
@@ -38,7 +38,7 @@ const fn architecture(encoder: Encoder, transcoder: bool, skip: bool) -> Archite
 }
 
 /// Every one that is read, by its name in `cfg.json`.
-const KNOWN: [(&str, Architecture); 10] = [
+const KNOWN: [(&str, Architecture); 12] = [
     ("standard", architecture(Encoder::Relu, false, false)),
     ("jumprelu", architecture(Encoder::JumpRelu, false, false)),
     ("gated", architecture(Encoder::Gated, false, false)),
@@ -47,12 +47,14 @@ const KNOWN: [(&str, Architecture); 10] = [
     ("skip_transcoder", architecture(Encoder::Relu, true, true)),
     ("jumprelu_transcoder", architecture(Encoder::JumpRelu, true, false)),
     ("jumprelu_skip_transcoder", architecture(Encoder::JumpRelu, true, true)),
+    ("gated_transcoder", architecture(Encoder::Gated, true, false)),
+    ("gated_skip_transcoder", architecture(Encoder::Gated, true, true)),
     ("topk_transcoder", architecture(Encoder::TopK, true, false)),
     ("topk_skip_transcoder", architecture(Encoder::TopK, true, true)),
 ];
 
 /// The names of [`KNOWN`] for a message.
-pub(crate) const NAMES: &str = "`standard`, `jumprelu`, `gated`, `topk`, or `transcoder` (also with `skip_`, `jumprelu_`, `topk_` before it)";
+pub(crate) const NAMES: &str = "`standard`, `jumprelu`, `gated`, `topk`, or `transcoder` (also with `skip_`, `jumprelu_`, `gated_`, `topk_` before it)";
 
 impl Architecture {
     pub(crate) fn by_name(name: &str) -> Option<Architecture> {
@@ -64,6 +66,7 @@ impl Architecture {
         let encoder = match dictionary.activation {
             Activation::JumpRelu => Encoder::JumpRelu,
             Activation::TopK { .. } => Encoder::TopK,
+            Activation::Gated { .. } => Encoder::Gated,
         };
         let skip = dictionary.w_skip.is_some();
         Architecture { encoder, transcoder: transcoder || skip, skip }
@@ -103,6 +106,8 @@ pub(crate) struct Options {
     pub(crate) by_decoder_norm: bool,
     /// Does the encoder take b_dec off its input?
     pub(crate) pre_bias: bool,
+    /// Does a JumpReLU encoder apply a ReLU before the jump?
+    pub(crate) relu: bool,
 }
 
 /// Builds the dictionary of a file at `path`, of which `read(name, shape)` gives the arrays.
@@ -121,44 +126,40 @@ pub(crate) fn into_dictionary(
         Ok(values)
     };
     let (mut w_enc, mut w_dec, b_dec) = (get("W_enc")?, get("W_dec")?, get("b_dec")?);
-    let (mut b_enc, threshold) = match architecture.encoder {
-        Encoder::Relu | Encoder::TopK => (get("b_enc")?, vec![0.0; shape.features]),
-        Encoder::JumpRelu => (get("b_enc")?, get("threshold")?),
+    let zeros = || vec![0.0f32; shape.features];
+    let (mut b_enc, mut threshold, activation) = match architecture.encoder {
+        Encoder::Relu => (get("b_enc")?, zeros(), Activation::JumpRelu),
+        Encoder::TopK => (get("b_enc")?, zeros(), Activation::TopK { k: options.k }),
+        Encoder::JumpRelu => (get("b_enc")?, get("threshold")?, Activation::JumpRelu),
         Encoder::Gated => {
-            let (b_mag, r_mag) = (get("b_mag")?, get("r_mag")?);
-            let threshold = without_gate(path, &mut w_enc, &get("b_gate")?, &b_mag, &r_mag)?;
-            (b_mag, threshold)
+            let (b_gate, b_mag, r_mag) = (get("b_gate")?, get("b_mag")?, get("r_mag")?);
+            check_scales(path, &r_mag)?;
+            (zeros(), b_gate.iter().map(|b| -b).collect(), Activation::Gated { r_mag, b_mag })
         }
     };
     if options.by_decoder_norm {
         fold_decoder_norm(&mut w_enc, &mut b_enc, &mut w_dec);
     }
+    if options.relu && activation == Activation::JumpRelu {
+        layout::after_relu(&mut threshold);
+    }
     let w_skip = architecture.skip.then(|| get("W_skip")).transpose()?;
     let arrays = [w_enc, w_dec, b_enc, b_dec, threshold];
-    let dictionary = layout::into_dictionary(path, shape, arrays, options.pre_bias)?;
-    let activation = match architecture.encoder {
-        Encoder::TopK => Activation::TopK { k: options.k },
-        _ => Activation::JumpRelu,
-    };
-    Ok(Dictionary { w_skip, activation, ..dictionary })
+    let dictionary = Dictionary { w_skip, activation, ..layout::into_dictionary(path, shape, arrays)? };
+    if !options.pre_bias {
+        return Ok(dictionary);
+    }
+    let folded = fold(dictionary, Units::sae(1.0));
+    layout::check_parameters(path, &folded)?; // a sum may have become infinite
+    Ok(folded)
 }
 
-/// Multiplies `w_enc` `[D, F]` by e^r and returns θ' `[F]`. An e^r that is no normal number would lose the gate.
-fn without_gate(
-    path: &Path,
-    w_enc: &mut [f32],
-    b_gate: &[f32],
-    b_mag: &[f32],
-    r_mag: &[f32],
-) -> Result<Vec<f32>, DictionaryError> {
-    let scale: Vec<f64> = r_mag.iter().map(|&r| f64::from(r).exp()).collect();
-    if let Some(f) = scale.iter().position(|&s| !(s as f32).is_normal()) {
-        let expected = "`r_mag` with an exponential that f32 can hold";
-        return Err(invalid(path, expected, format!("{} at [{f}]", r_mag[f]), "fetch it again"));
-    }
-    multiply_columns(w_enc, &scale);
-    let gates = b_gate.iter().zip(b_mag).zip(&scale);
-    Ok(gates.map(|((&gate, &mag), s)| (f64::from(mag) - s * f64::from(gate)).max(0.0) as f32).collect())
+/// An e^r that f32 cannot hold makes infinities.
+fn check_scales(path: &Path, r_mag: &[f32]) -> Result<(), DictionaryError> {
+    let infinite = |scale: &f64| (*scale as f32).is_infinite();
+    let Some(f) = Activation::scales(r_mag).iter().position(infinite) else { return Ok(()) };
+    let expected = "`r_mag` with an exponential that f32 can hold";
+    Err(invalid(path, expected, format!("{} at [{f}]", r_mag[f]), "fetch it again"))
 }
 
 /// Moves ‖W_dec,f‖ into the encoder. A row of zeros, which nothing can choose, stays one.
@@ -202,11 +203,29 @@ mod tests {
         into_dictionary(Path::new("d"), architecture, SHAPE, options, read).map_err(|e| e.to_string())
     }
 
-    const PLAIN: Options = Options { k: 1, by_decoder_norm: false, pre_bias: false };
+    const PLAIN: Options = Options { k: 1, by_decoder_norm: false, pre_bias: false, relu: true };
 
-    /// The dense features of one row x by the paper's formula, beside ours.
+    /// W_enc x' + b_enc with x' = x − b_dec, by hand: b_enc − W_enc b_dec = 1 − 2·10.
     #[test]
-    fn a_gated_encoder_is_a_jump_relu() {
+    fn an_input_bias_is_folded_away() {
+        let arrays: [(&str, &[f32]); 5] = [
+            ("W_enc", &[2.0, 3.0, 0.0]),
+            ("W_dec", &[0.0; 3]),
+            ("b_dec", &[10.0]),
+            ("b_enc", &[1.0, 0.0, 5.0]),
+            ("threshold", &[0.5; 3]),
+        ];
+        let folded = build("jumprelu", Options { pre_bias: true, ..PLAIN }, &arrays).unwrap();
+        assert_eq!((&folded.b_enc[..], &folded.b_dec[..]), (&[-19.0, -30.0, 5.0][..], &[10.0][..]));
+        let mut huge = arrays;
+        huge[2].1 = &[3e38];
+        let text = build("jumprelu", Options { pre_bias: true, ..PLAIN }, &huge).unwrap_err();
+        assert!(text.contains("-inf at `b_enc`[0]"), "{text}");
+    }
+
+    /// The dense features of one row x by the paper's formula, beside ours; and as one JumpReLU where that is exact.
+    #[test]
+    fn a_gated_encoder_keeps_its_gate() {
         let (w, r) = ([2.0f32, -1.0, 0.5], [0.0f32, 0.7, -1.3]);
         let (b_gate, b_mag, b_dec) = ([-0.5f32, 0.2, 0.1], [0.25f32, -0.4, 0.3], 0.125f32);
         let arrays: [(&str, &[f32]); 6] = [
@@ -218,11 +237,13 @@ mod tests {
             ("r_mag", &r),
         ];
         let dictionary = build("gated", Options { pre_bias: true, ..PLAIN }, &arrays).unwrap();
-        assert!(dictionary.threshold.iter().all(|&t| t >= 0.0) && dictionary.threshold[0] == 0.75);
+        let jump = dictionary.clone().without_gate().unwrap();
+        assert!(jump.threshold.iter().all(|&t| t >= 0.0) && jump.threshold[0] == 0.75);
         let mut seen = [[0; 2]; 3]; // how often each was off and on
         for step in -400..400 {
             let x = step as f32 * 0.01 + 0.003;
-            let active = dictionary.encode(Device::detect(), &[x]);
+            let [active, folded] = [&dictionary, &jump].map(|d| d.encode(Device::detect(), &[x]));
+            assert_eq!(active.index, folded.index, "x {x}");
             for f in 0..3 {
                 let product = f64::from(w[f]) * f64::from(x - b_dec);
                 let gate = product + f64::from(b_gate[f]) > 0.0;
@@ -236,9 +257,11 @@ mod tests {
         }
         assert!(seen.iter().flatten().all(|&n| n > 100), "{seen:?}");
         let mut wild = arrays;
-        wild[5].1 = &[0.0, -200.0, 0.0];
+        wild[5].1 = &[0.0, 200.0, 0.0];
         let text = build("gated", PLAIN, &wild).unwrap_err();
-        assert!(text.contains("`r_mag`") && text.contains("found -200 at [1]"), "{text}");
+        assert!(text.contains("`r_mag`") && text.contains("found 200 at [1]"), "{text}");
+        wild[5].1 = &[0.0, -3.0, 0.0];
+        assert_eq!(build("gated", PLAIN, &wild).unwrap().without_gate(), None);
     }
 
     /// Norms 2, 0.5 and 0: z = (3, 4, 9) counts as (6, 2, 0), so k = 1 takes feature 0, and x̂ is that of z = 3.

@@ -3,10 +3,10 @@
 //!
 //!   z = W_enc x + b_enc        f = z·1[z > θ], or relu of the k largest z        x̂ = W_decᵀ f + b_dec + W_skip x
 //!
-//! where x `[D]` is a row in the model's own units, z and f `[F]`, x̂ `[D_out]`. JumpReLU has no ReLU: θ may be negative, and
-//! then f may be. A product is the kernels' one dot product, so an active set never depends on batch, thread or machine.
+//! or, gated (Rajamanoharan et al. 2024, arXiv 2404.16014), f = relu(e^r z + b_mag)·1[z > θ], where x `[D]` is a row in the
+//! model's own units, z and f `[F]`, x̂ `[D_out]`. JumpReLU has no ReLU: θ may be negative, and then f may be. A product is the kernels' one dot product, so an active set never depends on batch, thread or machine.
 //! Decoding starts from b_dec and adds the active features in ascending order by fused multiply-add; the skip comes last.
-//! Leaves out: ReLU and gated encoders, which are JumpReLU ones (`architecture.rs`), and anything about training.
+//! Leaves out: ReLU encoders, which are JumpReLU ones (`architecture.rs`), and anything about training.
 
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
@@ -14,8 +14,11 @@ use rayon::prelude::*;
 /// Values above 0 that a TopK encoder holds at most, before it has chosen among them (128 MiB with their indices).
 const HELD: usize = 1 << 24;
 
+/// The smallest e^r that is folded into W_enc: it costs the gate four bits of b_mag at most.
+pub const LEAST_SCALE: f64 = 1.0 / 16.0;
+
 /// Which of the pre-activations z of a row are features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Activation {
     /// Those above their θ. A ReLU is θ = 0.
     JumpRelu,
@@ -24,6 +27,22 @@ pub enum Activation {
         /// Most features per row.
         k: usize,
     },
+    /// Those above their θ, which is −b_gate, with the value relu(e^r z + b_mag), computed in f64. Every b_enc is 0. That is a
+    /// JumpReLU with W_enc' = e^r W_enc, but where e^r is small no f32 of its pre-activation b_mag + e^r z tells the gate's two
+    /// sides apart.
+    Gated {
+        /// r `[F]`
+        r_mag: Vec<f32>,
+        /// `[F]`
+        b_mag: Vec<f32>,
+    },
+}
+
+impl Activation {
+    /// e^r `[F]` of a gated encoder.
+    pub(crate) fn scales(r_mag: &[f32]) -> Vec<f64> {
+        r_mag.iter().map(|&r| f64::from(r).exp()).collect()
+    }
 }
 
 /// An SAE or a transcoder of one site, in raw units, ready to use.
@@ -33,7 +52,7 @@ pub struct Dictionary {
     pub w_enc: Vec<f32>,
     /// `[F]`
     pub b_enc: Vec<f32>,
-    /// θ `[F]`; negative is allowed, +∞ switches a feature off. All 0 for TopK.
+    /// θ `[F]`; negative is allowed, +∞ switches a JumpReLU's feature off. All 0 for TopK.
     pub threshold: Vec<f32>,
     /// W_dec, one row per feature `[F, D_out]`.
     pub w_dec: Vec<f32>,
@@ -68,10 +87,28 @@ impl Dictionary {
 
     /// Of what `passes` θ.
     fn active(&self, x: &[f32], passes: &dyn Fn(&[f32]) -> Csr) -> Csr {
-        match self.activation {
+        match &self.activation {
             Activation::JumpRelu => without_nan(passes(x)), // the kernel keeps what is not below θ, NaN included
-            Activation::TopK { k } => self.largest(x, k, passes),
+            Activation::TopK { k } => self.largest(x, *k, passes),
+            Activation::Gated { r_mag, b_mag } => magnitudes(&passes(x), &Activation::scales(r_mag), b_mag),
         }
+    }
+
+    /// The JumpReLU that a gated dictionary is, W_enc' = e^r W_enc, b_enc' = b_mag, θ' = max(0, b_mag + e^r θ): as exact as f32
+    /// where no e^r is below [`LEAST_SCALE`], and `None` where one is. Another dictionary as it is.
+    pub fn without_gate(mut self) -> Option<Dictionary> {
+        let Activation::Gated { r_mag, b_mag } = self.activation else { return Some(self) };
+        let scales = Activation::scales(&r_mag);
+        if scales.iter().any(|&scale| scale < LEAST_SCALE) {
+            return None;
+        }
+        for (row, scale) in self.w_enc.chunks_exact_mut(self.d_in).zip(&scales) {
+            row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+        }
+        for ((theta, &b), scale) in self.threshold.iter_mut().zip(&b_mag).zip(scales) {
+            *theta = (f64::from(b) + scale * f64::from(*theta)).max(0.0) as f32;
+        }
+        Some(Dictionary { b_enc: b_mag, activation: Activation::JumpRelu, ..self })
     }
 
     /// Of what is above 0, the k largest of each row. Rows go in groups, so that what is above 0 never fills the memory.
@@ -146,6 +183,22 @@ fn without_nan(csr: Csr) -> Csr {
     clean
 }
 
+/// What a gated encoder makes of the z that are above θ: those whose relu(e^r z + b_mag) is above 0.
+fn magnitudes(above: &Csr, scales: &[f64], b_mag: &[f32]) -> Csr {
+    let mut out = Csr::with_columns(above.columns);
+    for n in 0..above.rows() {
+        let (index, value) = above.row(n);
+        let row =
+            index.iter().zip(value).map(|(&f, &z)| (f, magnitude(scales[f as usize], z, b_mag[f as usize])));
+        push_row(&mut out, row.filter(|&(_, magnitude)| magnitude > 0.0)); // a NaN is not
+    }
+    out
+}
+
+fn magnitude(scale: f64, z: f32, b_mag: f32) -> f32 {
+    (scale * f64::from(z) + f64::from(b_mag)) as f32
+}
+
 fn push_row(csr: &mut Csr, row: impl Iterator<Item = (u32, f32)>) {
     for (f, z) in row {
         csr.index.push(f);
@@ -177,10 +230,11 @@ pub mod naive {
         for x in x.chunks_exact(*d_in) {
             let z: Vec<f32> =
                 (0..b_enc.len()).map(|f| dot(x, &w_enc[f * d_in..][..*d_in]) + b_enc[f]).collect();
-            for f in candidates(&z, dictionary.activation) {
-                if z[f] > threshold[f] {
+            for f in candidates(&z, &dictionary.activation) {
+                let value = value(f, z[f], &dictionary.activation);
+                if z[f] > threshold[f] && value.is_some() {
                     out.index.push(f as u32);
-                    out.value.push(z[f]);
+                    out.value.extend(value);
                 }
             }
             out.row_start.push(out.index.len());
@@ -188,13 +242,24 @@ pub mod naive {
         out
     }
 
+    /// The value of feature f with the pre-activation z above θ, if it has one.
+    fn value(f: usize, z: f32, activation: &Activation) -> Option<f32> {
+        match activation {
+            Activation::JumpRelu | Activation::TopK { .. } => Some(z),
+            Activation::Gated { r_mag, b_mag } => {
+                let magnitude = (f64::from(r_mag[f]).exp() * f64::from(z) + f64::from(b_mag[f])) as f32;
+                (magnitude > 0.0).then_some(magnitude)
+            }
+        }
+    }
+
     /// All features, or those with the k largest z, ascending.
-    fn candidates(z: &[f32], activation: Activation) -> Vec<usize> {
+    fn candidates(z: &[f32], activation: &Activation) -> Vec<usize> {
         let mut all: Vec<usize> = (0..z.len()).collect();
         if let Activation::TopK { k } = activation {
             all.retain(|&f| !z[f].is_nan());
             all.sort_by(|&a, &b| z[b].partial_cmp(&z[a]).expect("no NaN")); // stable: lower index first
-            all.truncate(k);
+            all.truncate(*k);
             all.sort_unstable();
         }
         all
@@ -282,13 +347,22 @@ pub(crate) mod tests {
         }
     }
 
+    /// A gated one with e^r from nothing to 20.
+    pub(crate) fn random_gated(seed: u64, f: usize, d_in: usize, d_out: usize) -> Dictionary {
+        let r_mag = noise(seed + 6, f).iter().map(|r| if *r < -0.8 { -30.0 } else { r * 3.0 }).collect();
+        let b_mag = noise(seed + 7, f);
+        let activation = Activation::Gated { r_mag, b_mag };
+        Dictionary { b_enc: vec![0.0; f], activation, ..random(seed, f, d_in, d_out) }
+    }
+
     proptest! {
         /// Fast and naive agree to the bit on odd sizes, with NaN and infinities in x, on every instruction set.
         #[test]
         fn fast_is_naive(seed in 0u64..1000, rows in prop::sample::select(vec![1usize, 1000]), f in 1usize..70, d_in in 1usize..40, d_out in 1usize..40, n in 0usize..60,
-                         k in prop::sample::select(vec![None, Some(0), Some(1), Some(2), Some(7), Some(100)]),
+                         k in prop::sample::select(vec![None, Some(0), Some(1), Some(2), Some(7), Some(100)]), gated in any::<bool>(),
                          odd in prop::sample::select(vec![0.0, f32::NAN, f32::INFINITY, 1e30])) {
             let dictionary = match k {
+                None if gated => random_gated(seed, f, d_in, d_out),
                 None => random(seed, f, d_in, d_out),
                 Some(k) => random_top_k(seed, k, f, d_in, d_out),
             };

@@ -8,9 +8,10 @@
 //!
 //! the same features are active on x itself, f comes out in the input's units and x̂ in the output's. For an SAE C_in = C_out
 //! and no weight changes. Each value is computed in f64 and rounded once. The other convention (scaling W_enc, leaving θ) is
-//! not ours. A TopK encoder chooses the same features at any scale.
+//! not ours. A TopK encoder chooses the same features at any scale. A gated one has no b_enc: what would be one goes into θ and
+//! b_mag, θ' = C_in·(θ + W_enc b_dec), b_mag' = C_in·(b_mag − e^r W_enc b_dec), and r stays.
 
-use crate::Dictionary;
+use crate::{Activation, Dictionary};
 
 /// The units that a dictionary was trained in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,13 +39,23 @@ impl Units {
 /// `trained`, whose parameters are in training units, in raw units.
 pub fn fold(trained: Dictionary, units: Units) -> Dictionary {
     check(&trained, units);
-    let b_enc = match units.pre_bias {
-        true => without_pre_bias(&trained.w_enc, &trained.b_enc, &trained.b_dec),
-        false => widen(&trained.b_enc),
+    let bias = input_bias(&trained, units.pre_bias, &widen(&trained.b_dec));
+    let scaled = |v: f32, bias: f64| (units.c_in * (f64::from(v) + bias)) as f32;
+    let moved = |values: &[f32], sign: f64| -> Vec<f32> {
+        values.iter().zip(&bias).map(|(&v, bias)| scaled(v, sign * bias)).collect()
+    };
+    let (b_enc, threshold, activation) = match trained.activation {
+        Activation::Gated { r_mag, b_mag } => {
+            let terms = b_mag.iter().zip(&bias).zip(Activation::scales(&r_mag));
+            let b_mag = terms.map(|((&b, bias), scale)| scaled(b, -scale * bias)).collect();
+            (trained.b_enc, moved(&trained.threshold, 1.0), Activation::Gated { r_mag, b_mag })
+        }
+        other => (moved(&trained.b_enc, -1.0), times(trained.threshold, units.c_in), other),
     };
     Dictionary {
-        b_enc: b_enc.iter().map(|b| (units.c_in * b) as f32).collect(),
-        threshold: times(trained.threshold, units.c_in),
+        b_enc,
+        threshold,
+        activation,
         w_dec: times(trained.w_dec, units.ratio()),
         b_dec: times(trained.b_dec, units.c_out),
         w_skip: trained.w_skip.map(|w| times(w, units.ratio())),
@@ -55,15 +66,24 @@ pub fn fold(trained: Dictionary, units: Units) -> Dictionary {
 /// The inverse of [`fold`], but for rounding: `raw` as training with these units would have it.
 pub fn unfold(raw: Dictionary, units: Units) -> Dictionary {
     check(&raw, units);
-    let b_dec = times(raw.b_dec, 1.0 / units.c_out);
-    let back = |n: usize| match units.pre_bias {
-        true => product(&raw.w_enc[n * raw.d_in..][..raw.d_in], &b_dec), // what `fold` will take off
-        false => 0.0,
+    let b_dec: Vec<f32> = raw.b_dec.iter().map(|&b| (f64::from(b) * (1.0 / units.c_out)) as f32).collect();
+    let bias = input_bias(&raw, units.pre_bias, &widen(&b_dec)); // what `fold` will take off
+    let scaled = |v: f32, bias: f64| (f64::from(v) / units.c_in + bias) as f32;
+    let moved = |values: &[f32], sign: f64| -> Vec<f32> {
+        values.iter().zip(&bias).map(|(&v, bias)| scaled(v, sign * bias)).collect()
     };
-    let b_enc = raw.b_enc.iter().enumerate().map(|(n, &b)| (f64::from(b) / units.c_in + back(n)) as f32);
+    let (b_enc, threshold, activation) = match raw.activation {
+        Activation::Gated { r_mag, b_mag } => {
+            let terms = b_mag.iter().zip(&bias).zip(Activation::scales(&r_mag));
+            let b_mag = terms.map(|((&b, bias), scale)| scaled(b, scale * bias)).collect();
+            (raw.b_enc, moved(&raw.threshold, -1.0), Activation::Gated { r_mag, b_mag })
+        }
+        other => (moved(&raw.b_enc, 1.0), times(raw.threshold, 1.0 / units.c_in), other),
+    };
     Dictionary {
-        b_enc: b_enc.collect(),
-        threshold: times(raw.threshold, 1.0 / units.c_in),
+        b_enc,
+        threshold,
+        activation,
         w_dec: times(raw.w_dec, 1.0 / units.ratio()),
         w_skip: raw.w_skip.map(|w| times(w, 1.0 / units.ratio())),
         b_dec,
@@ -78,6 +98,8 @@ fn check(dictionary: &Dictionary, units: Units) {
     assert!(w_dec.len() == f * d_out && b_dec.len() == *d_out, "fold: w_dec [F, D_out], b_dec [D_out]");
     assert!(w_skip.as_ref().is_none_or(|w| w.len() == d_out * d_in), "fold: w_skip [D_out, D]");
     assert!(!units.pre_bias || d_in == d_out, "fold: a pre-encoder bias needs D = D_out");
+    let gated = matches!(dictionary.activation, Activation::Gated { .. });
+    assert!(!gated || b_enc.iter().all(|&b| b == 0.0), "fold: a gated encoder has b_enc = 0");
 }
 
 fn times(mut values: Vec<f32>, by: f64) -> Vec<f32> {
@@ -85,13 +107,13 @@ fn times(mut values: Vec<f32>, by: f64) -> Vec<f32> {
     values
 }
 
-/// b_enc − W_enc b_dec, in f64 `[F]`.
-pub(crate) fn without_pre_bias(w_enc: &[f32], b_enc: &[f32], b_dec: &[f32]) -> Vec<f64> {
-    w_enc.chunks_exact(b_dec.len()).zip(b_enc).map(|(w, &b)| f64::from(b) - product(w, b_dec)).collect()
-}
-
-fn product(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+/// W_enc b_dec `[F]`, which an encoder with a pre-encoder bias takes off its pre-activations; else zeros.
+fn input_bias(dictionary: &Dictionary, pre_bias: bool, b_dec: &[f64]) -> Vec<f64> {
+    if !pre_bias {
+        return vec![0.0; dictionary.width()];
+    }
+    let product = |row: &[f32]| row.iter().zip(b_dec).map(|(&w, b)| f64::from(w) * b).sum();
+    dictionary.w_enc.chunks_exact(dictionary.d_in).map(product).collect()
 }
 
 fn widen(values: &[f32]) -> Vec<f64> {

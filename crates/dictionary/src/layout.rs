@@ -4,7 +4,6 @@
 //! Shapes are checked before anything is read, values after.
 
 use crate::error::invalid;
-use crate::fold::without_pre_bias;
 use crate::{Activation, Dictionary, DictionaryError};
 use std::path::Path;
 
@@ -48,13 +47,11 @@ impl Shape {
     }
 }
 
-/// The arrays of a file, in the order of [`NAMES`], become a dictionary. With `pre_bias` the file's encoder takes b_dec off
-/// its input, which is folded into b_enc in f64.
+/// The arrays of a file, in the order of [`NAMES`], become a dictionary.
 pub(crate) fn into_dictionary(
     path: &Path,
     shape: Shape,
     arrays: [Vec<f32>; 5],
-    pre_bias: bool,
 ) -> Result<Dictionary, DictionaryError> {
     for ((name, values), dims) in NAMES.iter().zip(&arrays).zip(shape.arrays()) {
         assert_eq!(values.len(), dims.iter().product::<usize>(), "`{name}` {dims:?}");
@@ -63,12 +60,13 @@ pub(crate) fn into_dictionary(
     let Shape { d_in, features, d_out } = shape;
     let [w_enc, w_dec, b_enc, b_dec, threshold] = arrays;
     let w_enc = transposed(&w_enc, d_in, features);
-    let b_enc = match pre_bias {
-        true => without_pre_bias(&w_enc, &b_enc, &b_dec).iter().map(|&b| b as f32).collect(),
-        false => b_enc,
-    };
     let activation = Activation::JumpRelu;
     Ok(Dictionary { w_enc, b_enc, threshold, w_dec, b_dec, w_skip: None, activation, d_in, d_out })
+}
+
+/// θ of an encoder that applies a ReLU before the jump, as everybody's but ours do: below 0 it is 0.
+pub(crate) fn after_relu(threshold: &mut [f32]) {
+    threshold.iter_mut().filter(|theta| **theta < 0.0).for_each(|theta| *theta = 0.0);
 }
 
 /// Refuses to write what [`into_dictionary`] would refuse to read.
@@ -78,11 +76,21 @@ pub(crate) fn check_parameters(path: &Path, dictionary: &Dictionary) -> Result<(
     assert!(
         w_enc.len() == f * d_in && w_dec.len() == f * d_out && b_dec.len() == *d_out && threshold.len() == f
     );
-    if let Activation::TopK { k } = dictionary.activation {
-        assert!(threshold.iter().all(|&theta| theta == 0.0), "TopK has θ = 0");
-        if k == 0 || k > f {
-            let expected = format!("TopK with k from 1 to {f}");
-            return Err(invalid(path, expected, format!("k = {k}"), "choose another k or width"));
+    match &dictionary.activation {
+        Activation::JumpRelu => {}
+        &Activation::TopK { k } => {
+            assert!(threshold.iter().all(|&theta| theta == 0.0), "TopK has θ = 0");
+            if k == 0 || k > f {
+                let expected = format!("TopK with k from 1 to {f}");
+                return Err(invalid(path, expected, format!("k = {k}"), "choose another k or width"));
+            }
+        }
+        Activation::Gated { r_mag, b_mag } => {
+            assert!(b_enc.iter().all(|&b| b == 0.0), "a gated encoder has b_enc = 0");
+            assert!(r_mag.len() == f && b_mag.len() == f);
+            check_finite(path, "r_mag", r_mag, &[f])?;
+            check_finite(path, "b_mag", b_mag, &[f])?;
+            check_finite(path, "b_gate", threshold, &[f])?;
         }
     }
     if let Some(w_skip) = w_skip {
@@ -147,7 +155,7 @@ mod tests {
     fn a_bad_number_is_named_by_tensor_and_index() {
         let shape = Shape { d_in: 2, features: 3, d_out: 2 };
         let arrays = || shape.arrays().map(|dims| vec![1.0f32; dims.iter().product()]);
-        let build = |arrays| into_dictionary(Path::new("d"), shape, arrays, false).map_err(|e| e.to_string());
+        let build = |arrays| into_dictionary(Path::new("d"), shape, arrays).map_err(|e| e.to_string());
         assert!(build(arrays()).is_ok());
         let mut bad = arrays();
         bad[0][4] = f32::NAN; // [1, 1] of [2, 3]
@@ -159,15 +167,5 @@ mod tests {
         off[4][0] = f32::INFINITY;
         off[4][1] = -3.0;
         assert!(build(off).is_ok());
-    }
-
-    /// W_enc x' + b_enc with x' = x − b_dec, by hand: b_enc − W_enc b_dec = 1 − (2·10 + 3·100).
-    #[test]
-    fn an_input_bias_is_folded_away() {
-        let shape = Shape { d_in: 2, features: 1, d_out: 2 };
-        let arrays = [vec![2.0, 3.0], vec![0.0, 0.0], vec![1.0], vec![10.0, 100.0], vec![0.5]];
-        let folded = into_dictionary(Path::new("d"), shape, arrays, true).unwrap();
-        assert_eq!(folded.b_enc, [-319.0]);
-        assert_eq!(folded.b_dec, [10.0, 100.0]);
     }
 }

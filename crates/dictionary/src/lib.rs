@@ -12,11 +12,15 @@ mod load;
 mod meta;
 mod npy;
 pub mod sae_lens;
+mod sites;
+mod verify;
 
-pub use dictionary::{Activation, Dictionary, Encoder, naive};
+pub use dictionary::{Activation, Dictionary, Encoder, LEAST_SCALE, naive};
 pub use error::DictionaryError;
 pub use fold::{Units, fold, unfold, unscale_embedding};
 pub use gemma_scope::{read_npz, write_npz};
 pub use load::load;
 pub use meta::{Baseline, FORMAT_VERSION, Meta, ModelRef, Probe, Training};
 pub use sae_lens::{load_sae_lens, save_sae_lens};
+pub use sites::{Sites, sites};
+pub use verify::{Check, verify};

@@ -8,6 +8,7 @@ use crate::{Dictionary, DictionaryError, hooks};
 use lapidary_files as files;
 use lapidary_kernels::{Csr, Device};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::path::Path;
 
 /// The version of the format that this crate writes; it reads no other.
@@ -204,12 +205,21 @@ struct Sheet<'a> {
     meta: &'a Meta,
 }
 
+fn hook_name(site: &str) -> Result<String, DictionaryError> {
+    hooks::hook(site, false).map(|h| h.hook_name).ok_or(DictionaryError::Site(site.into()))
+}
+
+/// What `lapidary.json` says for TransformerLens of the sites in `meta`.
+pub(crate) fn hook_names(meta: &Meta) -> Result<Value, DictionaryError> {
+    let (reads, writes) = (hook_name(&meta.site)?, hook_name(&meta.site_out)?);
+    Ok(json!({ "hook_name": reads, "hook_name_out": writes }))
+}
+
 /// The text of `lapidary.json`, one key per line; `weights_hash` is blake3 of the weights' file.
 pub(crate) fn to_json(path: &Path, meta: &Meta, weights_hash: String) -> Result<String, DictionaryError> {
-    let name =
-        |site: &str| hooks::hook(site, false).map(|h| h.hook_name).ok_or(DictionaryError::Site(site.into()));
     let head = Head { format_version: FORMAT_VERSION, units: "raw".into(), weights_hash };
-    let sheet = Sheet { head, hook_name: name(&meta.site)?, hook_name_out: name(&meta.site_out)?, meta };
+    let (hook_name, hook_name_out) = (hook_name(&meta.site)?, hook_name(&meta.site_out)?);
+    let sheet = Sheet { head, hook_name, hook_name_out, meta };
     let sheet = serde_json::to_string_pretty(&sheet).expect("plain data");
     let probe = serde_json::to_string(&meta.probe).expect("plain data");
     let text = format!("{},\n  \"probe\": {probe}\n}}\n", sheet.strip_suffix("\n}").expect("a JSON object"));
@@ -295,6 +305,62 @@ pub(crate) mod tests {
             prop_assert_eq!(bits(&back.probe.x[0]), bits(&x));
             prop_assert_eq!(bits_of_pairs(&back.probe.active[0]), bits_of_pairs(&meta.probe.active[0]));
             prop_assert_eq!(back, meta);
+        }
+    }
+
+    fn words() -> impl Strategy<Value = String> {
+        prop_oneof![any::<String>(), "[a-z \\\\\"{}]{0,12}"]
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO
+    }
+
+    fn training() -> impl Strategy<Value = Training> {
+        let baselines =
+            [Baseline::FrozenDecoder, Baseline::RandomLm, Baseline::FrozenEncoder, Baseline::Random];
+        let baseline = prop::option::of(prop::sample::select(baselines.to_vec()));
+        let numbers = (number(), prop::option::of(number()), number(), any::<u64>());
+        (prop::array::uniform4(words()), numbers, baseline).prop_map(
+            |(text, (c, c_out, lambda, rows), baseline)| {
+                let [plan_hash, preset, text_hash, split] = text;
+                Training { plan_hash, preset, text_hash, split, c, c_out, lambda, rows, baseline }
+            },
+        )
+    }
+
+    /// Any that is not asked to hold what no JSON can.
+    fn metas() -> impl Strategy<Value = Meta> {
+        let sites = prop::sample::select(vec!["0.res", "41.att", "3.mlp-in", "embed", "planted"]);
+        let model = (words(), prop::option::of(words()));
+        let rows =
+            (prop::option::of(any::<usize>()), any::<bool>(), prop::collection::vec(any::<u32>(), 0..4));
+        let names = (sites.clone(), sites, prop::option::of(words()), model);
+        let measured = (prop::option::of(number()), prop::option::of(training()));
+        (names, rows, measured).prop_map(
+            |((site, site_out, hf_hook_name, (name, hash)), rows, (l0, training))| Meta {
+                site: site.into(),
+                site_out: site_out.into(),
+                hf_hook_name,
+                model: ModelRef { name, hash },
+                context: rows.0,
+                prepend_bos: rows.1,
+                special_tokens: rows.2,
+                l0,
+                training,
+                probe: Probe::default(),
+            },
+        )
+    }
+
+    proptest! {
+        /// Whatever a sheet says comes back from its file, with the weights' hash.
+        #[test]
+        fn a_sheet_comes_back(meta in metas(), hash in words()) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("lapidary.json");
+            std::fs::write(&path, to_json(&path, &meta, hash.clone()).unwrap()).unwrap();
+            prop_assert_eq!(read(&path).unwrap(), (meta, hash));
         }
     }
 

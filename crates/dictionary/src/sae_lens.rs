@@ -3,8 +3,9 @@
 //!
 //! Read here: the SAEs and transcoders that `architecture.rs` knows, of version 6 or older. What would change the arithmetic
 //! and is not ours (another architecture, a normalisation of the input, an unknown tensor) is refused by name; an input bias
-//! is folded away. Written are JumpReLU and TopK.
-//! SAELens and Gemma Scope apply a ReLU before the jump, so for θ < 0 they drop the negative values that we keep.
+//! is folded away. Written are JumpReLU, TopK and gated.
+//! SAELens and Gemma Scope apply a ReLU before the jump, so for θ < 0 they drop the negative values that we keep: a folder
+//! without our `lapidary.json` is read with max(θ, 0), which is the same function.
 
 use crate::architecture::{self, Architecture, Encoder, Options};
 use crate::error::invalid;
@@ -18,12 +19,14 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
-const CFG: &str = "cfg.json";
+pub(crate) const CFG: &str = "cfg.json";
 const WEIGHTS: &str = "sae_weights.safetensors";
-const SHEET: &str = "lapidary.json";
-const CARD: &str = "card.md";
+pub(crate) const SHEET: &str = "lapidary.json";
+pub(crate) const CARD: &str = "card.md";
 /// Longest `cfg.json` that is read, bytes.
 const MAX_CFG: u64 = 1 << 20;
+/// Longest `card.md`, bytes.
+pub(crate) const MAX_CARD: u64 = 16 << 20;
 /// The SAELens version whose format is written. Without it SAELens takes a folder for one of version 5.
 const SAE_LENS_VERSION: &str = "6.54.12";
 
@@ -54,7 +57,8 @@ fn written_as(dictionary: &Dictionary, meta: &Meta) -> Architecture {
     Architecture::of(dictionary, meta.site != meta.site_out || dictionary.d_in != dictionary.d_out)
 }
 
-fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, DictionaryError> {
+/// The `cfg.json` of a dictionary.
+pub(crate) fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, DictionaryError> {
     let hook = |site: &String| hooks::hook(site, false).ok_or_else(|| DictionaryError::Site(site.clone()));
     let (reads, writes) = (hook(&meta.site)?, hook(&meta.site_out)?);
     let architecture = written_as(dictionary, meta);
@@ -101,12 +105,20 @@ fn write_weights(
     meta: &Meta,
 ) -> Result<(), DictionaryError> {
     let w_enc = transposed(&dictionary.w_enc, dictionary.width(), dictionary.d_in);
+    let b_gate: Vec<f32> = dictionary.threshold.iter().map(|theta| -theta).collect();
+    let (r_mag, b_mag): (&[f32], &[f32]) = match &dictionary.activation {
+        Activation::Gated { r_mag, b_mag } => (r_mag, b_mag),
+        Activation::JumpRelu | Activation::TopK { .. } => (&[], &[]),
+    };
     let values = |name: &str| match name {
         "W_enc" => &w_enc[..],
         "W_dec" => &dictionary.w_dec,
         "b_enc" => &dictionary.b_enc,
         "b_dec" => &dictionary.b_dec,
         "threshold" => &dictionary.threshold,
+        "b_gate" => &b_gate,
+        "r_mag" => r_mag,
+        "b_mag" => b_mag,
         "W_skip" => dictionary.w_skip.as_deref().expect("the architecture has a skip"),
         _ => unreachable!("{name} is not written"),
     };
@@ -140,7 +152,7 @@ pub(crate) fn is_folder(dir: &Path) -> bool {
 
 /// Reads a folder written by us (then the weights must be those that `lapidary.json` describes) or by SAELens.
 pub fn load_sae_lens(dir: &Path) -> Result<(Dictionary, Option<Meta>), DictionaryError> {
-    let cfg = read_cfg(dir)?;
+    let mut cfg = read_cfg(dir)?;
     let weights = dir.join(WEIGHTS);
     let file = TensorFile::open(&weights)?;
     cfg.shape.check(&dir.join(CFG))?;
@@ -150,6 +162,7 @@ pub fn load_sae_lens(dir: &Path) -> Result<(Dictionary, Option<Meta>), Dictionar
         return Err(invalid(&weights, expected, format!("`{other}`"), "convert it with SAELens"));
     }
     let meta = read_sheet(dir, &weights)?;
+    cfg.options.relu = meta.is_none();
     let read = |name: &str, shape: &[usize]| file.read_f32(name, shape);
     let dictionary = architecture::into_dictionary(&weights, cfg.architecture, cfg.shape, cfg.options, read)?;
     if let Some(meta) = &meta {
@@ -180,7 +193,7 @@ struct Cfg {
     options: Options,
 }
 
-fn read_json(path: &Path) -> Result<Value, DictionaryError> {
+pub(crate) fn read_json(path: &Path) -> Result<Value, DictionaryError> {
     let text = files::read_string(path, MAX_CFG)?;
     serde_json::from_str(&text)
         .map_err(|e| invalid(path, "JSON", e.to_string(), "the file is damaged: fetch it again"))
@@ -189,30 +202,65 @@ fn read_json(path: &Path) -> Result<Value, DictionaryError> {
 /// What a SAELens folder says of its origin, where that has a name here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
+    /// Is it of an architecture that writes another site than it reads?
+    pub transcoder: bool,
+    /// The hook that it reads, as it names it.
+    pub hook_name: Option<String>,
+    /// The hook that it writes, if it names one.
+    pub hook_name_out: Option<String>,
     /// The site that it reads.
     pub site: Option<String>,
     /// The site that it writes, if it names one.
     pub site_out: Option<String>,
+    /// The Hugging Face module.
+    pub hf_hook_name: Option<String>,
     /// The model.
     pub model: Option<String>,
     /// T of its windows.
     pub context: Option<usize>,
     /// Did every window begin with BOS? (SAELens' default is yes.)
     pub prepend_bos: Option<bool>,
+    /// Ids whose positions were left out, if it lists them.
+    pub special_tokens: Vec<u32>,
 }
 
 /// Reads the provenance in the `cfg.json` of `dir`.
 pub fn provenance(dir: &Path) -> Result<Provenance, DictionaryError> {
     let cfg = read_json(&dir.join(CFG))?;
     let get = |key: &str| cfg["metadata"].get(key).or(cfg.get(key)); // version 5 has them at the top
-    let text = |key: &str| get(key).and_then(Value::as_str);
+    let text = |key: &str| get(key).and_then(Value::as_str).map(str::to_string);
+    let hook_name = text("hook_name").or(text("hook_point")); // as versions before 3 say it
+    let hook_name_out = text("hook_name_out");
+    let site = |hook: &Option<String>| hook.as_deref().and_then(hooks::site_of);
+    let ids = get("exclude_special_tokens").and_then(Value::as_array).into_iter().flatten();
+    let architecture = cfg["architecture"].as_str().and_then(Architecture::by_name);
     Ok(Provenance {
-        site: text("hook_name").and_then(hooks::site_of),
-        site_out: text("hook_name_out").and_then(hooks::site_of),
-        model: text("model_name").map(str::to_string),
+        transcoder: architecture.is_some_and(|a| a.transcoder),
+        site: site(&hook_name),
+        site_out: site(&hook_name_out),
+        hook_name,
+        hook_name_out,
+        hf_hook_name: text("hf_hook_name"),
+        model: text("model_name"),
         context: get("context_size").and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok()),
         prepend_bos: get("prepend_bos").and_then(Value::as_bool),
+        special_tokens: ids.filter_map(|id| u32::try_from(id.as_u64()?).ok()).collect(),
     })
+}
+
+/// Keys, of any version, that say which head a dictionary reads or writes.
+const HEADS: [&str; 3] = ["hook_head_index", "hook_point_head_index", "hook_head_index_out"];
+
+/// A dictionary of a single head reads a part of a site, which no site here is.
+fn check_heads(path: &Path, cfg: &Value) -> Result<(), DictionaryError> {
+    for key in HEADS {
+        if let Some(found) = [cfg, &cfg["metadata"]].map(|at| &at[key]).into_iter().find(|v| !v.is_null()) {
+            let (path, found) = (path.to_path_buf(), found.to_string().chars().take(80).collect());
+            let next = "dictionaries of single heads are not read";
+            return Err(DictionaryError::Unsupported { path, key, expected: "null", found, next });
+        }
+    }
+    Ok(())
 }
 
 fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {
@@ -238,12 +286,12 @@ fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {
             "`relu`",
             "fetch another dictionary",
         ),
-        ("hook_head_index", [Value::Null, Value::Null, Value::Null], "null", "single heads are not read"),
     ] {
         if !neutral.contains(&cfg[key]) {
             return Err(unsupported(key, expected, next));
         }
     }
+    check_heads(&path, &cfg)?;
     let flag = |key: &'static str, default| match &cfg[key] {
         Value::Bool(b) => Ok(*b),
         Value::Null => Ok(default),
@@ -267,6 +315,6 @@ fn read_cfg(dir: &Path) -> Result<Cfg, DictionaryError> {
             return Err(unsupported("k", "a number from 1 to `d_sae`", "correct the file"));
         }
     }
-    let options = Options { k, by_decoder_norm, pre_bias };
+    let options = Options { k, by_decoder_norm, pre_bias, relu: true };
     Ok(Cfg { architecture, shape: Shape { d_in, features, d_out }, options })
 }

@@ -33,7 +33,7 @@ fn dictionaries() -> impl Strategy<Value = Dictionary> {
             move |(w_enc, b_enc, threshold, w_dec, b_dec)| Dictionary {
                 w_enc,
                 b_enc,
-                threshold,
+                threshold: threshold.iter().map(|t| t.abs()).collect(), // an npz has no others
                 w_dec,
                 b_dec,
                 w_skip: None,
@@ -45,16 +45,30 @@ fn dictionaries() -> impl Strategy<Value = Dictionary> {
     })
 }
 
-/// The same with what an npz cannot hold: TopK, a skip, or both.
+/// The same with what an npz cannot hold: θ below 0, TopK, a gate with a small e^r, each with or without a skip.
 fn others() -> impl Strategy<Value = Dictionary> {
-    (dictionaries(), any::<bool>(), 1usize..40, prop::collection::vec(finite(), 64)).prop_map(
-        |(mut dictionary, skip, k, values)| {
-            let top_k = k <= dictionary.width();
-            if top_k {
-                dictionary.threshold.fill(0.0);
-                dictionary.activation = Activation::TopK { k };
+    let values = prop::collection::vec(finite(), 64);
+    (dictionaries(), any::<bool>(), 0usize..3, 1usize..40, values).prop_map(
+        |(mut dictionary, skip, kind, k, values)| {
+            let f = dictionary.width();
+            let first = values.iter().copied().cycle();
+            match kind {
+                0 => dictionary.threshold[0] = -1.5,
+                1 => {
+                    dictionary.threshold.fill(0.0);
+                    dictionary.activation = Activation::TopK { k: k.min(f) };
+                }
+                _ => {
+                    dictionary.b_enc.fill(0.0);
+                    dictionary.threshold = first.clone().take(f).collect();
+                    let r_mag = first.clone().skip(9).take(f).map(|r| (r % 80.0) - 8.0).collect();
+                    dictionary.activation =
+                        Activation::Gated { r_mag, b_mag: first.skip(5).take(f).collect() };
+                    if let Activation::Gated { r_mag, .. } = &mut dictionary.activation {
+                        r_mag[0] = -8.0; // too small to be folded
+                    }
+                }
             }
-            let skip = skip || !top_k;
             dictionary.w_skip = skip.then(|| values[..dictionary.d_out * dictionary.d_in].to_vec());
             dictionary
         },
@@ -98,7 +112,7 @@ proptest! {
         prop_assert_eq!(std::fs::read(npz).unwrap(), std::fs::read(again).unwrap());
     }
 
-    /// TopK and skips go through SAELens' folder as they are, and an npz refuses them.
+    /// All of them go through SAELens' folder as they are, and an npz refuses them.
     #[test]
     fn the_family_is_kept(dictionary in others()) {
         let dir = tempfile::tempdir().unwrap();
@@ -108,7 +122,7 @@ proptest! {
         let meta = meta("2.res", if dictionary.d_in == dictionary.d_out { "2.res" } else { "3.mlp" });
         save_sae_lens(dir.path(), &dictionary, &meta, "# card").unwrap();
         let (found, _) = load(dir.path()).unwrap();
-        prop_assert_eq!(found.activation, dictionary.activation);
+        prop_assert_eq!(&found.activation, &dictionary.activation);
         prop_assert_eq!(found.w_skip.is_some(), dictionary.w_skip.is_some());
         prop_assert_eq!(all_bits(&found), all_bits(&dictionary));
         prop_assert_eq!((found.d_in, found.d_out), (dictionary.d_in, dictionary.d_out));
@@ -127,8 +141,29 @@ fn numpy_s_archives_are_read() {
         (stored.w_enc[0], stored.w_enc[6], stored.w_enc[1]),
         (0.345_584_18, 0.821_618_14, 0.008_142_181)
     );
-    let error = load(&fixture("npz/double.npz")).unwrap_err().to_string();
-    assert!(error.contains("`W_dec.npy` as an array of f32, found dtype <f8"), "{error}");
+}
+
+/// NumPy's other floats: f64 and big-endian of the same f32 numbers, f16 and bf16 of them rounded.
+#[test]
+fn numpy_s_other_floats_are_read() {
+    let stored = load(&fixture("npz/stored.npz")).unwrap().0;
+    for name in ["double", "big_endian"] {
+        assert_eq!(load(&fixture(&format!("npz/{name}.npz"))).unwrap().0, stored, "{name}");
+    }
+    for (name, round) in [
+        ("half", (|v| half::f16::from_f32(v).to_f32()) as fn(f32) -> f32),
+        ("bfloat16", |v| half::bf16::from_f32(v).to_f32()),
+    ] {
+        let found = load(&fixture(&format!("npz/{name}.npz"))).unwrap().0;
+        let rounded = |values: &[f32]| values.iter().map(|&v| round(v)).collect::<Vec<_>>();
+        assert_eq!(found.w_enc, rounded(&stored.w_enc), "{name}");
+        assert_eq!(found.w_dec, rounded(&stored.w_dec), "{name}");
+        assert_eq!(found.threshold, rounded(&stored.threshold), "{name}");
+    }
+    let error = |name: &str| load(&fixture(&format!("npz/{name}.npz"))).unwrap_err().to_string();
+    assert!(error("too_large").contains("`W_dec.npy` of numbers that f32 can hold, found 1e39 at [2, 1]"));
+    let integer = error("integer");
+    assert!(integer.contains("f16, bf16, f32 or f64, found dtype <i4; save it with NumPy"), "{integer}");
 }
 
 /// Our archive holds, byte for byte, the npy entries that NumPy writes.
@@ -151,6 +186,17 @@ fn our_archives_are_numpy_s() {
     assert!(load(dir.path()).is_ok(), "a folder with a params.npz");
 }
 
+/// Rows with their zeros `[N, F]`.
+fn dense(active: &lapidary_kernels::Csr) -> Vec<f32> {
+    let f = active.columns;
+    let mut dense = vec![0.0f32; active.rows() * f];
+    for n in 0..active.rows() {
+        let (index, value) = active.row(n);
+        index.iter().zip(value).for_each(|(&i, &v)| dense[n * f + i as usize] = v);
+    }
+    dense
+}
+
 /// Folders that SAELens wrote give SAELens' own features and reconstructions.
 #[test]
 #[allow(clippy::print_stderr)]
@@ -171,19 +217,18 @@ fn sae_lens_s_own_folders_give_its_answers() {
         assert!(meta.is_none());
         let (d, f) = (dictionary.d_in, dictionary.width());
         assert_eq!((d, f, dictionary.d_out), (6, 20, d_out));
-        let top_k = name.contains("topk").then_some(Activation::TopK { k: 5 });
-        assert_eq!(dictionary.activation, top_k.unwrap_or(Activation::JumpRelu));
+        match &dictionary.activation {
+            Activation::TopK { k } => assert!(name.contains("topk") && *k == 5),
+            Activation::Gated { .. } => assert!(name.contains("gated")),
+            Activation::JumpRelu => assert!(!name.contains("topk") && !name.contains("gated")),
+        }
         assert_eq!(dictionary.w_skip.is_some(), name.ends_with("skip"));
         let expected = TensorFile::open(&fixture(name).join("expected.safetensors")).unwrap();
         let x = expected.read_f32("x", &[8, d]).unwrap();
         let features = expected.read_f32("features", &[8, f]).unwrap();
         let recon = expected.read_f32("recon", &[8, d_out]).unwrap();
         let active = dictionary.encode(Device::detect(), &x);
-        let mut dense = vec![0.0f32; 8 * f];
-        for n in 0..8 {
-            let (index, value) = active.row(n);
-            index.iter().zip(value).for_each(|(&i, &v)| dense[n * f + i as usize] = v);
-        }
+        let dense = dense(&active);
         let close = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(features.iter().zip(&dense).all(|(a, b)| (*a == 0.0) == (*b == 0.0)), "{name}: active sets");
         assert!(close(&features, &dense) < 2e-5, "{name}: {}", close(&features, &dense));

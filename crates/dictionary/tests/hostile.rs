@@ -182,7 +182,9 @@ fn overlapping_missing_and_foreign_entries_are_refused() {
     assert!(error(&archive(dir.path(), &more, stored())).contains("found `scaling_factor.npy`"));
     let mut half = entries();
     half[2].dict = "{'descr': '<f2', 'fortran_order': False, 'shape': (4,), }".into();
-    assert!(error(&archive(dir.path(), &half, stored())).contains("dtype <f2"));
+    assert!(error(&archive(dir.path(), &half, stored())).contains("found shape [4] in"));
+    half[2].dict = "{'descr': '<i4', 'fortran_order': False, 'shape': (4,), }".into();
+    assert!(error(&archive(dir.path(), &half, stored())).contains("dtype <i4"));
     let mut nan = entries();
     nan[4].data[8..12].copy_from_slice(&f32::NAN.to_le_bytes());
     assert!(error(&archive(dir.path(), &nan, stored())).contains("NaN at `threshold`[2]"));

@@ -4,6 +4,7 @@
 //! - [`Log`]: a file that only grows, cut back on resume.
 //! - [`tensors`]: safetensors files. The header is validated against the file's length before anything is allocated.
 //! - [`foreign`]: what a file is that is not what its name says (a Git LFS pointer, GGUF, …).
+//! - [`inventory`]: `manifest.json`, every file of a folder with its blake3.
 //! - [`hash`]: blake3 of bytes and files, in hex.
 //! - [`failpoint`]: every step of publishing can be made to fail or to kill the process, so that tests can try each.
 //!
@@ -15,6 +16,7 @@ mod error;
 pub mod failpoint;
 pub mod foreign;
 pub mod hash;
+pub mod inventory;
 mod log;
 mod publish;
 pub mod tensors;

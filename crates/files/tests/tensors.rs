@@ -269,6 +269,51 @@ proptest! {
         }
     }
 
+    /// Any tensors of f32, bf16 and i64 in one file, wider ones first as `write` wants them: every bit comes back, whole and by
+    /// rows.
+    #[test]
+    fn any_tensors_come_back(
+        floats in proptest::collection::vec((0usize..5, 0usize..5), 0..4),
+        halves in proptest::collection::vec((0usize..5, 1usize..5), 0..4),
+        ids in proptest::collection::vec(any::<i64>(), 0..9),
+        seed in any::<u32>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.safetensors");
+        let bits = |n: usize, salt: u32| (0..n as u32).map(move |i| seed.wrapping_add(salt).wrapping_mul(i * 2 + 1));
+        let finite = |b: u32| f32::from_bits(b & 0xbf7f_ffff);
+        let wide: Vec<Vec<f32>> = floats.iter().zip(7..).map(|(s, salt)| bits(s.0 * s.1, salt).map(finite).collect()).collect();
+        let half: Vec<Vec<bf16>> =
+            halves.iter().zip(99..).map(|(s, salt)| bits(s.0 * s.1, salt).map(|b| bf16::from_f32(finite(b))).collect()).collect();
+        let id_bytes: Vec<u8> = ids.iter().flat_map(|i| i.to_le_bytes()).collect();
+        let names: Vec<String> = (0..8).map(|i| format!("t{i} é\"\\")).collect();
+        let shapes = |sides: &[(usize, usize)]| sides.iter().map(|s| [s.0, s.1]).collect::<Vec<_>>();
+        let (wide_shapes, half_shapes, length) = (shapes(&floats), shapes(&halves), [ids.len()]);
+        let mut all = vec![Tensor { name: "ids", dtype: Dtype::I64, shape: &length, bytes: &id_bytes }];
+        for (i, shape) in wide_shapes.iter().enumerate() {
+            all.push(Tensor::f32(&names[i], shape, &wide[i]));
+        }
+        for (i, shape) in half_shapes.iter().enumerate() {
+            all.push(Tensor::bf16(&names[4 + i], shape, &half[i]));
+        }
+        write(&path, &all, &HashMap::new()).unwrap();
+        let file = TensorFile::open(&path).unwrap();
+        prop_assert_eq!(file.names().len(), all.len());
+        prop_assert_eq!(file.read_pod::<i64>("ids", Dtype::I64, &length).unwrap(), ids);
+        let same = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits()) && a.len() == b.len();
+        for (i, shape) in wide_shapes.iter().enumerate() {
+            prop_assert!(same(&file.read_f32(&names[i], shape).unwrap(), &wide[i]));
+        }
+        for (i, shape) in half_shapes.iter().enumerate() {
+            let widened: Vec<f32> = half[i].iter().map(|h| h.to_f32()).collect();
+            prop_assert!(same(&file.read_f32(&names[4 + i], shape).unwrap(), &widened));
+            for row in 0..shape[0] {
+                let found = file.read_rows(&names[4 + i], shape[1], row, 1).unwrap();
+                prop_assert!(same(&found, &widened[row * shape[1]..][..shape[1]]));
+            }
+        }
+    }
+
     #[test]
     fn any_metadata_and_shape_come_back(
         metadata in proptest::collection::hash_map(any::<String>(), any::<String>(), 0..4),

@@ -9,6 +9,7 @@ mod commands;
 mod derive;
 mod estimate;
 mod evaluation_file;
+mod file_name;
 mod global;
 mod grid;
 mod opened;
@@ -62,6 +63,7 @@ enum Verb {
     Release(commands::release::ReleaseArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
+    Verify(commands::verify::VerifyArgs),
     /// The ground-truth language: text, truth, pairs, vocab, latents, score; and planted dictionaries with their rows
     #[command(subcommand)]
     World(commands::world::WorldCommand),
@@ -82,6 +84,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Release(args) => commands::release::run(args, &global),
         Verb::Convert(args) => commands::convert::run(args, &global),
         Verb::Encode(args) => commands::encode::run(args, &global),
+        Verb::Verify(args) => commands::verify::run(args, &global),
         Verb::World(command) => commands::world::run(command, &global),
         Verb::Doctor(args) => commands::doctor::run(args, &global),
         Verb::Bench(command) => commands::bench::run(command, &global),

@@ -95,7 +95,13 @@ pub fn trainings(
         let same = |dir: &PathBuf| lapidary_files::hash::file(&weights(dir)).ok() == d.start;
         let folder =
             found.find(same).with_context(|| format!("init: the dictionary of {} has changed", d.name))?;
-        let (dictionary, _) = load(&folder)?;
+        let dictionary = load(&folder)?.0.without_gate().with_context(|| {
+            format!(
+                "init: {}: expected a dictionary without a gate, or one whose e^r are at least 1/16, found a smaller one; \
+                 name another `init`",
+                folder.display()
+            )
+        })?;
         let begun = Training::from_dictionary(&dictionary, d, &plan.recipe);
         out.insert(d.name.clone(), begun.with_context(|| folder.display().to_string())?);
     }

@@ -141,3 +141,128 @@ fn convert_goes_both_ways() {
     let sheet = std::fs::read_to_string(at("e/lapidary.json")).unwrap();
     assert!(sheet.contains("\"site\": \"3.res\"") && sheet.contains("\"site_out\": \"3.mlp\""), "{sheet}");
 }
+
+fn case(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/cases/dictionary").join(name);
+    path.to_str().unwrap().to_string()
+}
+
+/// A transcoder that names no output stays one, and asks for it; one that does keeps it when its input moves.
+#[test]
+fn convert_keeps_a_transcoder_s_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let run = |from: &str, out: &str, more: &[&str]| {
+        let first = ["convert", &case(from), "--to", "sae-lens", "--out", &at(out)].map(str::to_string);
+        first.into_iter().chain(more.iter().map(|s| s.to_string())).collect::<Vec<_>>()
+    };
+    let fails = |args: Vec<String>| bad(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let works = |args: Vec<String>| good(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in ["transcoder-without-hook_name_out", "transcoder-unknown-hook_name_out"] {
+        let text = fails(run(name, "a", &[]));
+        assert!(
+            text.contains("a transcoder that says the site that it writes") && text.contains("--site-out"),
+            "{text}"
+        );
+        assert!(!Path::new(&at("a")).exists());
+        works(run(name, name, &["--site-out", "3.mlp"]));
+        let cfg = std::fs::read_to_string(at(&format!("{name}/cfg.json"))).unwrap();
+        assert!(
+            cfg.contains("jumprelu_transcoder")
+                && cfg.contains("\"hook_name_out\": \"blocks.3.hook_mlp_out\""),
+            "{cfg}"
+        );
+        good(&["verify", &at(name)]);
+    }
+    works(run("transcoder-with-hook_name_out", "b", &["--site", "1.mlp-in"]));
+    let sheet = std::fs::read_to_string(at("b/lapidary.json")).unwrap();
+    assert!(sheet.contains("\"site\": \"1.mlp-in\"") && sheet.contains("\"site_out\": \"3.mlp\""), "{sheet}");
+    // Our own folder too.
+    good(&["convert", &at("b"), "--to", "sae-lens", "--out", &at("c"), "--site", "2.mlp-in"]);
+    let sheet = std::fs::read_to_string(at("c/lapidary.json")).unwrap();
+    assert!(sheet.contains("\"site\": \"2.mlp-in\"") && sheet.contains("\"site_out\": \"3.mlp\""), "{sheet}");
+    let text = fails(run("transcoder-with-hook_name_out", "d", &["--unscaled-embedding"]));
+    assert!(text.contains("reads and writes embed, found one from 3.mlp-in to 3.mlp"), "{text}");
+    let text = fails(run("transcoder-with-hook_name_out", "d", &["--unscaled-embedding", "--site", "embed"]));
+    assert!(text.contains("found one from embed to 3.mlp"), "{text}");
+    assert!(!Path::new(&at("d")).exists());
+    // An npz says no site: the flag is its word.
+    let npz = fixture("npz/stored.npz");
+    good(&["convert", &npz, "--to", "gemma-scope", "--out", &at("e.npz"), "--unscaled-embedding"]);
+    let named = ["--unscaled-embedding", "--site", "3.res", "--to", "gemma-scope", "--out"];
+    assert!(bad(&[&["convert", &npz][..], &named, &[&at("f")]].concat()).contains("from 3.res to 3.res"));
+}
+
+/// A name says what is in the file, in every verb that writes tensors; NumPy's and PyTorch's files are named as such.
+#[test]
+fn names_agree_with_what_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let (dict, input) = (fixture("sae_lens"), fixture("sae_lens/expected.safetensors"));
+    for name in ["x.npz", "x.npy", "x.pt", "x.json"] {
+        let text = bad(&["encode", &dict, "--in", &input, "--out", &at(name)]);
+        assert!(text.contains("the name of a safetensors file") && text.contains("x.safetensors"), "{text}");
+        assert!(!Path::new(&at(name)).exists());
+    }
+    for verb in ["logits", "tap"] {
+        let sites: &[&str] = if verb == "tap" { &["--sites", "embed"] } else { &[] };
+        let text =
+            bad(&[&["lm", verb, "--model", "none", "--tokens", "1", "--out", &at("x.npz")][..], sites]
+                .concat());
+        assert!(text.contains("the name of a safetensors file"), "{text}");
+    }
+    let text = bad(&["encode", &dict, "--in", &fixture("npz/stored.npz"), "--out", &at("y")]);
+    assert!(
+        text.contains("stored.npz: expected a safetensors file, found a NumPy archive; write one"),
+        "{text}"
+    );
+    std::fs::write(at("x.npy"), b"\x93NUMPY\x01\x00").unwrap();
+    let text = bad(&["encode", &dict, "--in", &at("x.npy"), "--out", &at("y")]);
+    assert!(text.contains("found a NumPy array"), "{text}");
+    let source = fixture("npz/stored.npz");
+    good(&["convert", &source, "--to", "gemma-scope", "--out", &at("z.npz")]);
+    assert_eq!(std::fs::read(at("z.npz")).unwrap()[..4], *b"PK\x03\x04");
+    assert!(bad(&["convert", &source, "--to", "gemma-scope", "--out", &at("z.npz")]).contains("--overwrite"));
+    for (to, out) in [("sae-lens", "w.npz"), ("sae-lens", "w.safetensors"), ("gemma-scope", "w.safetensors")]
+    {
+        let text = bad(&[
+            "convert",
+            &source,
+            "--to",
+            to,
+            "--out",
+            &at(out),
+            "--site",
+            "3.res",
+            "--model-name",
+            "toy",
+        ]);
+        assert!(text.contains("expected the name of a folder"), "{text}");
+    }
+}
+
+/// What its owner's features are, through the verb: a gate that f32 would lose with its magnitudes, and θ below 0.
+#[test]
+fn encode_gives_the_owners_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("f.safetensors");
+    for (name, expected, near) in [
+        ("gated-small-r_mag", "gated-small-r_mag", 0.0),
+        ("jumprelu-negative-theta", "jumprelu-negative-theta", 2e-5),
+        ("neg.npz", "neg", 2e-5),
+    ] {
+        let input = case(&format!("{expected}.expected.safetensors"));
+        good(&["encode", &case(name), "--in", &input, "--tensor", "x", "--out", text(&out), "--overwrite"]);
+        let (found, wanted) = (TensorFile::open(&out).unwrap(), TensorFile::open(Path::new(&input)).unwrap());
+        let shape = wanted.shape("features").unwrap();
+        let (a, b) =
+            (found.read_f32("features", shape).unwrap(), wanted.read_f32("features", shape).unwrap());
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= near), "{name}");
+    }
+    // A gated one comes back from a folder of ours as it is.
+    let folder = dir.path().join("gated");
+    good(&["convert", &case("gated-small-r_mag"), "--to", "sae-lens", "--out", text(&folder)]);
+    let load = |path: &Path| lapidary_dictionary::load(path).unwrap().0;
+    assert_eq!(load(&folder), load(Path::new(&case("gated-small-r_mag"))));
+    assert!(good(&["verify", text(&folder)]).contains("ok      "));
+}

@@ -1,7 +1,7 @@
 //! From training units to a released dictionary (NUMERICS §6) and back: every objective but TopK is a JumpReLU by then.
 //!
 //!   jumprelu  θ as trained           l1  θ = 0           batchtopk  θ = the running mean of the smallest chosen value
-//!   gated     W' = e^r W_enc, b' = b_mag, θ' = max(0, b_mag − e^r b_gate)
+//!   gated     W' = e^r W_enc, b' = b_mag, θ' = max(0, b_mag − e^r b_gate); as it is where some e^r is small: f32 would lose the gate
 //!
 //! A transcoder's outputs were divided by C_out, its inputs by C: features come out in units of C, so its decoder rows, its
 //! b_dec and its skip are scaled by C_out/C (1 where both are divided by one C, as in Gemma Scope).
@@ -11,7 +11,7 @@
 //! b − θ, the same function where θ ≥ 0. A feature that is switched off (θ = +∞) stays so where features have a θ or a gate.
 
 use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training};
-use lapidary_dictionary::{Activation, Dictionary, Units, fold, unfold};
+use lapidary_dictionary::{Activation, Dictionary, LEAST_SCALE, Units, fold, unfold};
 
 impl Training {
     /// The dictionary in raw units.
@@ -20,6 +20,9 @@ impl Training {
         let constant = |theta: f64| vec![theta as f32; plan.width];
         let (w_enc, b_enc, threshold) = match plan.objective {
             Objective::JumpRelu { .. } => (p.w_enc.clone(), p.b_enc.clone(), p.theta(recipe.threshold)),
+            Objective::Gated if self.has_small_scale() => {
+                (p.w_enc.clone(), constant(0.0), p.b_enc.iter().map(|b| -b).collect())
+            }
             Objective::Gated => self.gated(plan.d),
             Objective::BatchTopK { .. } => {
                 (p.w_enc.clone(), p.b_enc.clone(), constant(self.running.threshold.unwrap_or(0.0)))
@@ -28,6 +31,9 @@ impl Training {
         };
         let activation = match plan.objective {
             Objective::TopK { k, .. } => Activation::TopK { k },
+            Objective::Gated if self.has_small_scale() => {
+                Activation::Gated { r_mag: p.r_mag.clone(), b_mag: p.b_mag.clone() }
+            }
             _ => Activation::JumpRelu,
         };
         let trained = Dictionary {
@@ -59,7 +65,7 @@ impl Training {
                 let found = format!("{norm} in row {j}");
                 return Err(bad(plan, "decoder rows of a positive norm".into(), found));
             }
-            if let (Activation::TopK { .. }, true) = (dictionary.activation, (norm - 1.0).abs() > 1e-4) {
+            if let (Activation::TopK { .. }, true) = (&dictionary.activation, (norm - 1.0).abs() > 1e-4) {
                 let found = format!("{norm} in row {j}");
                 return Err(bad(
                     plan,
@@ -79,6 +85,11 @@ impl Training {
             p.w_skip = w_skip;
         }
         Ok(begin(p, &start.threshold, plan, recipe))
+    }
+
+    /// Of a gated one: is some e^r too small to be folded into W_enc?
+    fn has_small_scale(&self) -> bool {
+        self.parameters.r_mag.iter().any(|&r| f64::from(r).exp() < LEAST_SCALE)
     }
 
     fn gated(&self, d: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
@@ -108,6 +119,13 @@ fn check(dictionary: &Dictionary, plan: &DictionaryPlan) -> Result<(), TrainErro
     if expected != found {
         let shape = |(f, d, d_out)| format!("{f} features from width {d} to {d_out}");
         return Err(bad(plan, shape(expected), shape(found)));
+    }
+    if let Activation::Gated { .. } = dictionary.activation {
+        return Err(bad(
+            plan,
+            "a gate that is folded in (`without_gate`)".into(),
+            "one beside its magnitudes".into(),
+        ));
     }
     match (&dictionary.w_skip, plan.transcoder.as_ref().is_some_and(|t| t.skip)) {
         (Some(_), false) => Err(bad(plan, "a dictionary without a skip".into(), "one with a skip".into())),

@@ -1,17 +1,20 @@
 //! `lapidary convert`: a dictionary in another file format, every parameter with the same bits.
 
+use crate::file_name::{self, is_named};
 use crate::global::Global;
 use anyhow::{Context, bail};
 use lapidary_dictionary::gemma_scope::FILE_NAME;
 use lapidary_dictionary::{
-    Dictionary, Meta, ModelRef, Probe, hooks, load, sae_lens, save_sae_lens, unscale_embedding, write_npz,
+    Dictionary, Meta, ModelRef, Probe, Sites, load, sae_lens, save_sae_lens, sites, unscale_embedding,
+    write_npz,
 };
 use std::path::{Path, PathBuf};
 
 /// Rewrite a dictionary in another format
 ///
 /// Reads a release folder, a SAELens folder, a Gemma Scope folder or its params.npz. Parameters keep every bit, but
-/// for what is folded into them in f64: b_dec where the source takes it off its input, gates, and a choice by decoder norm.
+/// for what is folded into them in f64: b_dec where the source takes it off its input, a choice by decoder norm, and, for
+/// gemma-scope, a gate. What the source's owner computes stays: a θ below 0 of a SAELens folder or an npz is read as 0.
 #[derive(clap::Args)]
 pub struct ConvertArgs {
     /// Dictionary to read
@@ -20,20 +23,20 @@ pub struct ConvertArgs {
     /// Format to write: a folder for SAELens with lapidary.json, or one with params.npz
     #[arg(long, value_name = "FORMAT")]
     to: Format,
-    /// Folder to write; must be empty or missing, unless --overwrite is given
+    /// Folder to write; must be empty or missing, unless --overwrite is given. For gemma-scope also a file that ends in .npz
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Site that the dictionary reads, e.g. 3.res [default: what the source says; a params.npz says nothing]
     #[arg(long, value_name = "SITE")]
     site: Option<String>,
-    /// Site that a transcoder writes [default: what the source says, else the site that it reads]
+    /// Site that a transcoder writes [default: what the source says; an SAE writes where it reads]
     #[arg(long, value_name = "SITE")]
     site_out: Option<String>,
     /// Model that the dictionary belongs to [default: what the source says]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
     /// The source reads the unscaled embedding, as Gemma Scope's embedding dictionaries do; write one that reads the scaled
-    /// embedding (W_enc/√d, W_dec·√d, b_dec·√d)
+    /// embedding (W_enc/√d, W_dec·√d, b_dec·√d). For what reads and writes the site embed only
     #[arg(long)]
     unscaled_embedding: bool,
 }
@@ -51,11 +54,13 @@ const PROBE_ROWS: usize = 4;
 
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
+    check_name(&args)?;
     let (mut dictionary, mut meta) = load(&args.source)?;
     if let Some(meta) = &meta {
         meta.probe.verify(&args.source, &dictionary, global.device)?;
     }
     if args.unscaled_embedding {
+        check_embedding(&args, &dictionary, meta.as_ref())?;
         dictionary = unscale_embedding(&dictionary);
         meta =
             meta.map(|meta| Meta { probe: Probe::synthetic(&dictionary, global.device, PROBE_ROWS), ..meta });
@@ -71,18 +76,64 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
         return Ok(());
     }
     check_apart(&args.source, &args.out)?;
-    let card = card(&args);
-    global.output_dir(&args.out)?;
-    match &meta {
-        Some(meta) => save_sae_lens(&args.out, &dictionary, meta, &card)?,
-        None => write_npz(&args.out.join(FILE_NAME), &dictionary)?,
-    }
+    write(&args, &dictionary, meta.as_ref(), global)?;
     if global.json {
         println!("{}", serde_json::json!({ "out": args.out, "d_in": d, "features": f, "d_out": d_out }));
     } else {
         println!("{what}");
     }
     Ok(())
+}
+
+/// The name of the output agrees with what is written.
+fn check_name(args: &ConvertArgs) -> anyhow::Result<()> {
+    match args.to {
+        Format::GemmaScope if is_named(&args.out, "npz") => Ok(()),
+        Format::GemmaScope => {
+            file_name::folder(&args.out, "a folder with params.npz, or a file that ends in .npz")
+        }
+        Format::SaeLens => file_name::folder(&args.out, "a folder for SAELens"),
+    }
+}
+
+fn write(
+    args: &ConvertArgs,
+    dictionary: &Dictionary,
+    meta: Option<&Meta>,
+    global: &Global,
+) -> anyhow::Result<()> {
+    let card = card(args); // before the output is emptied
+    let Some(meta) = meta else {
+        let file = is_named(&args.out, "npz");
+        let npz = if file { args.out.clone() } else { args.out.join(FILE_NAME) };
+        if file {
+            global.output_file(&npz)?
+        } else {
+            global.output_dir(&args.out)?
+        }
+        return Ok(write_npz(&npz, dictionary)?);
+    };
+    global.output_dir(&args.out)?;
+    Ok(save_sae_lens(&args.out, dictionary, meta, &card)?)
+}
+
+/// Scaling the decoder is right only where it writes the embedding. An npz says no site: there the flag is its word.
+fn check_embedding(args: &ConvertArgs, dictionary: &Dictionary, meta: Option<&Meta>) -> anyhow::Result<()> {
+    let Sites { read, written } = places(args, dictionary, meta)?;
+    if (read.as_str(), written.as_str()) != ("embed", "embed") {
+        bail!(
+            "{}: expected a dictionary that reads and writes embed, found one from {read} to {written}; convert it \
+             without --unscaled-embedding",
+            args.source.display()
+        );
+    }
+    Ok(())
+}
+
+fn places(args: &ConvertArgs, dictionary: &Dictionary, meta: Option<&Meta>) -> anyhow::Result<Sites> {
+    let silent = args.unscaled_embedding && !args.source.join("cfg.json").is_file();
+    let site = args.site.as_deref().or(silent.then_some("embed"));
+    Ok(sites(&args.source, dictionary, meta, site, args.site_out.as_deref())?)
 }
 
 /// Emptying the output must not take the source with it.
@@ -104,45 +155,44 @@ fn described(
     meta: Option<Meta>,
     global: &Global,
 ) -> anyhow::Result<Meta> {
+    let sites = places(args, dictionary, meta.as_ref())?;
     let mut meta = match meta {
         Some(meta) => meta,
-        None => fresh(args, dictionary, global)?,
+        None => fresh(args, dictionary, &sites, global)?,
     };
-    if let Some(site) = &args.site {
-        (meta.site, meta.site_out) = (site.clone(), site.clone());
+    if meta.site != sites.read {
         meta.hf_hook_name = None; // which module that is depends on the model's family
     }
-    if let Some(site) = &args.site_out {
-        meta.site_out = site.clone();
-    }
+    (meta.site, meta.site_out) = (sites.read, sites.written);
     if let Some(name) = &args.model_name {
         meta.model = ModelRef { name: name.clone(), hash: None };
-    }
-    for site in [&meta.site, &meta.site_out] {
-        hooks::hook(site, false).with_context(|| lapidary_dictionary::DictionaryError::Site(site.clone()))?;
     }
     Ok(meta)
 }
 
-fn fresh(args: &ConvertArgs, dictionary: &Dictionary, global: &Global) -> anyhow::Result<Meta> {
+fn fresh(
+    args: &ConvertArgs,
+    dictionary: &Dictionary,
+    sites: &Sites,
+    global: &Global,
+) -> anyhow::Result<Meta> {
     let origin = match args.source.join("cfg.json").is_file() {
         true => sae_lens::provenance(&args.source)?,
         false => Default::default(),
     };
-    let source = args.source.display();
-    let unknown = |what: &str, flag: &str| {
-        format!("{source}: expected it to say its {what}, found nothing; name it with {flag}")
-    };
-    let site = args.site.clone().or(origin.site).with_context(|| unknown("site", "--site"))?;
-    let name = args.model_name.clone().or(origin.model).with_context(|| unknown("model", "--model-name"))?;
+    let name = args.model_name.clone().or(origin.model).with_context(|| {
+        let source = args.source.display();
+        format!("{source}: expected it to say its model, found nothing; name it with --model-name")
+    })?;
+    let stays = origin.site.as_ref() == Some(&sites.read);
     Ok(Meta {
-        site_out: origin.site_out.unwrap_or_else(|| site.clone()),
-        site,
-        hf_hook_name: None,
+        site: sites.read.clone(),
+        site_out: sites.written.clone(),
+        hf_hook_name: origin.hf_hook_name.filter(|_| stays),
         model: ModelRef { name, hash: None },
         context: origin.context,
         prepend_bos: origin.prepend_bos.unwrap_or(true),
-        special_tokens: Vec::new(),
+        special_tokens: origin.special_tokens,
         l0: None,
         training: None,
         probe: Probe::synthetic(dictionary, global.device, PROBE_ROWS),

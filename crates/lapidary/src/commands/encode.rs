@@ -1,6 +1,7 @@
 //! `lapidary encode`: rows of activations through a dictionary, features and reconstructions into one file. `[N, F]` is
 //! streamed, never held.
 
+use crate::file_name;
 use crate::global::Global;
 use crate::progress::Progress;
 use anyhow::{Context, bail};
@@ -36,6 +37,8 @@ const TILE_ROWS: usize = 512;
 
 /// Runs the verb.
 pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
+    file_name::safetensors(&args.out)?;
+    file_name::check_input(&args.input)?;
     let (dictionary, meta) = load(&args.dictionary)?;
     if let Some(meta) = meta {
         meta.probe.verify(&args.dictionary, &dictionary, global.device)?;

@@ -217,7 +217,7 @@ fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
     let trained = training.map(|t| t.lambda).filter(|&lambda| lambda > 0.0);
     let (kind, setting) = match dictionary.activation {
         Activation::TopK { k } => (" topk", Some(Setting::L0(k as f64))),
-        Activation::JumpRelu => ("", trained.map(Setting::Lambda)),
+        Activation::JumpRelu | Activation::Gated { .. } => ("", trained.map(Setting::Lambda)),
     };
     let of = baseline.map(|b| format!(" {b}")).unwrap_or_default();
     Ok(Named {

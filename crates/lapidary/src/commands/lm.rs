@@ -4,6 +4,7 @@
 mod generate;
 mod info;
 
+use crate::file_name;
 use crate::global::Global;
 use crate::opened::open_folder;
 use crate::organism::NAMES;
@@ -162,6 +163,7 @@ fn with_bos(text: &str, model: &ModelArgs, spec: &Spec, global: &Global) -> anyh
 }
 
 fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
+    file_name::safetensors(&args.out)?;
     global.output_file(&args.out)?;
     let files = args.model.open(global)?;
     let tokens = tokens(&args.input, &args.model, &files.spec, global)?;
@@ -175,6 +177,7 @@ fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
+    file_name::safetensors(&args.out)?;
     global.output_file(&args.out)?;
     let files = args.model.open(global)?;
     let sites = files.spec.parse_sites(&args.sites)?;

@@ -10,6 +10,7 @@ pub mod harvest;
 pub mod lm;
 pub mod release;
 pub mod train;
+pub mod verify;
 pub mod world;
 pub mod world_planted;
 pub mod world_score;

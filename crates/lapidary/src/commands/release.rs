@@ -21,8 +21,8 @@ use std::path::PathBuf;
 /// Write a finished run as a folder that people can load
 ///
 /// One folder per dictionary that SAELens loads as it is (but TopK transcoders, which it has not), with lapidary.json (units,
-/// site, hashes, a probe with expected outputs) and card.md; a README.md with the table of scores; the plan and the scores.
-/// Baselines are left out.
+/// site, hashes, a probe with expected outputs) and card.md; a README.md with the table of scores; the plan and the scores;
+/// manifest.json with the blake3 of every file, which `lapidary verify` checks. Baselines are left out.
 #[derive(clap::Args)]
 pub struct ReleaseArgs {
     /// Run folder, evaluated
@@ -88,6 +88,7 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         lapidary_files::publish(&args.out.join(name), &bytes)?;
     }
     lapidary_files::publish(&args.out.join("README.md"), suite.markdown().as_bytes())?;
+    lapidary_files::inventory::write(&args.out)?;
     if global.json {
         println!("{}", serde_json::json!({ "release": args.out, "dictionaries": released }));
     } else {
