@@ -104,7 +104,7 @@ fn lapidary_json(input: &[u8]) {
 /// A model's `config.json`.
 fn model_config(input: &[u8]) {
     with_file("config.json", input, |path| {
-        let _ = lapidary_lm::model::load_spec(path.parent().expect("the file is in a folder"));
+        let _ = lapidary_lm::load_spec(path.parent().expect("the file is in a folder"), &[]);
     });
 }
 

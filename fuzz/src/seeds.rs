@@ -63,7 +63,8 @@ fn meta() -> Meta {
 
 /// A small dictionary as its folder.
 pub fn save_dictionary(folder: &Path) {
-    lapidary_dictionary::save_sae_lens(folder, &dictionary(), &meta(), "").expect("the folder can be written");
+    lapidary_dictionary::save_sae_lens(folder, &dictionary(), &meta(), "")
+        .expect("the folder can be written");
 }
 
 /// Six windows of two rows each at one site of width 3: for [`StoreWriter`] and for the trainer.
@@ -95,8 +96,8 @@ fn save_store(folder: &Path) {
 fn save_run(folder: &Path, store: &Path) {
     let source = StoreReader::open(store).expect("the store is whole");
     let plan = plan();
-    let mut batches = Batches::new(source, Order { seed: 0, pool_rows: 8 }, plan.recipe.batch)
-        .expect("the store has rows");
+    let mut batches =
+        Batches::new(source, Order { seed: 0, pool_rows: 8 }, plan.recipe.batch).expect("the store has rows");
     let run = Run {
         plan: &plan,
         plan_hash: "0",

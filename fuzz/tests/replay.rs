@@ -46,7 +46,7 @@ fn the_good_seeds_are_read() {
             }
             "model_config" => {
                 write("config.json", &good);
-                lapidary_lm::model::load_spec(folder.path()).unwrap();
+                lapidary_lm::load_spec(folder.path(), &[]).unwrap();
             }
             "tokenizer" => {
                 write("tokenizer.json", &good);
@@ -55,7 +55,8 @@ fn the_good_seeds_are_read() {
             }
             "checkpoint" => {
                 write("c.safetensors", &good);
-                lapidary_trainer::load_checkpoint(&folder.path().join("c.safetensors"), &seeds::plan()).unwrap();
+                lapidary_trainer::load_checkpoint(&folder.path().join("c.safetensors"), &seeds::plan())
+                    .unwrap();
             }
             _ => {}
         }
