@@ -6,12 +6,15 @@ use crate::opened::Opened;
 use anyhow::{Context, bail};
 use lapidary_evaluation::truth::Truth;
 use lapidary_lm::Spec;
-use lapidary_lm::text::{Corpus, Split};
+use lapidary_lm::text::{Corpus, Split, Tokenizer};
 use lapidary_world as world;
 use std::path::{Path, PathBuf};
 
 /// Tokens of a `world` text when nobody says how many.
 const DEFAULT_TOKENS: u64 = 2_000_000;
+
+/// Most tokens that anybody may ask for: they are all held, 4 bytes each.
+const MOST_TOKENS: u64 = u32::MAX as u64;
 
 /// A source of documents.
 #[derive(Clone, Debug)]
@@ -50,7 +53,17 @@ impl Text {
 
     /// Its windows.
     pub fn corpus(&self, opened: &Opened, context: usize, split: Split) -> anyhow::Result<Corpus> {
-        let (tokenizer, spec) = (&opened.tokenizer, &opened.model.spec);
+        self.read(&opened.tokenizer, &opened.model.spec, context, split)
+    }
+
+    /// The same for a model of which only this is at hand.
+    pub fn read(
+        &self,
+        tokenizer: &Tokenizer,
+        spec: &Spec,
+        context: usize,
+        split: Split,
+    ) -> anyhow::Result<Corpus> {
         Ok(match self {
             Text::Files(paths) => Corpus::read(paths, tokenizer, spec, context, split)?,
             Text::World(world) => {
@@ -198,6 +211,9 @@ impl World {
             "spurious" => config.spurious = value.parse().with_context(|| format!("spurious={value}"))?,
             _ => bail!("expected seed, tokens, split, policy or spurious, found {key}"),
         }
+        if self.tokens > MOST_TOKENS {
+            bail!("tokens={value}: expected at most {MOST_TOKENS}; lower it");
+        }
         if !(0.0..=1.0).contains(&self.corpus.config.spurious) {
             bail!("spurious={value}: expected a number from 0 to 1");
         }
@@ -226,6 +242,7 @@ mod tests {
         assert!(error("world:split=tset").contains("unknown variant `tset`"));
         assert!(error("world:seed=x").contains("seed=x"));
         assert!(error("world:spurious=2").contains("from 0 to 1"));
+        assert!(error("world:tokens=18446744073709551615").contains("expected at most 4294967295"));
         assert!(error("world:seed").contains("expected KEY=VALUE"));
     }
 }
