@@ -8,7 +8,7 @@
 //! A target is a token with a position before it in its window and that is not special; the one that is predicted from BOS
 //! counts. Rows are the non-special positions, so the target after BOS is scored though BOS itself is never replaced.
 //! Loss recovered is 1 for a perfect splice, 0 for one as bad as the mean (or zeros), and says little where ablation costs
-//! little. Zeros cost more than the mean at most sites, so that the second number is the higher one.
+//! little.
 
 use lapidary_lm::{Batch, Model, Spec};
 

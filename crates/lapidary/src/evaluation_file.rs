@@ -35,13 +35,22 @@ pub struct EvaluationFile {
     /// blake3 of the weights of every scored dictionary of a run, by name; empty for dictionaries from elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub weights: BTreeMap<String, String>,
-    /// Dictionaries that were trained on another model than `model`, and on which.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub foreign: BTreeMap<String, ModelIdentity>,
+    /// The scores that are of a dictionary of another model than `model`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<Foreign>,
     pub scores: Vec<Scores>,
     /// Scores against the truth, where it is known and was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<TruthTable>,
+}
+
+/// A dictionary that was scored on another model than its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Foreign {
+    /// Place of its scores in [`EvaluationFile::scores`]: dictionaries of two runs may have one name.
+    pub scores: usize,
+    /// The model that it was trained on.
+    pub model: ModelIdentity,
 }
 
 /// Which documents were scored.
@@ -109,7 +118,7 @@ impl EvaluationFile {
             scored: Some(scored),
             plan_hash: None,
             weights: BTreeMap::new(),
-            foreign: BTreeMap::new(),
+            foreign: Vec::new(),
             scores,
             truth: None,
         }
@@ -194,13 +203,20 @@ impl EvaluationFile {
         let mut said =
             vec![format!("Scored on {rows} rows of {n} {documents}, context {}.", self.text.context)];
         said.extend(self.scored.iter().flat_map(Scored::caveats));
-        let mut models: Vec<String> = self.foreign.values().map(ModelIdentity::to_string).collect();
-        models.dedup();
-        if !models.is_empty() {
-            let (found, of) = (&self.model, models.join(", "));
-            said.push(format!("The model was {found}; it is not the one of the training, {of}."));
-        }
+        said.extend(self.said_of_the_model());
         said.join(" ")
+    }
+
+    /// Nothing, if all were scored on their own.
+    fn said_of_the_model(&self) -> Option<String> {
+        let mut models: Vec<String> = self.foreign.iter().map(|f| f.model.to_string()).collect();
+        models.sort();
+        models.dedup();
+        let (model, all, some) = (&self.model, self.scores.len(), self.foreign.len());
+        let whose = if some == all { String::new() } else { format!(" of {some} of the {all} dictionaries") };
+        let models = models.join(", ");
+        (some > 0)
+            .then(|| format!("The model was {model}; it is not the one of the training{whose}, {models}."))
     }
 }
 
@@ -233,7 +249,7 @@ pub fn broken(scores: &Scores) -> Option<String> {
 
 /// What a reader of the scores must not overlook, one sentence each.
 pub fn remarks(scores: &Scores) -> Vec<String> {
-    let (fvu, recovered) = (scores.fvu.value, scores.loss_recovered.value);
+    let fvu = scores.fvu.value;
     let mut out = Vec::new();
     if let Some(broken) = broken(scores) {
         out.push(format!("It is broken: {broken}."));
@@ -241,9 +257,8 @@ pub fn remarks(scores: &Scores) -> Vec<String> {
     if fvu > 1.0 {
         out.push(format!("Its FVU of {} is above 1: the mean row reconstructs better.", significant(fvu, 3)));
     }
-    if recovered < 0.0 {
-        let recovered = significant(recovered, 3);
-        out.push(format!("Its loss recovered is {recovered}: the mean row costs the model less."));
+    if scores.ce_spliced.value > scores.ce_ablated.value {
+        out.push("Spliced in, it costs the model more than the mean row does.".into());
     }
     if scores.firing.alive == 0 {
         out.push("None of its features fired.".into());

@@ -86,7 +86,7 @@ pub fn check_alike(
 
 /// All dictionaries are of this model, or the first that is of another is named; `whose` says where the model comes from.
 pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> anyhow::Result<()> {
-    match foreign(subjects, model).next() {
+    match subjects.iter().find_map(|subject| Some((subject, subject.foreign_to(model)?))) {
         None => Ok(()),
         Some((subject, other)) => bail!(
             "{}: expected a dictionary of {whose}, {model}, found one of {other}; evaluate it on its own model, or score it on \
@@ -94,18 +94,6 @@ pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> an
             subject.name
         ),
     }
-}
-
-/// The dictionaries that say another model than this, and which.
-pub fn foreign<'a>(
-    subjects: &'a [Named],
-    model: &'a ModelIdentity,
-) -> impl Iterator<Item = (&'a Named, &'a ModelIdentity)> {
-    let other = move |subject: &'a Named| {
-        let said = subject.model.as_ref().filter(|said| said.hash != model.hash)?;
-        Some((subject, said))
-    };
-    subjects.iter().filter_map(other)
 }
 
 /// Every dictionary that the paths name. Those that read a randomised model are skipped, and that is said, unless
@@ -155,6 +143,11 @@ impl Named {
     /// Does it read the model as it is?
     pub fn reads_the_model(&self) -> bool {
         self.baseline != Some(Baseline::RandomLm)
+    }
+
+    /// The model that it says it was trained on, if that is another than this.
+    pub fn foreign_to(&self, model: &ModelIdentity) -> Option<&ModelIdentity> {
+        self.model.as_ref().filter(|said| said.hash != model.hash)
     }
 
     pub fn for_truth(&self) -> TruthSubject<'_> {

@@ -1,7 +1,7 @@
 //! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text; and against the truth,
 //! where the text is of the language.
 
-use crate::evaluation_file::{EvaluationFile, Scored, check_place, lines, remarks, row};
+use crate::evaluation_file::{EvaluationFile, Foreign, Scored, check_place, lines, remarks, row};
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::{ModelIdentity, TextIdentity};
@@ -203,8 +203,10 @@ impl EvaluateArgs {
         };
         let trained: Vec<Option<&str>> = subjects.iter().map(|s| s.text.as_deref()).collect();
         let scored = Scored::new(corpus, self.split(), self.max_windows.map(|n| n as usize), &trained);
-        let foreign = subjects::foreign(subjects, &model).map(|(s, other)| (s.name.clone(), other.clone()));
-        let foreign = foreign.collect();
+        let of = |(scores, subject): (usize, &Named)| {
+            Some(Foreign { scores, model: subject.foreign_to(&model)?.clone() })
+        };
+        let foreign = read_the_model(subjects).enumerate().filter_map(of).collect();
         EvaluationFile { foreign, ..EvaluationFile::new(model, text, scored, scores) }
     }
 }
