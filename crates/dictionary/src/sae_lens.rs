@@ -87,6 +87,9 @@ pub(crate) fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, Di
             "plan_hash": meta.training.as_ref().map(|t| &t.plan_hash),
         },
     });
+    if let Some(baseline) = meta.training.as_ref().and_then(|training| training.baseline) {
+        cfg["metadata"]["lapidary_baseline"] = json!(baseline); // there to be beaten, not to be used
+    }
     if let Activation::TopK { k } = dictionary.activation {
         cfg["k"] = json!(k);
         cfg["rescale_acts_by_decoder_norm"] = json!(false);

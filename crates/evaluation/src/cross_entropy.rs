@@ -3,10 +3,12 @@
 //!   CE = −Σ ln p(target) / targets
 //!   Δloss = CE(x̂ spliced in at every row) − CE
 //!   loss recovered = 1 − Δloss / (CE(mean row spliced in at every row) − CE)
+//!   loss recovered (zero) = 1 − Δloss / (CE(zeros spliced in at every row) − CE), other people's reference point
 //!
 //! A target is a token with a position before it in its window and that is not special; the one that is predicted from BOS
 //! counts. Rows are the non-special positions, so the target after BOS is scored though BOS itself is never replaced.
-//! Loss recovered is 1 for a perfect splice, 0 for one as bad as the mean, and says little where ablation costs little.
+//! Loss recovered is 1 for a perfect splice, 0 for one as bad as the mean (or zeros), and says little where ablation costs
+//! little.
 
 use lapidary_lm::{Batch, Model, Spec};
 

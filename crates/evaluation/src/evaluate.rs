@@ -1,8 +1,8 @@
 //! The passes: what every metric is fed from.
 //!
 //! 1. The untouched model over all windows, for the mean row μ of every site that is written.
-//! 2. Per batch of windows: the untouched model once, shared by all dictionaries; per site, μ spliced in once; per
-//!    dictionary, encode, decode, and x̂ spliced in. Only the suffix after a site is rerun.
+//! 2. Per batch of windows: the untouched model once, shared by all dictionaries; per site, μ and zeros spliced in once each;
+//!    per dictionary, encode, decode, and x̂ spliced in. Only the suffix after a site is rerun.
 //!
 //! A transcoder reads one site of the untouched model and is compared with, and spliced in at, another of the same pass.
 //!
@@ -18,7 +18,7 @@ use lapidary_dictionary::Dictionary;
 use lapidary_lm::text::Window;
 use lapidary_lm::{Batch, Model, Site, SiteKind};
 use lapidary_splice::{Base, Splice};
-use lapidary_stats::bootstrap;
+use lapidary_stats::{NoInterval, bootstrap};
 use std::collections::BTreeMap;
 
 /// A dictionary and the places that it reads and writes.
@@ -76,7 +76,7 @@ pub fn evaluate(
     let tapped = each_once(subjects.iter().flat_map(|subject| [subject.site, subject.output]).collect());
 
     let tokens: usize = windows.iter().map(|window| window.tokens.len()).sum();
-    let (mut done, total) = (0, tokens * (2 + sites.len() + subjects.len()));
+    let (mut done, total) = (0, tokens * (2 + 2 * sites.len() + subjects.len()));
     let mut tick = |tokens: usize| {
         done += tokens;
         progress(done as u64, total as u64);
@@ -224,7 +224,7 @@ struct AtSite<'a> {
     site: Site,
     moments: Moments,
     mean: Vec<f64>,               // μ [D]
-    sums: Vec<Sums>,              // [documents]: variance, ablated
+    sums: Vec<Sums>,              // [documents]: variance, ablated, zeroed
     subjects: Vec<OfSubject<'a>>, // in the order of the caller's
 }
 
@@ -257,14 +257,28 @@ impl<'a> AtSite<'a> {
         let distances = x.chunks_exact(self.mean.len()).map(|x| squared_distance(x, &self.mean));
         add(distances, &here.row_documents, &mut self.sums, |sums| &mut sums.variance);
         let mean: Vec<f32> = self.mean.iter().map(|&mean| mean as f32).collect();
-        let ablated = base.splice(model, self.site, Splice::Constant(&mean));
-        let losses = here.targets.losses(model, &ablated);
-        add(losses, &here.target_documents, &mut self.sums, |sums| &mut sums.ablated);
+        self.ablate(model, base, here, &mean, |sums| &mut sums.ablated);
+        tick(base.batch.len());
+        self.ablate(model, base, here, &vec![0.0; mean.len()], |sums| &mut sums.zeroed);
         tick(base.batch.len());
         for subject in &mut self.subjects {
             subject.run(model, base, here, self.site, &x);
             tick(base.batch.len());
         }
+    }
+
+    /// The losses with `constant` [D] at every row, added to one sum of their documents.
+    fn ablate(
+        &mut self,
+        model: &Model,
+        base: &Base,
+        here: &Here,
+        constant: &[f32],
+        field: impl Fn(&mut Sums) -> &mut f64,
+    ) {
+        let ablated = base.splice(model, self.site, Splice::Constant(constant));
+        let losses = here.targets.losses(model, &ablated);
+        add(losses, &here.target_documents, &mut self.sums, field);
     }
 }
 
@@ -290,6 +304,9 @@ impl OfSubject<'_> {
     }
 }
 
+/// What the bootstrap says of one metric.
+type Resampled = Result<lapidary_stats::Interval, NoInterval>;
+
 /// Sums become scores, in the order of `subjects`.
 fn collect(tables: Vec<AtSite>, shared: &[Sums], subjects: &[Subject], options: Options) -> Vec<Scores> {
     let mut scores: Vec<(usize, Scores)> = Vec::new();
@@ -300,6 +317,7 @@ fn collect(tables: Vec<AtSite>, shared: &[Sums], subjects: &[Subject], options: 
                 .map(|((shared, site), own)| Sums {
                     variance: site.variance,
                     ablated: site.ablated,
+                    zeroed: site.zeroed,
                     active: own.active,
                     error: own.error,
                     spliced: own.spliced,
@@ -325,6 +343,8 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
     let metrics = |sums: &[f64]| Sums::from_slice(sums).metrics().into_array();
     let interval = Metrics::from_array(bootstrap(&flat, SUMS, options.resamples, options.seed, metrics));
     let (rows, targets) = (total.rows as u64, total.targets as u64);
+    let per_row = |value, interval: Resampled| Score { value, n: rows, interval: interval.into() };
+    let per_target = |value, interval: Resampled| Score { value, n: targets, interval: interval.into() };
     Scores {
         name: name.to_owned(),
         site: table.site.to_string(),
@@ -334,18 +354,16 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
         documents: documents.len() as u64,
         rows,
         targets,
-        l0: Score { value: value.l0, n: rows, interval: interval.l0.into() },
+        l0: per_row(value.l0, interval.l0),
         l0_percentiles: subject.counter.percentiles().expect("there are rows"),
-        fvu: Score { value: value.fvu, n: rows, interval: interval.fvu.into() },
-        ce: Score { value: value.ce, n: targets, interval: interval.ce.into() },
-        ce_spliced: Score { value: value.ce_spliced, n: targets, interval: interval.ce_spliced.into() },
-        ce_ablated: Score { value: value.ce_ablated, n: targets, interval: interval.ce_ablated.into() },
-        delta_loss: Score { value: value.delta_loss, n: targets, interval: interval.delta_loss.into() },
-        loss_recovered: Score {
-            value: value.loss_recovered,
-            n: targets,
-            interval: interval.loss_recovered.into(),
-        },
+        fvu: per_row(value.fvu, interval.fvu),
+        ce: per_target(value.ce, interval.ce),
+        ce_spliced: per_target(value.ce_spliced, interval.ce_spliced),
+        ce_ablated: per_target(value.ce_ablated, interval.ce_ablated),
+        ce_zero_ablated: Some(per_target(value.ce_zero_ablated, interval.ce_zero_ablated)),
+        delta_loss: per_target(value.delta_loss, interval.delta_loss),
+        loss_recovered: per_target(value.loss_recovered, interval.loss_recovered),
+        loss_recovered_zero: Some(per_target(value.loss_recovered_zero, interval.loss_recovered_zero)),
         firing: subject.counter.firing(),
         resamples: options.resamples,
         seed: options.seed,

@@ -84,10 +84,16 @@ pub struct Scores {
     pub ce_spliced: Score,
     /// With the mean row spliced in, nats per target.
     pub ce_ablated: Score,
+    /// With zeros spliced in, nats per target; none in scores that were saved before it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ce_zero_ablated: Option<Score>,
     /// CE spliced − CE, nats per target.
     pub delta_loss: Score,
-    /// 1 − Δloss / (CE ablated − CE).
+    /// 1 − Δloss / (CE mean-ablated − CE).
     pub loss_recovered: Score,
+    /// 1 − Δloss / (CE zero-ablated − CE), as SAELens and SAEBench have it; none where its CE is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_recovered_zero: Option<Score>,
     /// How often each feature fired.
     pub firing: Firing,
     /// How many times the documents were resampled.

@@ -24,10 +24,15 @@ pub(crate) struct Sums {
     pub(crate) spliced: f64,
     /// The same with μ spliced in.
     pub(crate) ablated: f64,
+    /// The same with zeros spliced in.
+    pub(crate) zeroed: f64,
 }
 
 /// Number of sums, K.
-pub(crate) const SUMS: usize = 8;
+pub(crate) const SUMS: usize = 9;
+
+/// Number of metrics, M.
+const METRICS: usize = 9;
 
 /// The metrics in the order of [`Sums::metrics`].
 pub(crate) struct Metrics<T> {
@@ -36,47 +41,92 @@ pub(crate) struct Metrics<T> {
     pub(crate) ce: T,
     pub(crate) ce_spliced: T,
     pub(crate) ce_ablated: T,
+    pub(crate) ce_zero_ablated: T,
     pub(crate) delta_loss: T,
     pub(crate) loss_recovered: T,
+    pub(crate) loss_recovered_zero: T,
 }
 
 impl Sums {
     pub(crate) fn to_array(self) -> [f64; SUMS] {
-        let Sums { rows, active, error, variance, targets, base, spliced, ablated } = self;
-        [rows, active, error, variance, targets, base, spliced, ablated]
+        let Sums { rows, active, error, variance, targets, base, spliced, ablated, zeroed } = self;
+        [rows, active, error, variance, targets, base, spliced, ablated, zeroed]
     }
 
     pub(crate) fn from_slice(sums: &[f64]) -> Sums {
-        let &[rows, active, error, variance, targets, base, spliced, ablated] = sums else {
+        let &[rows, active, error, variance, targets, base, spliced, ablated, zeroed] = sums else {
             panic!("sums [{SUMS}], found {}", sums.len())
         };
-        Sums { rows, active, error, variance, targets, base, spliced, ablated }
+        Sums { rows, active, error, variance, targets, base, spliced, ablated, zeroed }
     }
 
     pub(crate) fn metrics(self) -> Metrics<f64> {
         let ce = |sum| cross_entropy::mean_loss(sum, self.targets);
-        let (base, spliced, ablated) = (ce(self.base), ce(self.spliced), ce(self.ablated));
+        let (base, spliced) = (ce(self.base), ce(self.spliced));
+        let (ablated, zeroed) = (ce(self.ablated), ce(self.zeroed));
         Metrics {
             l0: sparsity::l0(self.active, self.rows),
             fvu: reconstruction::fvu(self.error, self.variance),
             ce: base,
             ce_spliced: spliced,
             ce_ablated: ablated,
+            ce_zero_ablated: zeroed,
             delta_loss: spliced - base,
             loss_recovered: cross_entropy::loss_recovered(base, spliced, ablated),
+            loss_recovered_zero: cross_entropy::loss_recovered(base, spliced, zeroed),
         }
     }
 }
 
 impl<T> Metrics<T> {
-    pub(crate) fn into_array(self) -> [T; 7] {
-        let Metrics { l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered } = self;
-        [l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered]
+    pub(crate) fn into_array(self) -> [T; METRICS] {
+        let Metrics {
+            l0,
+            fvu,
+            ce,
+            ce_spliced,
+            ce_ablated,
+            ce_zero_ablated,
+            delta_loss,
+            loss_recovered,
+            loss_recovered_zero,
+        } = self;
+        [
+            l0,
+            fvu,
+            ce,
+            ce_spliced,
+            ce_ablated,
+            ce_zero_ablated,
+            delta_loss,
+            loss_recovered,
+            loss_recovered_zero,
+        ]
     }
 
-    pub(crate) fn from_array(values: [T; 7]) -> Metrics<T> {
-        let [l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered] = values;
-        Metrics { l0, fvu, ce, ce_spliced, ce_ablated, delta_loss, loss_recovered }
+    pub(crate) fn from_array(values: [T; METRICS]) -> Metrics<T> {
+        let [
+            l0,
+            fvu,
+            ce,
+            ce_spliced,
+            ce_ablated,
+            ce_zero_ablated,
+            delta_loss,
+            loss_recovered,
+            loss_recovered_zero,
+        ] = values;
+        Metrics {
+            l0,
+            fvu,
+            ce,
+            ce_spliced,
+            ce_ablated,
+            ce_zero_ablated,
+            delta_loss,
+            loss_recovered,
+            loss_recovered_zero,
+        }
     }
 }
 
@@ -84,7 +134,7 @@ impl<T> Metrics<T> {
 mod tests {
     use super::*;
 
-    /// Four rows, 10 actives, error 2 of 8; two targets of 1, 1.5 and 3 nats.
+    /// Four rows, 10 actives, error 2 of 8; two targets of 1, 1.5, 3 and 2 nats.
     #[test]
     fn metrics_by_hand() {
         let sums = Sums {
@@ -96,8 +146,9 @@ mod tests {
             base: 2.0,
             spliced: 3.0,
             ablated: 6.0,
+            zeroed: 4.0,
         };
         assert_eq!(Sums::from_slice(&sums.to_array()), sums);
-        assert_eq!(sums.metrics().into_array(), [2.5, 0.25, 1.0, 1.5, 3.0, 0.5, 0.75]);
+        assert_eq!(sums.metrics().into_array(), [2.5, 0.25, 1.0, 1.5, 3.0, 2.0, 0.5, 0.75, 0.5]);
     }
 }

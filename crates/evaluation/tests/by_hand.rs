@@ -150,6 +150,21 @@ fn a_dictionary_that_says_zero_is_worse_than_the_mean() {
     assert!((scores[0].fvu.value - expect).abs() < 1e-5, "{} and {expect}", scores[0].fvu.value);
 }
 
+/// Zeros are what zero-ablation means: a dictionary that says zero recovers nothing of it, a perfect one everything.
+#[test]
+fn a_dictionary_that_says_zero_is_zero_ablation() {
+    let (model, windows) = (model(), windows());
+    for site in sites(&model) {
+        let d = model.spec.width(site);
+        let (zero, perfect) = (constant(vec![0.0; d]), perfect(d));
+        let scores = score(&model, &windows, &[(site, &zero), (site, &perfect)], OPTIONS);
+        let recovered = |s: &Scores| s.loss_recovered_zero.as_ref().expect("measured").value;
+        assert_eq!(scores[0].ce_zero_ablated.as_ref(), Some(&scores[0].ce_spliced), "{site}");
+        assert_eq!((recovered(&scores[0]), recovered(&scores[1])), (0.0, 1.0), "{site}");
+        assert_ne!(scores[0].ce_zero_ablated.as_ref(), Some(&scores[0].ce_ablated), "{site}");
+    }
+}
+
 #[test]
 fn batches_threads_and_company_change_no_bit() {
     let (model, windows) = (model(), windows());
@@ -263,7 +278,7 @@ fn progress_ends_at_its_total() {
     let tokens: usize = windows[..5].iter().map(|w| w.tokens.len()).sum();
     assert_eq!(scores.expect("valid")[0].rows, tokens as u64 - 5);
     assert!(seen.is_sorted());
-    assert_eq!(seen.last(), Some(&(4 * tokens as u64, 4 * tokens as u64)));
+    assert_eq!(seen.last(), Some(&(5 * tokens as u64, 5 * tokens as u64)));
 }
 
 #[test]

@@ -107,10 +107,10 @@ fn intervals_agree_with_the_enumeration_of_resamples() {
             compared += 1;
         }
     }
-    assert!(compared >= 30, "only {compared} of 35 intervals were compared");
+    assert!(compared >= 39, "only {compared} of 45 intervals were compared");
 }
 
-fn metrics(scores: &Scores) -> [(&'static str, &Score); 7] {
+fn metrics(scores: &Scores) -> [(&'static str, &Score); 9] {
     [
         ("l0", &scores.l0),
         ("fvu", &scores.fvu),
@@ -119,5 +119,7 @@ fn metrics(scores: &Scores) -> [(&'static str, &Score); 7] {
         ("ce_ablated", &scores.ce_ablated),
         ("delta_loss", &scores.delta_loss),
         ("loss_recovered", &scores.loss_recovered),
+        ("ce_zero_ablated", scores.ce_zero_ablated.as_ref().expect("it is measured")),
+        ("loss_recovered_zero", scores.loss_recovered_zero.as_ref().expect("it is measured")),
     ]
 }

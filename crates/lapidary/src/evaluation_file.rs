@@ -1,16 +1,21 @@
 //! `evaluation.json`: the scores of a run's dictionaries and what they were measured on.
 
 use crate::plan::{ModelIdentity, TextIdentity};
+use crate::run_folder::dictionary_folder;
 use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
 use lapidary_evaluation::{Interval, Score, Scores};
+use lapidary_files::hash;
+use lapidary_lm::text::{Corpus, Split};
+use lapidary_report::number::{count, significant};
 use lapidary_report::scores::Line;
 use lapidary_report::{Measure, ScoreRow, Setting};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-/// Version of the layout.
-const FORMAT: u32 = 1;
+/// Version of the layout. Version 1 said neither which documents were scored nor which weights; it has no zero-ablation.
+const FORMAT: u32 = 2;
 /// Longest file that is read, bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -18,35 +23,126 @@ const MAX_BYTES: u64 = 1 << 30;
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EvaluationFile {
     pub format: u32,
+    /// What the dictionaries were spliced into.
     pub model: ModelIdentity,
     /// The evaluated documents.
     pub text: TextIdentity,
+    /// Which documents these are; none in format 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scored: Option<Scored>,
     /// Hash of the run's plan; none for dictionaries from elsewhere.
     pub plan_hash: Option<String>,
+    /// blake3 of the weights of every scored dictionary of a run, by name; empty for dictionaries from elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub weights: BTreeMap<String, String>,
+    /// The scores that are of a dictionary of another model than `model`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<Foreign>,
     pub scores: Vec<Scores>,
     /// Scores against the truth, where it is known and was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<TruthTable>,
 }
 
-impl EvaluationFile {
+/// A dictionary that was scored on another model than its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Foreign {
+    /// Place of its scores in [`EvaluationFile::scores`]: dictionaries of two runs may have one name.
+    pub scores: usize,
+    /// The model that it was trained on.
+    pub model: ModelIdentity,
+}
+
+/// Which documents were scored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scored {
+    pub split: Split,
+    /// The text had more windows: only so many, the first, were scored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_windows: Option<usize>,
+    /// Are these documents of the text that was trained on, by its hash? None: a dictionary does not say, or they differ.
+    pub own_text: Option<bool>,
+}
+
+impl Scored {
+    /// `trained` are the hashes of the texts of training, as far as dictionaries say them.
     pub fn new(
-        model: ModelIdentity,
-        text: TextIdentity,
-        plan_hash: Option<String>,
-        scores: Vec<Scores>,
-        truth: Option<TruthTable>,
-    ) -> Self {
-        EvaluationFile { format: FORMAT, model, text, plan_hash, scores, truth }
+        corpus: &Corpus,
+        split: Split,
+        max_windows: Option<usize>,
+        trained: &[Option<&str>],
+    ) -> Scored {
+        let own: Vec<Option<bool>> =
+            trained.iter().map(|hash| hash.map(|hash| hash == corpus.train_hash)).collect();
+        let all_alike = own.windows(2).all(|pair| pair[0] == pair[1]);
+        Scored {
+            split,
+            first_windows: max_windows.filter(|&n| n < corpus.windows.len()),
+            own_text: own.first().copied().flatten().filter(|_| all_alike),
+        }
+    }
+
+    /// `held-out documents`
+    fn documents(&self) -> &'static str {
+        match self.split {
+            Split::HeldOut => "held-out documents",
+            Split::Train => "documents of the training split",
+            Split::All => "documents, held out or not",
+        }
+    }
+
+    /// What a reader would not expect of scores, one sentence each.
+    fn caveats(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        if let Some(windows) = self.first_windows {
+            out.push(format!("Only the first {} windows of the text were scored.", count(windows as u64)));
+        }
+        out.extend(match (self.own_text, self.split) {
+            (Some(true), Split::HeldOut) => None,
+            (Some(true), Split::Train) => Some("Training saw all of these documents.".to_owned()),
+            (Some(true), Split::All) => Some("Training saw about seven in eight of these documents.".into()),
+            (Some(false), _) => Some("The text is not the one of the training.".into()),
+            (None, _) => Some("Whether training saw these documents is not known.".into()),
+        });
+        out
+    }
+}
+
+impl EvaluationFile {
+    /// Scores of dictionaries from elsewhere; nobody is foreign.
+    pub fn new(model: ModelIdentity, text: TextIdentity, scored: Scored, scores: Vec<Scores>) -> Self {
+        EvaluationFile {
+            format: FORMAT,
+            model,
+            text,
+            scored: Some(scored),
+            plan_hash: None,
+            weights: BTreeMap::new(),
+            foreign: Vec::new(),
+            scores,
+            truth: None,
+        }
+    }
+
+    /// The same as scores of a run: of this plan, and of the weights that now lie in its folder.
+    pub fn of_run(self, run: &Path, plan_hash: String) -> anyhow::Result<Self> {
+        let name = |scores: &Scores| Ok((scores.name.clone(), weights_hash(run, &scores.name)?));
+        let weights = self.scores.iter().map(name).collect::<anyhow::Result<_>>()?;
+        Ok(EvaluationFile { plan_hash: Some(plan_hash), weights, ..self })
     }
 
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("scores are plain data")
     }
 
+    /// Publishes the file in a run's folder.
+    pub fn save(&self, run: &Path) -> anyhow::Result<()> {
+        Ok(lapidary_files::publish(&place(run), self.json().as_bytes())?)
+    }
+
     /// Reads the file of a run, which must be of this plan.
     pub fn read(run: &Path, plan_hash: &str) -> anyhow::Result<EvaluationFile> {
-        let path = run.join("evaluation.json");
+        let path = place(run);
         if !path.is_file() {
             bail!(
                 "{}: expected evaluation.json, found none; run `lapidary evaluate {}` first",
@@ -55,20 +151,119 @@ impl EvaluationFile {
             );
         }
         let text = lapidary_files::read_string(&path, MAX_BYTES)?;
-        let file: EvaluationFile = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        if file.format != FORMAT || file.plan_hash.as_deref() != Some(plan_hash) {
-            bail!("{}: expected scores of plan {plan_hash}, found another's; evaluate again", path.display());
+        let value: serde_json::Value =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        if !(1..=u64::from(FORMAT)).contains(&value["format"].as_u64().unwrap_or(0)) {
+            bail!(
+                "{}: expected format 1 to {FORMAT}, found {}; evaluate again, or use the version that wrote it",
+                path.display(),
+                value["format"]
+            );
+        }
+        let file: EvaluationFile =
+            serde_json::from_value(value).with_context(|| path.display().to_string())?;
+        if file.plan_hash.as_deref() != Some(plan_hash) {
+            bail!(
+                "{}: expected scores of plan {plan_hash:.16}, found those of {:.16}; evaluate again",
+                path.display(),
+                file.plan_hash.as_deref().unwrap_or("no plan")
+            );
         }
         Ok(file)
     }
 
-    /// One sentence on what the scores stand on.
+    /// The scores of a dictionary of the run, as it now is; none if it was not scored.
+    ///
+    /// # Errors
+    /// The scores are of other weights, or of a version that did not say of which.
+    pub fn scores_of(&self, run: &Path, name: &str) -> anyhow::Result<Option<&Scores>> {
+        let Some(scores) = self.scores.iter().find(|scores| scores.name == name) else { return Ok(None) };
+        let found = weights_hash(run, name)?;
+        match self.weights.get(name) {
+            Some(scored) if *scored == found => Ok(Some(scores)),
+            Some(scored) => bail!(
+                "{}: expected scores of {name} as it is ({found:.12}), found those of other weights ({scored:.12}); evaluate \
+                 again",
+                place(run).display()
+            ),
+            None => bail!(
+                "{}: expected to read which documents and weights were scored, found format {}, which does not say it; \
+                 evaluate again",
+                place(run).display(),
+                self.format
+            ),
+        }
+    }
+
+    /// On what the scores stand: a sentence, and one for whatever a reader would not expect.
     pub fn scored_on(&self) -> String {
         let Some(s) = self.scores.first() else { return String::new() };
-        let (rows, documents) =
-            (lapidary_report::number::count(s.rows), lapidary_report::number::count(s.documents));
-        format!("Scored on {rows} rows of {documents} held-out documents, context {}.", self.text.context)
+        let documents = self.scored.as_ref().map_or("documents", Scored::documents);
+        let (rows, n) = (count(s.rows), count(s.documents));
+        let mut said =
+            vec![format!("Scored on {rows} rows of {n} {documents}, context {}.", self.text.context)];
+        said.extend(self.scored.iter().flat_map(Scored::caveats));
+        said.extend(self.said_of_the_model());
+        said.join(" ")
     }
+
+    /// Nothing, if all were scored on their own.
+    fn said_of_the_model(&self) -> Option<String> {
+        let mut models: Vec<String> = self.foreign.iter().map(|f| f.model.to_string()).collect();
+        models.sort();
+        models.dedup();
+        let (model, all, some) = (&self.model, self.scores.len(), self.foreign.len());
+        let whose = if some == all { String::new() } else { format!(" of {some} of the {all} dictionaries") };
+        let models = models.join(", ");
+        (some > 0)
+            .then(|| format!("The model was {model}; it is not the one of the training{whose}, {models}."))
+    }
+}
+
+/// `evaluation.json` of a run.
+fn place(run: &Path) -> PathBuf {
+    run.join("evaluation.json")
+}
+
+fn weights_hash(run: &Path, name: &str) -> anyhow::Result<String> {
+    Ok(hash::file(&dictionary_folder(run, name).join("sae_weights.safetensors"))?)
+}
+
+/// Could the file be saved? Asked before hours of scoring.
+pub fn check_place(run: &Path) -> anyhow::Result<()> {
+    let path = place(run);
+    if path.exists() && !path.is_file() {
+        bail!("{}: expected a file to replace, found something else; move it away", path.display());
+    }
+    let probe = run.join(format!(".evaluation.json.{}", std::process::id()));
+    let tried = std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe));
+    tried.with_context(|| format!("{}: evaluation.json cannot be saved there", run.display()))
+}
+
+/// What makes a dictionary useless, if anything does: then it is not released.
+pub fn broken(scores: &Scores) -> Option<String> {
+    let named = [("FVU", &scores.fvu), ("Δloss", &scores.delta_loss), ("L0", &scores.l0)];
+    let (metric, score) = named.into_iter().find(|(_, score)| !score.value.is_finite())?;
+    Some(format!("its {metric} is {}", score.value))
+}
+
+/// What a reader of the scores must not overlook, one sentence each.
+pub fn remarks(scores: &Scores) -> Vec<String> {
+    let fvu = scores.fvu.value;
+    let mut out = Vec::new();
+    if let Some(broken) = broken(scores) {
+        out.push(format!("It is broken: {broken}."));
+    }
+    if fvu > 1.0 {
+        out.push(format!("Its FVU of {} is above 1: the mean row reconstructs better.", significant(fvu, 3)));
+    }
+    if scores.ce_spliced.value > scores.ce_ablated.value {
+        out.push("Spliced in, it costs the model more than the mean row does.".into());
+    }
+    if scores.firing.alive == 0 {
+        out.push("None of its features fired.".into());
+    }
+    out
 }
 
 /// A score as the report crate wants it.
@@ -106,19 +301,28 @@ pub fn lines(scores: &Scores) -> Vec<Line> {
         let measure = Measure { value: value as f64, interval: None, n: scores.rows };
         Line { metric: metric.into(), unit: unit.into(), measure }
     };
+    let optional =
+        |metric: &str, unit: &str, score: &Option<Score>| score.as_ref().map(|s| plain(metric, unit, s));
     let nats = "nats per target";
-    vec![
-        plain("L0", "features per row", &scores.l0),
-        counted("L0, median", "features per row", scores.l0_percentiles.p50),
-        counted("L0, 95th percentile", "features per row", scores.l0_percentiles.p95),
-        plain("FVU", "share of variance", &scores.fvu),
-        plain("Δloss", nats, &scores.delta_loss),
-        plain("loss recovered", "share", &scores.loss_recovered),
-        plain("CE", nats, &scores.ce),
-        plain("CE, spliced", nats, &scores.ce_spliced),
-        plain("CE, mean-ablated", nats, &scores.ce_ablated),
-        counted("alive", "features", scores.firing.alive),
-        counted("never fired in n", "features", scores.firing.never_fired),
-        counted("firing in more than 10 % of rows", "features", scores.firing.ultra_frequent.len() as u64),
-    ]
+    let lines = [
+        Some(plain("L0", "features per row", &scores.l0)),
+        Some(counted("L0, median", "features per row", scores.l0_percentiles.p50)),
+        Some(counted("L0, 95th percentile", "features per row", scores.l0_percentiles.p95)),
+        Some(plain("FVU", "share of variance", &scores.fvu)),
+        Some(plain("Δloss", nats, &scores.delta_loss)),
+        Some(plain("loss recovered (mean)", "share", &scores.loss_recovered)),
+        optional("loss recovered (zero)", "share", &scores.loss_recovered_zero),
+        Some(plain("CE", nats, &scores.ce)),
+        Some(plain("CE, spliced", nats, &scores.ce_spliced)),
+        Some(plain("CE, mean-ablated", nats, &scores.ce_ablated)),
+        optional("CE, zero-ablated", nats, &scores.ce_zero_ablated),
+        Some(counted("alive", "features", scores.firing.alive)),
+        Some(counted("never fired in n", "features", scores.firing.never_fired)),
+        Some(counted(
+            "firing in more than 10 % of rows",
+            "features",
+            scores.firing.ultra_frequent.len() as u64,
+        )),
+    ];
+    lines.into_iter().flatten().collect()
 }

@@ -26,6 +26,7 @@ mod random_rows;
 mod run_folder;
 mod start;
 mod stopwatch;
+mod subjects;
 mod suite;
 mod tensorboard;
 mod text;

@@ -47,6 +47,12 @@ pub struct ModelIdentity {
     pub hash: String,
 }
 
+impl std::fmt::Display for ModelIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({:.12})", self.name, self.hash)
+    }
+}
+
 /// A text by content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextIdentity {

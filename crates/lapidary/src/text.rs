@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// Tokens of a `world` text when nobody says how many.
 const DEFAULT_TOKENS: u64 = 2_000_000;
 
+/// Most tokens that anybody may ask for: they are all held, 4 bytes each.
+const MOST_TOKENS: u64 = u32::MAX as u64;
+
 /// A source of documents.
 #[derive(Clone, Debug)]
 pub enum Text {
@@ -198,6 +201,9 @@ impl World {
             "spurious" => config.spurious = value.parse().with_context(|| format!("spurious={value}"))?,
             _ => bail!("expected seed, tokens, split, policy or spurious, found {key}"),
         }
+        if self.tokens > MOST_TOKENS {
+            bail!("tokens={value}: expected at most {MOST_TOKENS}; lower it");
+        }
         if !(0.0..=1.0).contains(&self.corpus.config.spurious) {
             bail!("spurious={value}: expected a number from 0 to 1");
         }
@@ -226,6 +232,7 @@ mod tests {
         assert!(error("world:split=tset").contains("unknown variant `tset`"));
         assert!(error("world:seed=x").contains("seed=x"));
         assert!(error("world:spurious=2").contains("from 0 to 1"));
+        assert!(error("world:tokens=18446744073709551615").contains("expected at most 4294967295"));
         assert!(error("world:seed").contains("expected KEY=VALUE"));
     }
 }

@@ -2,7 +2,7 @@
 
 use lapidary_report::number::{count, significant};
 use lapidary_report::scores::Setting;
-use lapidary_trainer::{DictionaryPlan, Objective, Penalty, Training};
+use lapidary_trainer::{Baseline, DictionaryPlan, Objective, Penalty, Training};
 
 /// `JumpReLU`, `Matryoshka`, `TopK`
 pub fn architecture(d: &DictionaryPlan) -> &'static str {
@@ -70,6 +70,19 @@ pub fn objective(d: &DictionaryPlan) -> String {
         words += &format!(", nested widths {prefixes}");
     }
     words
+}
+
+/// What was withheld from a baseline: `frozen-decoder: its decoder stayed as it was drawn at random; the rest was trained.`
+pub fn baseline(baseline: Baseline) -> String {
+    let withheld = match baseline {
+        Baseline::FrozenDecoder => "its decoder stayed as it was drawn at random; the rest was trained",
+        Baseline::FrozenEncoder => "its encoder stayed as it was drawn at random; the rest was trained",
+        Baseline::Random => "it is as it was drawn at random; nothing was trained",
+        Baseline::RandomLm => {
+            "it was trained on, and reads, the model with every matrix drawn anew at random"
+        }
+    };
+    format!("{baseline}: {withheld}.")
 }
 
 /// λ at the end of the training.

@@ -15,6 +15,8 @@ pub struct Card {
     pub model: String,
     /// What it is.
     pub kind: Kind,
+    /// Of a baseline: what was withheld from it, a sentence.
+    pub baseline: Option<String>,
     /// Where the dictionary reads, `3.res`.
     pub site: String,
     /// TransformerLens' name of the site, `blocks.3.hook_resid_post`.
@@ -31,8 +33,10 @@ pub struct Card {
     pub training: Vec<(String, String)>,
     /// The scores with intervals, units and n.
     pub scores: Vec<Line>,
-    /// What the scores were measured on, one sentence.
+    /// What the scores were measured on, in sentences.
     pub scored_on: String,
+    /// What a reader of the scores must not overlook, one sentence each.
+    pub remarks: Vec<String>,
     /// What it cannot do or was not tested for, one sentence each.
     pub limits: Vec<String>,
 }
@@ -69,7 +73,7 @@ impl Kind {
     }
 
     /// SAELens has no TopK transcoders.
-    fn loads_in_sae_lens(self) -> bool {
+    pub fn loads_in_sae_lens(self) -> bool {
         !(self.k.is_some() && self.transcoder)
     }
 }
@@ -79,13 +83,28 @@ impl Card {
         if self.scores.is_empty() {
             return "## Scores\n\nNone: it reads a model with random weights, so it cannot be spliced into this one.\n".into();
         }
-        format!("## Scores\n\n{}\n\n{}", self.scored_on, scores::sheet_markdown(&self.scores))
+        let remarks = if self.remarks.is_empty() { String::new() } else { list(&self.remarks) + "\n" };
+        format!("## Scores\n\n{}\n\n{remarks}{}", self.scored_on, scores::sheet_markdown(&self.scores))
+    }
+
+    /// Title and first paragraph; of a baseline both say that it is one.
+    fn head(&self) -> String {
+        let Card { name, .. } = self;
+        match &self.baseline {
+            None => format!("# {name}\n\n{}\n", self.what()),
+            Some(baseline) => {
+                format!(
+                    "# {name}, a baseline\n\n**There to be beaten, not to be used.** {baseline}\n\n{}\n",
+                    self.what()
+                )
+            }
+        }
     }
 
     /// The page, Markdown.
     pub fn markdown(&self) -> String {
         let sections = [
-            format!("# {}\n\n{}\n", self.name, self.what()),
+            self.head(),
             format!(
                 "## Units\n\nRaw: {} No scaling, no centring. {} BOS, EOS and padding positions were never trained or \
                  scored: leave them out.\n",
@@ -167,14 +186,22 @@ pub struct Suite {
     pub name: String,
     /// The language model.
     pub model: String,
-    /// What the dictionaries are.
+    /// What the dictionaries are, baselines apart.
     pub kinds: Vec<Kind>,
+    /// A folder that SAELens loads, if there is one.
+    pub example: Option<String>,
+    /// Released baselines: folder, and what was withheld from it.
+    pub baselines: Vec<(String, String)>,
     /// How all of them were trained, label and value.
     pub training: Vec<(String, String)>,
     /// The dictionaries, in the order of the table.
     pub rows: Vec<ScoreRow>,
-    /// What the scores were measured on, one sentence.
+    /// What the scores were measured on, in sentences.
     pub scored_on: String,
+    /// What a reader of the table must not overlook, one sentence each.
+    pub remarks: Vec<String>,
+    /// What the plan has and the release has not, and why; one sentence each.
+    pub left_out: Vec<String>,
     /// One sentence each.
     pub limits: Vec<String>,
 }
@@ -182,33 +209,66 @@ pub struct Suite {
 impl Suite {
     /// The page, Markdown, with the front matter that the Hugging Face Hub reads.
     pub fn markdown(&self) -> String {
-        let Suite { name, model, rows, scored_on, .. } = self;
-        let mut kinds: Vec<String> = self.kinds.iter().map(|kind| kind.noun(true)).collect();
-        kinds.dedup();
-        let dictionaries = if rows.len() == 1 { "dictionary" } else { "dictionaries" };
-        let example = rows.first().map_or("FOLDER", |row| row.name.as_str());
+        let Suite { rows, scored_on, .. } = self;
+        let remarks = if self.remarks.is_empty() { String::new() } else { list(&self.remarks) + "\n" };
         let sections = [
-            "---\nlibrary_name: saelens\n---\n".to_owned(),
-            format!(
-                "# {name}\n\n{} for **{model}**: {} {dictionaries}, made with Lapidary.\n",
-                kinds.join(", "),
-                rows.len()
-            ),
-            format!("## Dictionaries\n\n{scored_on}\n\n{}\n{LEGEND}", scores::suite_markdown(rows)),
-            format!(
-                "## Load\n\n```python\nfrom sae_lens import SAE\n\nsae = SAE.load_from_disk(\"{example}\")\n```\n\n{FOLDER}"
-            ),
-            format!("## Training\n\n{}", pairs(&self.training)),
-            format!("## Limits\n\n{}", list(&self.limits)),
+            self.example.as_ref().map(|_| "---\nlibrary_name: saelens\n---\n".to_owned()),
+            Some(self.head()),
+            Some(format!(
+                "## Dictionaries\n\n{scored_on}\n\n{}\n{remarks}{LEGEND}",
+                scores::suite_markdown(rows)
+            )),
+            self.baselines_section(),
+            Some(format!("## Load\n\n{}\n{FOLDER}", self.snippet())),
+            Some(format!("## Training\n\n{}", pairs(&self.training))),
+            (!self.left_out.is_empty()).then(|| format!("## Left out\n\n{}", list(&self.left_out))),
+            Some(format!("## Limits\n\n{}", list(&self.limits))),
         ];
-        sections.join("\n")
+        sections.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    }
+
+    fn head(&self) -> String {
+        let Suite { name, model, .. } = self;
+        let mut nouns: Vec<String> = self.kinds.iter().map(|kind| kind.noun(true)).collect();
+        nouns.dedup();
+        let several = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
+        let mut parts = Vec::new();
+        if !self.kinds.is_empty() {
+            parts.push(several(self.kinds.len(), "dictionary", "dictionaries"));
+        }
+        if !self.baselines.is_empty() {
+            nouns.push("baselines".into());
+            parts.push(several(self.baselines.len(), "baseline", "baselines") + ", there to be beaten");
+        }
+        let (nouns, parts) = (nouns.join(", "), parts.join(" and "));
+        format!("# {name}\n\n{nouns} for **{model}**: {parts}, made with Lapidary.\n")
+    }
+
+    fn baselines_section(&self) -> Option<String> {
+        let line = |(name, why): &(String, String)| format!("- [{name}]({name}/): {why}\n");
+        let lines: String = self.baselines.iter().map(line).collect();
+        (!lines.is_empty()).then(|| format!("## Baselines\n\nThere to be beaten, not to be used.\n\n{lines}"))
+    }
+
+    fn snippet(&self) -> String {
+        match &self.example {
+            Some(folder) => {
+                format!(
+                    "```python\nfrom sae_lens import SAE\n\nsae = SAE.load_from_disk(\"{folder}\")\n```\n"
+                )
+            }
+            None => {
+                "SAELens has no TopK transcoders; `lapidary encode FOLDER --in X.safetensors` reads them.\n"
+                    .into()
+            }
+        }
     }
 }
 
 const LEGEND: &str = "\
 λ: sparsity coefficient, or the L0 that was asked for. L0: mean active features per row. FVU: fraction of variance unexplained. Δloss: rise of the
 model's next-token loss when every row is replaced by its reconstruction, nats per target. Loss recovered: 1 − Δloss over
-the rise when every row is replaced by the mean row. Alive: features that fired at least once in the evaluated rows.
+the rise when every row is replaced by the mean row; by zeros, as SAELens has it, in each folder's `card.md`. Alive: features that fired at least once in the evaluated rows.
 Intervals are in each folder's `card.md`.
 ";
 
@@ -251,6 +311,7 @@ mod tests {
             name: "3.att-2048".into(),
             model: "stories260k".into(),
             kind: Kind::default(),
+            baseline: None,
             output: None,
             site: "3.att".into(),
             hook: "blocks.3.attn.hook_z".into(),
@@ -260,7 +321,24 @@ mod tests {
             training: vec![("preset".into(), "short".into()), ("λ".into(), "0.006".into())],
             scores: scores::tests::lines(),
             scored_on: "115,204 held-out rows of 384 documents.".into(),
+            remarks: Vec::new(),
             limits: vec!["Trained on children's stories only.".into()],
+        }
+    }
+
+    fn suite() -> Suite {
+        Suite {
+            name: "stories260k-jumprelu".into(),
+            model: "stories260k".into(),
+            kinds: vec![Kind::default()],
+            example: Some("3.res-2048".into()),
+            baselines: Vec::new(),
+            training: vec![("rows".into(), "6,000,000".into())],
+            rows: scores::tests::rows()[..1].to_vec(),
+            scored_on: "115,204 held-out rows.".into(),
+            remarks: Vec::new(),
+            left_out: Vec::new(),
+            limits: vec!["A toy.".into()],
         }
     }
 
@@ -307,16 +385,7 @@ x_hat = sae.decode(features)  # [N, 8, 8]
 
     #[test]
     fn a_suite_page_links_its_dictionaries() {
-        let suite = Suite {
-            name: "stories260k-jumprelu".into(),
-            model: "stories260k".into(),
-            kinds: vec![Kind::default()],
-            training: vec![("rows".into(), "6,000,000".into())],
-            rows: scores::tests::rows()[..1].to_vec(),
-            scored_on: "115,204 held-out rows.".into(),
-            limits: vec!["A toy.".into()],
-        };
-        let page = suite.markdown();
+        let page = suite().markdown();
         let expect = "\
 ---
 library_name: saelens
@@ -338,6 +407,41 @@ JumpReLU sparse autoencoders for **stories260k**: 1 dictionary, made with Lapida
         assert!(page.starts_with(expect), "{page}");
         assert!(page.contains("sae = SAE.load_from_disk(\"3.res-2048\")\n"));
         assert!(page.ends_with("## Limits\n\n- A toy.\n"));
+    }
+
+    #[test]
+    fn a_baseline_says_so_before_anything_else() {
+        let page = Card { baseline: Some("frozen-decoder: nobody trained it.".into()), ..card() }.markdown();
+        let expect = "# 3.att-2048, a baseline\n\n**There to be beaten, not to be used.** frozen-decoder: nobody trained \
+                      it.\n\nA JumpReLU sparse autoencoder";
+        assert!(page.starts_with(expect), "{page}");
+        let baselines = vec![("3.res-2048-random".into(), "random: nothing was trained.".into())];
+        let page = Suite { baselines, ..suite() }.markdown();
+        let first = "JumpReLU sparse autoencoders, baselines for **stories260k**: 1 dictionary and 1 baseline, there to be \
+                     beaten, made with Lapidary.";
+        assert!(page.contains(first), "{page}");
+        assert!(
+            page.contains("- [3.res-2048-random](3.res-2048-random/): random: nothing was trained.\n"),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn what_must_not_be_overlooked_stands_beside_the_scores() {
+        let remarks = vec!["Its FVU of 7.70e25 is above 1.".to_owned()];
+        let page = Card { remarks: remarks.clone(), ..card() }.markdown();
+        assert!(page.contains("of 384 documents.\n\n- Its FVU of 7.70e25 is above 1.\n\n| metric"), "{page}");
+        let left_out = vec!["0.res-64: its FVU is NaN.".into()];
+        let page = Suite { remarks, left_out, ..suite() }.markdown();
+        assert!(page.contains("| 1,987 |\n\n- Its FVU of 7.70e25 is above 1.\n\nλ:"), "{page}");
+        assert!(page.contains("## Left out\n\n- 0.res-64: its FVU is NaN.\n"), "{page}");
+    }
+
+    #[test]
+    fn a_suite_without_what_sae_lens_loads_does_not_send_people_there() {
+        let page = Suite { example: None, ..suite() }.markdown();
+        assert!(page.starts_with("# stories260k-jumprelu"), "{page}");
+        assert!(page.contains("lapidary encode FOLDER") && !page.contains("load_from_disk"), "{page}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod page;
 mod words;
 
 use crate::commands::train::{self, TrainArgs};
-use crate::evaluation_file::EvaluationFile;
+use crate::evaluation_file::{EvaluationFile, Scored};
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::{ModelIdentity, RunPlan, TextIdentity};
@@ -202,8 +202,10 @@ impl Demo {
             documents: corpus.documents,
         };
         let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
-        let file = EvaluationFile::new(model, text, Some(plan.hash()), scores, Some(measured.table.clone()));
-        lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
+        let scored = Scored::new(&corpus, Split::HeldOut, Some(args.windows()), &[Some(&plan.text.hash)]);
+        let file = EvaluationFile::new(model, text, scored, scores).of_run(run, plan.hash())?;
+        let file = EvaluationFile { truth: Some(measured.table.clone()), ..file };
+        file.save(run)?;
         Ok(Demo { opened, trained, measured, file, shipped })
     }
 }

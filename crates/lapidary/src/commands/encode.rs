@@ -8,6 +8,7 @@ use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, load};
 use lapidary_files::FileError;
 use lapidary_files::tensors::{Dtype, TensorFile, write_with};
+use lapidary_lm::Site;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -40,11 +41,14 @@ pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
     file_name::safetensors(&args.out)?;
     file_name::check_input(&args.input)?;
     let (dictionary, meta) = load(&args.dictionary)?;
-    if let Some(meta) = meta {
+    if let Some(meta) = &meta {
         meta.probe.verify(&args.dictionary, &dictionary, global.device)?;
     }
     let input = TensorFile::open(&args.input)?;
     let name = tensor_name(&input, args.tensor.as_deref())?;
+    if let (Some(meta), None) = (&meta, &args.tensor) {
+        check_site(&input, &name, &meta.site)?;
+    }
     let rows = rows(&input, &name, &dictionary)?;
     global.output_file(&args.out)?;
     let (f, d) = (dictionary.width(), dictionary.d_out);
@@ -86,6 +90,18 @@ fn tensor_name(input: &TensorFile, named: Option<&str>) -> anyhow::Result<String
             floats.join(", ")
         ),
     }
+}
+
+/// `lapidary lm tap` names tensors by their sites: one that nobody asked for by name must be of the dictionary's own site.
+fn check_site(input: &TensorFile, name: &str, site: &str) -> anyhow::Result<()> {
+    if name.parse::<Site>().is_ok() && name != site {
+        bail!(
+            "{}: expected rows of {site}, which the dictionary reads, found `{name}`; take rows of its own site, or say \
+             --tensor {name} all the same",
+            input.path().display()
+        );
+    }
+    Ok(())
 }
 
 /// N, if the tensor is `[N, D]` with the dictionary's D.

@@ -1,26 +1,22 @@
 //! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text; and against the truth,
 //! where the text is of the language.
 
-use crate::evaluation_file::{EvaluationFile, lines, row};
+use crate::evaluation_file::{EvaluationFile, Foreign, Scored, check_place, lines, remarks, row};
 use crate::global::Global;
 use crate::opened::Opened;
-use crate::plan::{ModelIdentity, Places, RunPlan, TextIdentity};
+use crate::plan::{ModelIdentity, TextIdentity};
 use crate::progress::Progress;
-use crate::run_folder::read_dictionaries;
+use crate::subjects::{self, Named, Run, Sites, check_alike, check_model};
 use crate::text::{Text, World};
 use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
-use crate::words;
 use anyhow::{Context, bail};
-use lapidary_dictionary::sae_lens::provenance;
-use lapidary_dictionary::{Activation, Dictionary, load};
 use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
-use lapidary_lm::Site;
+use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use lapidary_report::number::count;
-use lapidary_report::scores::{ScoreRow, Setting, sheet_text, suite_text};
+use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
-use lapidary_trainer::Baseline;
 use std::path::{Path, PathBuf};
 
 /// Tokens that run through the model at a time.
@@ -46,27 +42,36 @@ pub struct EvaluateArgs {
     /// Text files or folders [default: the run's]
     #[arg(long, value_name = "F", num_args = 1..)]
     text: Vec<PathBuf>,
-    /// Site of dictionaries that do not say theirs, like 3.res
+    /// Site of dictionaries that do not say theirs, like 3.res; not of those of a run
     #[arg(long)]
     site: Option<String>,
+    /// Site that a transcoder reconstructs, if it does not say it [default: what it says, else the site that it reads]
+    #[arg(long, value_name = "SITE")]
+    site_out: Option<String>,
     /// Tokens per window, BOS included [default: the run's, else the model's, at most 1,024]
     #[arg(long, value_name = "N")]
     context: Option<usize>,
-    /// Score on all documents, not only the held-out eighth
-    #[arg(long)]
+    /// Documents to score on: held-out, which training never sees; train; or all
+    #[arg(long, value_name = "SPLIT", default_value_t = Split::HeldOut)]
+    split: Split,
+    /// The former name of --split all
+    #[arg(long, hide = true, conflicts_with = "split")]
     all_documents: bool,
     /// Only the first N windows
-    #[arg(long, value_name = "N")]
-    max_windows: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_windows: Option<u32>,
+    /// Score dictionaries of another model on this one too, which the scores then say; else they are refused
+    #[arg(long)]
+    foreign_model: bool,
     /// Compare features with the truth about every token; `world`, for text of the language
     #[arg(long, value_name = "LANGUAGE")]
     truth: Option<Language>,
     /// Rows that are compared, about
-    #[arg(long, value_name = "N", default_value_t = truth_scores::DEFAULT_ROWS, requires = "truth")]
-    truth_rows: usize,
-    /// Resamples of the bootstrap
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    resamples: usize,
+    #[arg(long, value_name = "N", default_value_t = truth_scores::DEFAULT_ROWS as u32, requires = "truth")]
+    truth_rows: u32,
+    /// Resamples of the bootstrap, at most a million; 0: no intervals
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    resamples: u32,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -79,190 +84,130 @@ enum Language {
 }
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
-    let run = args.subjects.iter().find(|s| s.join("plan.json").is_file());
-    let causes =
-        run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::read(run)?))).transpose()?;
-    let subjects = subjects(&args, global)?;
-    let opened = open_model(&args, causes.as_ref(), global)?;
-    let context = args.context.or(causes.as_ref().map(|(plan, _)| plan.text.context));
-    let context = resolve_context(&opened.spec, context)?;
-    let text = texts(&args, causes.as_ref(), global)?;
-    let world = args.truth.map(|Language::World| language(&args, &text)).transpose()?;
-    let split = if args.all_documents { Split::All } else { Split::HeldOut };
-    let corpus = text.corpus(&opened, context, split)?;
+    let runs = Run::among(&args.subjects)?;
+    args.check(&runs)?;
+    let sites = Sites { reads: args.site.as_deref(), writes: args.site_out.as_deref() };
+    let subjects = subjects::read(&args.subjects, &runs, sites, args.truth.is_some(), global)?;
+    let model = args.model(runs.first())?;
+    let text = args.text(runs.first(), global)?;
+    let world = args.truth.map(|Language::World| language(&text)).transpose()?;
+    let ignored = runs.first().map_or(&[][..], |run| &run.places.ignore_config_keys);
+    let opened = Opened::open(model, ignored, global)?;
+    let context = args.context(runs.first(), &opened.spec)?;
+    let corpus = text.corpus(&opened, context, args.split())?;
     if global.dry_run {
-        let windows = corpus.windows.len().min(args.max_windows.unwrap_or(usize::MAX)) as u64;
-        let (documents, scored) = (count(corpus.documents as u64), read_the_model(&subjects).count());
-        println!(
-            "{scored} dictionaries on {} windows of {context} tokens, of {documents} documents",
-            count(windows)
-        );
+        args.dry_run(&corpus, context, &subjects);
         return Ok(());
+    }
+    let only_run = runs.first().filter(|_| args.subjects.len() == 1);
+    only_run.map_or(Ok(()), |run| check_place(&run.folder))?;
+    let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
+    if !args.foreign_model {
+        check_model(&subjects, &model, &opened.folder.display().to_string())?;
     }
     let scores = score(&args, &opened, &corpus, &subjects, global)?;
     let truth = world.map(|world| truth(&args, &opened, world, &corpus, &subjects, global)).transpose()?;
-    let text = TextIdentity {
-        context,
-        split: SPLIT_RULE.into(),
-        hash: corpus.hash.clone(),
-        documents: corpus.documents,
+    let file = EvaluationFile { truth, ..args.file(model, &corpus, context, &subjects, scores) };
+    let file = match only_run {
+        Some(run) => file.of_run(&run.folder, run.plan.hash())?,
+        None => file,
     };
-    let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
-    let only_run = run.filter(|_| args.subjects.len() == 1);
-    let plan_hash = causes.as_ref().filter(|_| only_run.is_some()).map(|(plan, _)| plan.hash());
-    let file = EvaluationFile::new(model, text, plan_hash, scores, truth);
-    if let Some(run) = only_run {
-        lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
-    }
-    print(&file, &subjects, only_run.map(PathBuf::as_path), global);
-    Ok(())
+    // Saved or not, the scores are shown.
+    let saved = only_run.map(|run| (&run.folder, file.save(&run.folder)));
+    print(&file, &subjects, global);
+    saved.map_or(Ok(()), |(run, saved)| saved.map(|()| print_saved(run, global)))
 }
 
-/// A dictionary to score.
-struct Named {
-    name: String,
-    /// What tables call it.
-    label: String,
-    site: Site,
-    /// What it reconstructs.
-    output: Site,
-    setting: Option<Setting>,
-    baseline: Option<Baseline>,
-    /// Number of its run among the subjects, and the seed of its plan; 0 for one that is named alone.
-    run: (usize, u64),
-    dictionary: Dictionary,
-}
-
-impl Named {
-    /// Does it read the model as it is?
-    fn reads_the_model(&self) -> bool {
-        self.baseline != Some(Baseline::RandomLm)
+impl EvaluateArgs {
+    /// Refuses runs that were made for different scores, and flags that would be of no effect.
+    fn check(&self, runs: &[Run]) -> anyhow::Result<()> {
+        let given = [("--site", &self.site), ("--site-out", &self.site_out)];
+        if let Some((flag, _)) = given.into_iter().find(|(_, site)| site.is_some())
+            && runs.len() == self.subjects.len()
+        {
+            bail!(
+                "{flag}: expected a dictionary that is named alone, found runs only, which know their sites; leave it out"
+            );
+        }
+        if self.truth_rows == 0 {
+            bail!("--truth-rows: expected at least 1, found 0");
+        }
+        if !self.foreign_model {
+            let next = "score them on one model with --model and --foreign-model";
+            check_alike(runs, "model", |plan| plan.model.hash.clone(), next)?;
+        }
+        if self.text.is_empty() {
+            check_alike(runs, "text", |plan| plan.text.hash.clone(), "name one text for all with --text")?;
+        }
+        if self.context.is_none() {
+            let next = "name one for all with --context";
+            check_alike(runs, "context", |plan| plan.text.context.to_string(), next)?;
+        }
+        Ok(())
     }
 
-    fn for_truth(&self) -> TruthSubject<'_> {
-        let kind = |baseline| match baseline {
-            Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
-            Baseline::RandomLm => truth::Baseline::RandomLm,
-            Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
-            Baseline::Random => truth::Baseline::Random,
+    fn split(&self) -> Split {
+        if self.all_documents { Split::All } else { self.split }
+    }
+
+    fn model<'a>(&'a self, run: Option<&'a Run>) -> anyhow::Result<&'a Path> {
+        let folder = self.model.as_ref().or(run.map(|run| &run.places.model));
+        folder.map(PathBuf::as_path).context("no run folder is named: add --model DIR")
+    }
+
+    fn text(&self, run: Option<&Run>, global: &Global) -> anyhow::Result<Text> {
+        match (self.text.is_empty(), run) {
+            (true, Some(run)) => Text::parse(&run.places.text, global),
+            (true, None) => bail!("no run folder is named: add --text FILE"),
+            (false, _) => Text::parse(&self.text, global),
+        }
+    }
+
+    fn context(&self, run: Option<&Run>, spec: &Spec) -> anyhow::Result<usize> {
+        Ok(resolve_context(spec, self.context.or(run.map(|run| run.plan.text.context)))?)
+    }
+
+    fn dry_run(&self, corpus: &Corpus, context: usize, subjects: &[Named]) {
+        let (dictionaries, windows) = (read_the_model(subjects).count(), self.windows(corpus).len());
+        let (windows, documents) = (count(windows as u64), count(corpus.documents as u64));
+        println!(
+            "{dictionaries} dictionaries on {windows} windows of {context} tokens, of {documents} documents"
+        );
+    }
+
+    /// Those that are scored.
+    fn windows<'a>(&self, corpus: &'a Corpus) -> &'a [lapidary_lm::text::Window] {
+        let most = self.max_windows.map_or(usize::MAX, |n| n as usize);
+        &corpus.windows[..most.min(corpus.windows.len())]
+    }
+
+    /// What is saved, without what only runs have.
+    fn file(
+        &self,
+        model: ModelIdentity,
+        corpus: &Corpus,
+        context: usize,
+        subjects: &[Named],
+        scores: Vec<Scores>,
+    ) -> EvaluationFile {
+        let text = TextIdentity {
+            context,
+            split: SPLIT_RULE.into(),
+            hash: corpus.hash.clone(),
+            documents: corpus.documents,
         };
-        let Named { name, label, site, setting, baseline, run: (run, seed), dictionary, .. } = self;
-        TruthSubject {
-            name,
-            site: *site,
-            dictionary,
-            label: label.clone(),
-            setting: *setting,
-            baseline: baseline.map(kind),
-            run: *run,
-            seed: *seed,
-        }
-    }
-}
-
-fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> {
-    let mut out = Vec::new();
-    for (number, path) in (1..).zip(&args.subjects) {
-        if path.join("plan.json").is_file() {
-            let plan = RunPlan::read(path)?;
-            for (d, dictionary, _) in read_dictionaries(path, &plan)? {
-                let named = Named {
-                    label: words::label(&d),
-                    site: d.site.parse()?,
-                    output: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).parse()?,
-                    setting: Some(words::setting(&d)),
-                    name: d.name,
-                    baseline: d.baseline,
-                    run: (number, plan.training.seed),
-                    dictionary,
-                };
-                if !named.reads_the_model() && args.truth.is_none() {
-                    if !global.quiet {
-                        eprintln!("{}: skipped, it reads a randomised model; --truth scores it", named.name);
-                    }
-                    continue;
-                }
-                out.push(named);
-            }
-        } else {
-            out.push(named(path, args.site.as_deref())?);
-        }
-    }
-    Ok(out)
-}
-
-fn named(path: &Path, site: Option<&str>) -> anyhow::Result<Named> {
-    let (dictionary, meta) = load(path)?;
-    let said = provenance(path).unwrap_or_default();
-    let known = meta.as_ref().map(|m| m.site.as_str()).or(said.site.as_deref());
-    let site = site.or(known).with_context(|| {
-        format!(
-            "{}: expected a dictionary that says its site, found none; add --site, for example --site 3.res",
-            path.display()
-        )
-    })?;
-    let training = meta.as_ref().and_then(|m| m.training.as_ref());
-    if training.and_then(|t| t.baseline) == Some(Baseline::RandomLm) {
-        bail!(
-            "{}: expected a dictionary of the model, found a random-lm baseline, which reads a randomised one; name its \
-             run with --truth",
-            path.display()
-        );
-    }
-    let baseline = training.and_then(|t| t.baseline);
-    // An SAE that is moved by --site writes where it then reads.
-    let written = meta.as_ref().map(|m| m.site_out.as_str()).or(said.site_out.as_deref());
-    let output = written.filter(|&output| Some(output) != known).unwrap_or(site);
-    let to = if output == site { String::new() } else { format!(" → {output}") };
-    let trained = training.map(|t| t.lambda).filter(|&lambda| lambda > 0.0);
-    let (kind, setting) = match dictionary.activation {
-        Activation::TopK { k } => (" topk", Some(Setting::L0(k as f64))),
-        Activation::JumpRelu | Activation::Gated { .. } => ("", trained.map(Setting::Lambda)),
-    };
-    let of = baseline.map(|b| format!(" {b}")).unwrap_or_default();
-    Ok(Named {
-        name: path.display().to_string(),
-        label: format!("{site}{to}{kind}{of}"),
-        site: site.parse()?,
-        output: output.parse()?,
-        setting,
-        baseline,
-        run: (0, 0),
-        dictionary,
-    })
-}
-
-type Causes = (RunPlan, Places);
-
-fn open_model(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyhow::Result<Opened> {
-    let folder = args.model.as_ref().or(causes.map(|(_, places)| &places.model));
-    let ignored = causes.map_or(&[][..], |(_, places)| &places.ignore_config_keys);
-    let opened = Opened::open(folder.context("no run folder is named: add --model DIR")?, ignored, global)?;
-    let Some((plan, _)) = causes.filter(|_| !global.dry_run) else { return Ok(opened) };
-    if plan.model.hash != opened.hash()? {
-        bail!(
-            "{}: expected the model of the run ({:.12}), found another ({:.12}); name the right one with --model",
-            opened.folder.display(),
-            plan.model.hash,
-            opened.hash()?
-        );
-    }
-    Ok(opened)
-}
-
-fn texts(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyhow::Result<Text> {
-    match (args.text.is_empty(), causes) {
-        (true, Some((_, places))) => Text::parse(&places.text, global),
-        (true, None) => bail!("no run folder is named: add --text FILE"),
-        (false, _) => Text::parse(&args.text, global),
+        let trained: Vec<Option<&str>> = subjects.iter().map(|s| s.text.as_deref()).collect();
+        let scored = Scored::new(corpus, self.split(), self.max_windows.map(|n| n as usize), &trained);
+        let of = |(scores, subject): (usize, &Named)| {
+            Some(Foreign { scores, model: subject.foreign_to(&model)?.clone() })
+        };
+        let foreign = read_the_model(subjects).enumerate().filter_map(of).collect();
+        EvaluationFile { foreign, ..EvaluationFile::new(model, text, scored, scores) }
     }
 }
 
 /// The language that the text is of.
-fn language<'a>(args: &EvaluateArgs, text: &'a Text) -> anyhow::Result<&'a World> {
-    if args.truth_rows == 0 {
-        bail!("--truth-rows: expected at least 1, found 0");
-    }
+fn language(text: &Text) -> anyhow::Result<&World> {
     text.world().with_context(|| {
         let files: Vec<String> = text.places().unwrap_or_default().iter().map(|p| p.display().to_string()).collect();
         format!(
@@ -288,12 +233,12 @@ fn score(
         .collect();
     let options = Options {
         seed: args.seed,
-        resamples: args.resamples,
+        resamples: args.resamples as usize,
         batch_tokens: BATCH_TOKENS,
-        max_windows: args.max_windows,
+        max_windows: None,
     };
     let mut bar = Progress::new(global, "evaluating", 0, "tokens");
-    let scores = evaluate(opened.model()?, &corpus.windows, &views, options, &mut |done, total| {
+    let scores = evaluate(opened.model()?, args.windows(corpus), &views, options, &mut |done, total| {
         bar.set_of(done, total)
     })?;
     bar.finish();
@@ -312,9 +257,9 @@ fn truth(
     let options = truth::Options::standard(args.seed);
     let mut bar = Progress::new(global, "truth", 0, "scores");
     let mut progress = |done, total| bar.set_of(done, total);
-    let windows = &corpus.windows[..args.max_windows.unwrap_or(usize::MAX).min(corpus.windows.len())];
-    let corpus = Corpus { windows: windows.to_vec(), ..Corpus::default() };
-    let measured = truth_scores(opened, world, &corpus, &subjects, args.truth_rows, &options, &mut progress)?;
+    let corpus = Corpus { windows: args.windows(corpus).to_vec(), ..Corpus::default() };
+    let rows = args.truth_rows as usize;
+    let measured = truth_scores(opened, world, &corpus, &subjects, rows, &options, &mut progress)?;
     bar.finish();
     Ok(measured.table)
 }
@@ -323,7 +268,7 @@ fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
     row(scores, &named.label, named.setting)
 }
 
-fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: &Global) {
+fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) {
     if global.json {
         println!("{}", file.json());
         return;
@@ -338,12 +283,18 @@ fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: 
         );
     }
     println!("{}", file.scored_on());
+    for scores in &file.scores {
+        remarks(scores).iter().for_each(|remark| println!("{}: {remark}", scores.name));
+    }
     if let Some(truth) = &file.truth {
         println!("\n{}", truth_text(&truth.rows()));
         let (rows, documents) = (count(truth.rows), count(truth.documents));
         println!("Compared with the truth of {rows} rows of {documents} documents of {}.", truth.text);
     }
-    if let Some(run) = run {
+}
+
+fn print_saved(run: &Path, global: &Global) {
+    if !global.json {
         println!("saved {}", run.join("evaluation.json").display());
         println!("next: lapidary release {} --out DIR", run.display());
     }

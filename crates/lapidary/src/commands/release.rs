@@ -1,6 +1,6 @@
 //! `lapidary release`: a finished, evaluated run becomes a folder that people can load.
 
-use crate::evaluation_file::{EvaluationFile, lines, row};
+use crate::evaluation_file::{EvaluationFile, broken, lines, remarks, row};
 use crate::global::Global;
 use crate::plan::RunPlan;
 use crate::run_folder::read_dictionaries;
@@ -22,7 +22,8 @@ use std::path::PathBuf;
 ///
 /// One folder per dictionary that SAELens loads as it is (but TopK transcoders, which it has not), with lapidary.json (units,
 /// site, hashes, a probe with expected outputs) and card.md; a README.md with the table of scores; the plan and the scores;
-/// manifest.json with the blake3 of every file, which `lapidary verify` checks. Baselines are left out.
+/// manifest.json with the blake3 of every file, which `lapidary verify` checks.
+/// Baselines are left out, and so is what stopped in training or has scores that are not numbers; the README says which.
 #[derive(clap::Args)]
 pub struct ReleaseArgs {
     /// Run folder, evaluated
@@ -40,66 +41,93 @@ pub struct ReleaseArgs {
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     let plan = RunPlan::read(&args.run)?;
-    let scores = EvaluationFile::read(&args.run, &plan.hash())?;
-    let (baselines, dictionaries): (Vec<_>, Vec<_>) = read_dictionaries(&args.run, &plan)?
-        .into_iter()
-        .partition(|(d, ..)| d.baseline.is_some() && !args.with_baselines);
-    if dictionaries.is_empty() {
-        bail!("{}: expected a dictionary to release, found baselines only; train again", args.run.display());
-    }
-    if !baselines.is_empty() && !global.quiet {
-        eprintln!("{} baselines of the run are left out: they are there to be beaten", baselines.len());
+    let file = EvaluationFile::read(&args.run, &plan.hash())?;
+    let Choice { mut released, left_out } = choose(&args, &plan, &file)?;
+    if !global.quiet {
+        left_out.iter().for_each(|why| eprintln!("{}", why.trim_end_matches('.')));
     }
     if global.dry_run {
-        println!("{} dictionaries, to {}", dictionaries.len(), args.out.display());
+        println!("{} dictionaries, to {}", released.len(), args.out.display());
         return Ok(());
     }
     let spec = crate::plan::Places::read(&args.run)
         .ok()
         .and_then(|p| load_spec(&p.model, &p.ignore_config_keys).ok());
+    let from = Source { plan: &plan, file: &file, weights: args.weights, spec: spec.as_ref() };
     global.output_dir(&args.out)?;
-    let (mut rows, mut kinds, mut released) = (Vec::new(), Vec::new(), 0);
-    for (d, mut dictionary, mut meta) in dictionaries {
-        round(&mut dictionary, &mut meta, args.weights, global.device);
-        dictionary_check(&args, &d, &meta, &plan)?;
-        let scored = scores.scores.iter().find(|s| s.name == d.name);
-        // What reads a randomised model is compared with the truth only: it cannot be spliced into the model itself.
-        if scored.is_none() && d.baseline != Some(Baseline::RandomLm) {
-            bail!("{}: not in evaluation.json; evaluate again", d.name);
-        }
-        let meta = Meta { l0: scored.map(|s| s.l0.value), ..meta };
-        let card = card(&plan, &d, &meta, scored, &scores, spec.as_ref()).markdown();
-        save_sae_lens(&args.out.join(&d.name), &dictionary, &meta, &card)?;
-        rows.extend(scored.map(|s| row(s, &words::label(&d), Some(words::setting(&d)))));
-        kinds.push(kind(&d));
-        released += 1;
+    for Released { plan: d, dictionary, meta, scores } in &mut released {
+        round(dictionary, meta, args.weights, global.device);
+        meta.l0 = scores.map(|s| s.l0.value);
+        save_sae_lens(&args.out.join(&d.name), dictionary, meta, &from.card(d, meta, *scores).markdown())?;
     }
-    let suite = Suite {
-        name: args.out.file_name().map_or("release".into(), |n| n.to_string_lossy().into_owned()),
-        model: plan.model.name.clone(),
-        kinds: sorted(kinds),
-        training: training(&plan),
-        rows,
-        scored_on: scores.scored_on(),
-        limits: limits(&plan),
-    };
     for name in ["plan.json", "evaluation.json"] {
-        let bytes = lapidary_files::read(&args.run.join(name), 1 << 30)?;
-        lapidary_files::publish(&args.out.join(name), &bytes)?;
+        write(&args, name, &lapidary_files::read(&args.run.join(name), 1 << 30)?)?;
     }
-    lapidary_files::publish(&args.out.join("README.md"), suite.markdown().as_bytes())?;
+    write(&args, "README.md", from.page(&args, &released, left_out).markdown().as_bytes())?;
     lapidary_files::inventory::write(&args.out)?;
+    print(&args, released.len(), global);
+    Ok(())
+}
+
+fn write(args: &ReleaseArgs, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
+    Ok(lapidary_files::publish(&args.out.join(name), bytes)?)
+}
+
+fn print(args: &ReleaseArgs, released: usize, global: &Global) {
     if global.json {
         println!("{}", serde_json::json!({ "release": args.out, "dictionaries": released }));
     } else {
-        println!(
-            "{} dictionaries in {}; start with {}",
-            released,
-            args.out.display(),
-            args.out.join("README.md").display()
-        );
+        let (out, page) = (args.out.display(), args.out.join("README.md"));
+        println!("{released} dictionaries in {out}; start with {}", page.display());
     }
-    Ok(())
+}
+
+/// A dictionary that is released; without scores it reads a randomised model.
+struct Released<'a> {
+    plan: DictionaryPlan,
+    dictionary: Dictionary,
+    meta: Meta,
+    scores: Option<&'a Scores>,
+}
+
+/// What of a run is released, and what is not, a sentence each.
+struct Choice<'a> {
+    released: Vec<Released<'a>>,
+    left_out: Vec<String>,
+}
+
+/// Baselines stay behind unless they are asked for; what stopped or is broken stays behind too.
+fn choose<'a>(args: &ReleaseArgs, plan: &RunPlan, file: &'a EvaluationFile) -> anyhow::Result<Choice<'a>> {
+    let (mut released, mut left_out, mut baselines) = (Vec::new(), Vec::new(), 0);
+    let finished = read_dictionaries(&args.run, plan)?;
+    let is_there = |d: &&DictionaryPlan| finished.iter().any(|(other, ..)| other.name == d.name);
+    for d in plan.training.dictionaries.iter().filter(|d| !is_there(d)) {
+        left_out.push(format!("{} is left out: it stopped in training.", d.name));
+    }
+    for (d, dictionary, meta) in finished {
+        if d.baseline.is_some() && !args.with_baselines {
+            baselines += 1;
+            continue;
+        }
+        dictionary_check(args, &d, &meta, plan)?;
+        let scores = file.scores_of(&args.run, &d.name)?;
+        // What reads a randomised model is compared with the truth only: it cannot be spliced into the model itself.
+        if scores.is_none() && d.baseline != Some(Baseline::RandomLm) {
+            bail!("{}: not in evaluation.json; evaluate again", d.name);
+        }
+        match scores.and_then(broken) {
+            Some(why) => left_out.push(format!("{} is left out: {why}.", d.name)),
+            None => released.push(Released { plan: d, dictionary, meta, scores }),
+        }
+    }
+    if baselines > 0 {
+        left_out.push(format!("{baselines} baselines of the run are left out: they are there to be beaten."));
+    }
+    if released.is_empty() {
+        let (run, why) = (args.run.display(), left_out.join(" "));
+        bail!("{run}: expected a dictionary to release, found none ({why}); train again");
+    }
+    Ok(Choice { released, left_out })
 }
 
 /// Rounds the weights; the probe then says what the rounded ones give.
@@ -125,40 +153,95 @@ fn dictionary_check(
     Ok(())
 }
 
-fn card(
-    plan: &RunPlan,
-    d: &DictionaryPlan,
-    meta: &Meta,
-    scored: Option<&Scores>,
-    file: &EvaluationFile,
-    spec: Option<&Spec>,
-) -> Card {
-    let hook = hooks::hook(&d.site, false);
-    let is_apart = d.transcoder.is_none(); // SAELens' transcoders join no heads
-    let heads =
-        spec.filter(|_| is_apart && hook.as_ref().is_some_and(|h| h.heads)).map(|s| (s.heads, s.d_head));
-    let lambda = meta.training.as_ref().map_or(d.lambda, |t| t.lambda);
-    let mut training = [of_dictionary(d, lambda), training(plan)].concat();
-    training.push(("C, root mean square norm of the site".into(), significant(d.c, 6)));
-    let output = d.transcoder.as_ref().map(|t| {
-        training.push(("C of the output".into(), significant(t.c_out, 6)));
-        let hook = hooks::hook(&t.output, false).map(|h| h.hook_name).unwrap_or_default();
-        Output { site: t.output.clone(), hook, d: t.d_out }
-    });
-    Card {
-        name: d.name.clone(),
-        model: meta.model.name.clone(),
-        kind: kind(d),
-        output,
-        site: d.site.clone(),
-        hook: hook.map(|h| h.hook_name).unwrap_or_default(),
-        d_in: d.d,
-        width: d.width,
-        heads,
-        training,
-        scores: scored.map(lines).unwrap_or_default(),
-        scored_on: file.scored_on(),
-        limits: limits(plan),
+/// What cards and page are made from.
+struct Source<'a> {
+    plan: &'a RunPlan,
+    file: &'a EvaluationFile,
+    weights: RowDtype,
+    /// None: the model is no longer where it was.
+    spec: Option<&'a Spec>,
+}
+
+impl Source<'_> {
+    fn card(&self, d: &DictionaryPlan, meta: &Meta, scores: Option<&Scores>) -> Card {
+        let hook = hooks::hook(&d.site, false);
+        let is_apart = d.transcoder.is_none(); // SAELens' transcoders join no heads
+        let joined = |_: &&Spec| is_apart && hook.as_ref().is_some_and(|h| h.heads);
+        let heads = self.spec.filter(joined).map(|s| (s.heads, s.d_head));
+        let lambda = meta.training.as_ref().map_or(d.lambda, |t| t.lambda);
+        let mut training = [of_dictionary(d, lambda), training(self.plan)].concat();
+        training.push(("C, root mean square norm of the site".into(), significant(d.c, 6)));
+        let output = d.transcoder.as_ref().map(|t| {
+            training.push(("C of the output".into(), significant(t.c_out, 6)));
+            let hook = hooks::hook(&t.output, false).map(|h| h.hook_name).unwrap_or_default();
+            Output { site: t.output.clone(), hook, d: t.d_out }
+        });
+        Card {
+            name: d.name.clone(),
+            model: meta.model.name.clone(),
+            kind: kind(d),
+            baseline: d.baseline.map(words::baseline),
+            output,
+            site: d.site.clone(),
+            hook: hook.map(|h| h.hook_name).unwrap_or_default(),
+            d_in: d.d,
+            width: d.width,
+            heads,
+            training,
+            scores: scores.map(lines).unwrap_or_default(),
+            scored_on: self.file.scored_on(),
+            remarks: scores.map(remarks).unwrap_or_default(),
+            limits: self.limits(),
+        }
+    }
+
+    fn page(&self, args: &ReleaseArgs, released: &[Released<'_>], left_out: Vec<String>) -> Suite {
+        let dictionaries = || released.iter().map(|r| &r.plan).filter(|d| d.baseline.is_none());
+        let scored = || released.iter().filter_map(|r| Some((&r.plan, r.scores?)));
+        let of = |s: &Scores| {
+            remarks(s).into_iter().map(|remark| format!("{}: {remark}", s.name)).collect::<Vec<_>>()
+        };
+        Suite {
+            name: args.out.file_name().map_or("release".into(), |n| n.to_string_lossy().into_owned()),
+            model: self.plan.model.name.clone(),
+            kinds: sorted(dictionaries().map(kind).collect()),
+            example: dictionaries().find(|d| kind(d).loads_in_sae_lens()).map(|d| d.name.clone()),
+            baselines: (released.iter())
+                .filter_map(|r| Some((r.plan.name.clone(), words::baseline(r.plan.baseline?))))
+                .collect(),
+            training: training(self.plan),
+            rows: scored().map(|(d, s)| row(s, &words::label(d), Some(words::setting(d)))).collect(),
+            scored_on: self.file.scored_on(),
+            remarks: scored().flat_map(|(_, s)| of(s)).collect(),
+            left_out,
+            limits: self.limits(),
+        }
+    }
+
+    fn limits(&self) -> Vec<String> {
+        let documents = count(self.plan.text.documents as u64);
+        let own_text = self.file.scored.as_ref().is_none_or(|s| s.own_text != Some(false));
+        let text = match own_text {
+            true => format!(
+                "Trained and scored on one text only ({documents} documents); other text was not tested."
+            ),
+            false => format!(
+                "Trained on one text ({documents} documents) and scored on another; no third was tested."
+            ),
+        };
+        let meaning = match self.file.truth {
+            None => "Features are not labelled, and none was checked for meaning.",
+            Some(_) => {
+                "Features are not labelled; what they have to do with the truth of the language is in evaluation.json."
+            }
+        };
+        let mut limits = vec![text, meaning.into()];
+        limits.push("BOS, EOS and padding positions were never seen: leave them out.".into());
+        if self.weights != RowDtype::F32 {
+            limits
+                .push(format!("Weights are rounded to {}; the scores are those before that.", self.weights));
+        }
+        limits
     }
 }
 
@@ -202,16 +285,5 @@ fn training(plan: &RunPlan) -> Vec<(String, String)> {
         pair("model weights", format!("{:.16}", plan.model.hash)),
         pair("seed", plan.training.seed.to_string()),
         pair("plan", plan.hash()),
-    ]
-}
-
-fn limits(plan: &RunPlan) -> Vec<String> {
-    vec![
-        format!(
-            "Trained and scored on one text only ({} documents); other text was not tested.",
-            count(plan.text.documents as u64)
-        ),
-        "Features are not labelled, and none was checked for meaning.".into(),
-        "BOS, EOS and padding positions were never seen: leave them out.".into(),
     ]
 }

@@ -53,6 +53,8 @@ pub struct Corpus {
     pub tokens: u64,
     /// The documents' hash: blake3 (hex) of the 32-byte blake3 digests of the split's stripped documents in reading order.
     pub hash: String,
+    /// The same hash of the training documents, whatever the split: it says on which text a dictionary was trained.
+    pub train_hash: String,
     /// Hidden files and sub-folders that were not read.
     pub skipped: Vec<PathBuf>,
 }
@@ -137,6 +139,8 @@ struct Reading<'a> {
     /// Documents so far, of all splits.
     read: u32,
     hasher: blake3::Hasher,
+    /// Over the training documents.
+    train: blake3::Hasher,
 }
 
 impl<'a> Reading<'a> {
@@ -147,8 +151,8 @@ impl<'a> Reading<'a> {
         split: Split,
     ) -> Result<Reading<'a>, LmError> {
         let context = resolve_context(spec, Some(context))?;
-        let (corpus, hasher) = (Corpus::default(), blake3::Hasher::new());
-        Ok(Reading { tokenizer, spec, context, split, corpus, read: 0, hasher })
+        let (hasher, train) = (blake3::Hasher::new(), blake3::Hasher::new());
+        Ok(Reading { tokenizer, spec, context, split, corpus: Corpus::default(), read: 0, hasher, train })
     }
 
     /// Adds the documents of the split, which are stripped already.
@@ -156,6 +160,9 @@ impl<'a> Reading<'a> {
         let (mut indices, mut chosen) = (Vec::new(), Vec::new());
         for (index, document) in (self.read..).zip(documents) {
             let hash = document_hash(document);
+            if Split::Train.contains(&hash) {
+                self.train.update(hash.as_bytes());
+            }
             if self.split.contains(&hash) {
                 self.hasher.update(hash.as_bytes());
                 indices.push(index);
@@ -170,7 +177,8 @@ impl<'a> Reading<'a> {
     }
 
     fn finish(self) -> Corpus {
-        Corpus { hash: self.hasher.finalize().to_hex().to_string(), ..self.corpus }
+        let hex = |hasher: blake3::Hasher| hasher.finalize().to_hex().to_string();
+        Corpus { hash: hex(self.hasher), train_hash: hex(self.train), ..self.corpus }
     }
 }
 
@@ -294,6 +302,7 @@ mod tests {
         both.sort_by_key(|w| (w.doc, w.pos));
         assert_eq!(both, all.windows);
         assert!(train.hash != held.hash && train.hash != all.hash);
+        assert!([&train, &held, &all].iter().all(|corpus| corpus.train_hash == train.hash));
     }
 
     #[test]

@@ -1,0 +1,209 @@
+//! What is evaluated: dictionaries of runs and dictionaries that are named alone, with what each says that it was trained on;
+//! and whether that is one model, one text and one context, since all of them are scored on the same.
+
+use crate::global::Global;
+use crate::plan::{ModelIdentity, Places, RunPlan};
+use crate::run_folder::read_dictionaries;
+use crate::truth_scores::TruthSubject;
+use crate::words;
+use anyhow::bail;
+use lapidary_dictionary::{Activation, Dictionary, load};
+use lapidary_evaluation::truth;
+use lapidary_lm::Site;
+use lapidary_report::scores::Setting;
+use lapidary_trainer::{Baseline, DictionaryPlan};
+use std::path::{Path, PathBuf};
+
+/// A run among the subjects.
+pub struct Run {
+    pub folder: PathBuf,
+    pub plan: RunPlan,
+    pub places: Places,
+}
+
+/// A dictionary to score.
+pub struct Named {
+    pub name: String,
+    /// What tables call it.
+    pub label: String,
+    pub site: Site,
+    /// What it reconstructs.
+    pub output: Site,
+    pub setting: Option<Setting>,
+    pub baseline: Option<Baseline>,
+    /// Number of its run among the subjects, and the seed of its plan; 0 for one that is named alone.
+    pub run: (usize, u64),
+    pub dictionary: Dictionary,
+    /// The model that it was trained on, if it says so by hash.
+    pub model: Option<ModelIdentity>,
+    /// Hash of the documents that it was trained on, if it says so.
+    pub text: Option<String>,
+}
+
+/// Sites that the command line gives to dictionaries that are named alone.
+#[derive(Clone, Copy, Default)]
+pub struct Sites<'a> {
+    pub reads: Option<&'a str>,
+    pub writes: Option<&'a str>,
+}
+
+impl Run {
+    /// The runs among the paths.
+    pub fn among(paths: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
+        let read = |folder: &PathBuf| {
+            let (plan, places) = (RunPlan::read(folder)?, Places::read(folder)?);
+            Ok(Run { folder: folder.clone(), plan, places })
+        };
+        paths.iter().filter(|path| is_run(path)).map(read).collect()
+    }
+}
+
+fn is_run(path: &Path) -> bool {
+    path.join("plan.json").is_file()
+}
+
+/// All runs agree in something, or the first that differs is named with `next`, which says what to do.
+pub fn check_alike(
+    runs: &[Run],
+    what: &str,
+    of: impl Fn(&RunPlan) -> String,
+    next: &str,
+) -> anyhow::Result<()> {
+    let Some((first, others)) = runs.split_first() else { return Ok(()) };
+    let expected = of(&first.plan);
+    match others.iter().find(|run| of(&run.plan) != expected) {
+        None => Ok(()),
+        Some(other) => bail!(
+            "{}: expected a run with the {what} of {} ({expected:.12}), found another ({:.12}); evaluate them one after the \
+             other, or {next}",
+            other.folder.display(),
+            first.folder.display(),
+            of(&other.plan)
+        ),
+    }
+}
+
+/// All dictionaries are of this model, or the first that is of another is named; `whose` says where the model comes from.
+pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> anyhow::Result<()> {
+    match subjects.iter().find_map(|subject| Some((subject, subject.foreign_to(model)?))) {
+        None => Ok(()),
+        Some((subject, other)) => bail!(
+            "{}: expected a dictionary of {whose}, {model}, found one of {other}; evaluate it on its own model, or score it on \
+             this one all the same with --foreign-model",
+            subject.name
+        ),
+    }
+}
+
+/// Every dictionary that the paths name. Those that read a randomised model are skipped, and that is said, unless
+/// `with_random` asks for them.
+pub fn read(
+    paths: &[PathBuf],
+    runs: &[Run],
+    sites: Sites<'_>,
+    with_random: bool,
+    global: &Global,
+) -> anyhow::Result<Vec<Named>> {
+    let (mut out, mut runs) = (Vec::new(), runs.iter());
+    for (number, path) in (1..).zip(paths) {
+        if !is_run(path) {
+            out.push(alone(path, sites)?);
+            continue;
+        }
+        let run = runs.next().expect("every run was read");
+        for (d, dictionary, _) in read_dictionaries(&run.folder, &run.plan)? {
+            let named = Named::of_run(run, number, d, dictionary)?;
+            if named.reads_the_model() || with_random {
+                out.push(named);
+            } else if !global.quiet {
+                eprintln!("{}: skipped, it reads a randomised model; --truth scores it", named.name);
+            }
+        }
+    }
+    Ok(out)
+}
+
+impl Named {
+    fn of_run(run: &Run, number: usize, d: DictionaryPlan, dictionary: Dictionary) -> anyhow::Result<Named> {
+        Ok(Named {
+            label: words::label(&d),
+            site: d.site.parse()?,
+            output: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).parse()?,
+            setting: Some(words::setting(&d)),
+            name: d.name,
+            baseline: d.baseline,
+            run: (number, run.plan.training.seed),
+            dictionary,
+            model: Some(run.plan.model.clone()),
+            text: Some(run.plan.text.hash.clone()),
+        })
+    }
+
+    /// Does it read the model as it is?
+    pub fn reads_the_model(&self) -> bool {
+        self.baseline != Some(Baseline::RandomLm)
+    }
+
+    /// The model that it says it was trained on, if that is another than this.
+    pub fn foreign_to(&self, model: &ModelIdentity) -> Option<&ModelIdentity> {
+        self.model.as_ref().filter(|said| said.hash != model.hash)
+    }
+
+    pub fn for_truth(&self) -> TruthSubject<'_> {
+        let kind = |baseline| match baseline {
+            Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
+            Baseline::RandomLm => truth::Baseline::RandomLm,
+            Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
+            Baseline::Random => truth::Baseline::Random,
+        };
+        let Named { name, label, site, setting, baseline, run: (run, seed), dictionary, .. } = self;
+        TruthSubject {
+            name,
+            site: *site,
+            dictionary,
+            label: label.clone(),
+            setting: *setting,
+            baseline: baseline.map(kind),
+            run: *run,
+            seed: *seed,
+        }
+    }
+}
+
+/// A dictionary that is named alone, with what it says of itself.
+fn alone(path: &Path, sites: Sites<'_>) -> anyhow::Result<Named> {
+    let (dictionary, meta) = load(path)?;
+    let at = lapidary_dictionary::sites(path, &dictionary, meta.as_ref(), sites.reads, sites.writes)?;
+    let (site, output) = (at.read, at.written);
+    let training = meta.as_ref().and_then(|m| m.training.as_ref());
+    let baseline = training.and_then(|t| t.baseline);
+    if baseline == Some(Baseline::RandomLm) {
+        bail!(
+            "{}: expected a dictionary of the model, found a random-lm baseline, which reads a randomised one; name its \
+             run with --truth",
+            path.display()
+        );
+    }
+    let to = if output == site { String::new() } else { format!(" → {output}") };
+    let trained = training.map(|t| t.lambda).filter(|&lambda| lambda > 0.0);
+    let (kind, setting) = match dictionary.activation {
+        Activation::TopK { k } => (" topk", Some(Setting::L0(k as f64))),
+        Activation::JumpRelu | Activation::Gated { .. } => ("", trained.map(Setting::Lambda)),
+    };
+    let of = baseline.map(|b| format!(" {b}")).unwrap_or_default();
+    let model = meta.as_ref().map(|m| &m.model);
+    let by_hash =
+        |hash: String| ModelIdentity { name: model.map(|m| m.name.clone()).unwrap_or_default(), hash };
+    Ok(Named {
+        name: path.display().to_string(),
+        label: format!("{site}{to}{kind}{of}"),
+        site: site.parse()?,
+        output: output.parse()?,
+        setting,
+        baseline,
+        run: (0, 0),
+        dictionary,
+        model: model.and_then(|m| m.hash.clone()).map(by_hash),
+        text: training.map(|t| t.text_hash.clone()),
+    })
+}
