@@ -1,12 +1,13 @@
 //! `lapidary convert`: a dictionary in another file format, every parameter with the same bits.
 
 use crate::global::Global;
-use anyhow::{Context, bail};
+use crate::output::DICTIONARY;
+use anyhow::Context;
 use lapidary_dictionary::gemma_scope::FILE_NAME;
 use lapidary_dictionary::{
     Dictionary, Meta, ModelRef, Probe, hooks, load, sae_lens, save_sae_lens, unscale_embedding, write_npz,
 };
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Rewrite a dictionary in another format
 ///
@@ -51,6 +52,7 @@ const PROBE_ROWS: usize = 4;
 
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
+    let out = global.output_folder(&args.out, &DICTIONARY, false, &[&args.source])?;
     let (mut dictionary, mut meta) = load(&args.source)?;
     if let Some(meta) = &meta {
         meta.probe.verify(&args.source, &dictionary, global.device)?;
@@ -66,35 +68,17 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
     };
     let (d, f, d_out) = (dictionary.d_in, dictionary.width(), dictionary.d_out);
     let what = format!("{f} features, [{d}] → [{d_out}], in {}", args.out.display());
-    if global.dry_run {
-        println!("{what}: {} MiB", (f as u64 * (d + d_out) as u64 * 4) >> 20);
-        return Ok(());
-    }
-    check_apart(&args.source, &args.out)?;
+    let json = serde_json::json!({ "out": args.out, "d_in": d, "features": f, "d_out": d_out });
+    let Some(out) = out else {
+        return global.tell(&json, format_args!("{what}: {} MiB", (f as u64 * (d + d_out) as u64 * 4) >> 20));
+    };
     let card = card(&args);
-    global.output_dir(&args.out)?;
     match &meta {
-        Some(meta) => save_sae_lens(&args.out, &dictionary, meta, &card)?,
-        None => write_npz(&args.out.join(FILE_NAME), &dictionary)?,
+        Some(meta) => save_sae_lens(&out.path, &dictionary, meta, &card)?,
+        None => write_npz(&out.path.join(FILE_NAME), &dictionary)?,
     }
-    if global.json {
-        println!("{}", serde_json::json!({ "out": args.out, "d_in": d, "features": f, "d_out": d_out }));
-    } else {
-        println!("{what}");
-    }
-    Ok(())
-}
-
-/// Emptying the output must not take the source with it.
-fn check_apart(source: &Path, out: &Path) -> anyhow::Result<()> {
-    let (Ok(from), Ok(to)) = (source.canonicalize(), out.canonicalize()) else { return Ok(()) };
-    if from.starts_with(&to) {
-        bail!(
-            "{}: expected a folder apart from the source, found the source in it; choose another",
-            out.display()
-        );
-    }
-    Ok(())
+    out.finish()?;
+    global.tell(&json, what)
 }
 
 /// The source's meta data, with what the command line says; or fresh ones, with a probe made from the encoder's rows.

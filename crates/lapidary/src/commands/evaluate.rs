@@ -10,7 +10,7 @@ use crate::run_folder::read_dictionaries;
 use crate::text::{Text, World};
 use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
-use crate::words;
+use crate::{terminal, words};
 use anyhow::{Context, bail};
 use lapidary_dictionary::sae_lens::provenance;
 use lapidary_dictionary::{Activation, Dictionary, load};
@@ -80,6 +80,7 @@ enum Language {
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let run = args.subjects.iter().find(|s| s.join("plan.json").is_file());
+    run.map_or(Ok(()), |run| global.rewritten_file(&run.join("evaluation.json")))?;
     let causes =
         run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::read(run)?))).transpose()?;
     let subjects = subjects(&args, global)?;
@@ -93,11 +94,16 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     if global.dry_run {
         let windows = corpus.windows.len().min(args.max_windows.unwrap_or(usize::MAX)) as u64;
         let (documents, scored) = (count(corpus.documents as u64), read_the_model(&subjects).count());
-        println!(
-            "{scored} dictionaries on {} windows of {context} tokens, of {documents} documents",
-            count(windows)
+        let json = serde_json::json!({
+            "dictionaries": scored, "windows": windows, "context": context, "documents": corpus.documents,
+        });
+        let windows = count(windows);
+        return global.tell(
+            &json,
+            format_args!(
+                "{scored} dictionaries on {windows} windows of {context} tokens, of {documents} documents"
+            ),
         );
-        return Ok(());
     }
     let scores = score(&args, &opened, &corpus, &subjects, global)?;
     let truth = world.map(|world| truth(&args, &opened, world, &corpus, &subjects, global)).transpose()?;
@@ -114,8 +120,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     if let Some(run) = only_run {
         lapidary_files::publish(&run.join("evaluation.json"), file.json().as_bytes())?;
     }
-    print(&file, &subjects, only_run.map(PathBuf::as_path), global);
-    Ok(())
+    print(&file, &subjects, only_run.map(PathBuf::as_path), global)
 }
 
 /// A dictionary to score.
@@ -178,7 +183,10 @@ fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> 
                 };
                 if !named.reads_the_model() && args.truth.is_none() {
                     if !global.quiet {
-                        eprintln!("{}: skipped, it reads a randomised model; --truth scores it", named.name);
+                        let name = &named.name;
+                        terminal::note(format_args!(
+                            "{name}: skipped, it reads a randomised model; --truth scores it"
+                        ));
                     }
                     continue;
                 }
@@ -321,28 +329,35 @@ fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
     row(scores, &named.label, named.setting)
 }
 
-fn print(file: &EvaluationFile, subjects: &[Named], run: Option<&Path>, global: &Global) {
+fn print(
+    file: &EvaluationFile,
+    subjects: &[Named],
+    run: Option<&Path>,
+    global: &Global,
+) -> anyhow::Result<()> {
     if global.json {
-        println!("{}", file.json());
-        return;
+        return terminal::line(file.json());
     }
     if let [scores] = file.scores.as_slice() {
         let label = read_the_model(subjects).next().map_or(&scores.site, |named| &named.label);
-        println!("{} at {label}, {} features\n{}", scores.name, scores.width, sheet_text(&lines(scores)));
+        let (name, width, sheet) = (&scores.name, scores.width, sheet_text(&lines(scores)));
+        terminal::line(format_args!("{name} at {label}, {width} features\n{sheet}"))?;
     } else {
-        println!(
-            "{}",
-            suite_text(&file.scores.iter().zip(read_the_model(subjects)).map(table_row).collect::<Vec<_>>())
-        );
+        let rows: Vec<_> = file.scores.iter().zip(read_the_model(subjects)).map(table_row).collect();
+        terminal::line(suite_text(&rows))?;
     }
-    println!("{}", file.scored_on());
+    terminal::line(file.scored_on())?;
     if let Some(truth) = &file.truth {
-        println!("\n{}", truth_text(&truth.rows()));
+        terminal::line(format_args!("\n{}", truth_text(&truth.rows())))?;
         let (rows, documents) = (count(truth.rows), count(truth.documents));
-        println!("Compared with the truth of {rows} rows of {documents} documents of {}.", truth.text);
+        terminal::line(format_args!(
+            "Compared with the truth of {rows} rows of {documents} documents of {}.",
+            truth.text
+        ))?;
     }
     if let Some(run) = run {
-        println!("saved {}", run.join("evaluation.json").display());
-        println!("next: lapidary release {} --out DIR", run.display());
+        terminal::line(format_args!("saved {}", run.join("evaluation.json").display()))?;
+        terminal::line(format_args!("next: lapidary release {} --out DIR", run.display()))?;
     }
+    Ok(())
 }

@@ -3,13 +3,14 @@
 
 use crate::global::Global;
 use crate::organism::NAMES;
+use crate::terminal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_files::tensors::{self, Dtype, Tensor};
+use lapidary_lm::model::load_spec;
 use lapidary_lm::text::Tokenizer;
 use lapidary_lm::{Batch, Model, Sampling, Site, SiteKind, Spec};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Longest text that is read from a file, bytes; the context is checked in tokens.
@@ -163,7 +164,6 @@ fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
     let widths: BTreeMap<String, usize> =
         kinds.map(|k| (k.to_string(), spec.width(Site::new(0, k)))).collect();
     let parameters = model.weights.count();
-    let mut out = std::io::stdout().lock();
     if global.json {
         let json = serde_json::json!({
             "family": spec.family.to_string(), "layers": spec.n_layers, "d_model": spec.d_model, "widths": widths,
@@ -171,7 +171,7 @@ fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
             "vocab": spec.vocab, "context": spec.context, "parameters": parameters, "windows": spec.windows,
             "tied_head": spec.tied_head, "bos": spec.bos, "eos": spec.eos, "pad": spec.pad,
         });
-        return Ok(writeln!(out, "{json:#}")?);
+        return terminal::line(format_args!("{json:#}"));
     }
     let ids = |ids: &[u32]| match ids {
         [] => "none".to_string(),
@@ -201,24 +201,32 @@ fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
         ("eos", ids(&spec.eos)),
         ("pad", ids(spec.pad.as_slice())),
     ];
-    rows.into_iter().try_for_each(|(name, value)| writeln!(out, "{name:<15} {value}"))?;
-    Ok(())
+    terminal::write(|out| rows.into_iter().try_for_each(|(name, value)| writeln!(out, "{name:<15} {value}")))
 }
 
 fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
-    global.output_file(&args.out)?;
+    check_output(&args.out, &args.model, &args.input, global)?;
+    let spec = load_spec(&args.model.folder(global)?)?;
+    let tokens = tokens(&args.input, &args.model, &spec, global)?;
+    if global.dry_run {
+        return tell(&args.out, &tokens, &[("logits".to_string(), spec.vocab)], global);
+    }
     let model = args.model.load(global)?;
-    let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
     let residual = model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {});
     let logits = vec![("logits".to_string(), model.spec.vocab, model.unembed(&residual))];
     write(&args.out, &tokens, &logits, global)
 }
 
 fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
-    global.output_file(&args.out)?;
+    check_output(&args.out, &args.model, &args.input, global)?;
+    let spec = load_spec(&args.model.folder(global)?)?;
+    let sites = spec.parse_sites(&args.sites)?;
+    let tokens = tokens(&args.input, &args.model, &spec, global)?;
+    if global.dry_run {
+        let named = |&site: &Site| (site.to_string(), spec.width(site));
+        return tell(&args.out, &tokens, &sites.iter().map(named).collect::<Vec<_>>(), global);
+    }
     let model = args.model.load(global)?;
-    let sites = model.spec.parse_sites(&args.sites)?;
-    let tokens = tokens(&args.input, &args.model, &model.spec, global)?;
     let mut rows = Vec::new();
     model.tap(&Batch::new([tokens.as_slice()]), &sites, &mut |site, x| {
         rows.push((site.to_string(), model.spec.width(site), x.to_vec()));
@@ -228,7 +236,7 @@ fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
 
 /// Publishes `tokens` [T] and tensors [T, width] of f32.
 fn write(
-    path: &PathBuf,
+    path: &Path,
     ids: &[u32],
     rows: &[(String, usize, Vec<f32>)],
     global: &Global,
@@ -240,23 +248,41 @@ fn write(
     let tensors: Vec<Tensor> = std::iter::once(tokens)
         .chain(rows.iter().zip(&shapes).map(|((name, _, x), shape)| Tensor::f32(name, shape, x)))
         .collect();
-    if !global.dry_run {
-        tensors::write(path, &tensors, &HashMap::from([("format_version".to_string(), "1".to_string())]))?;
-    }
-    let written =
-        tensors.iter().map(|t| serde_json::json!({ "name": t.name, "shape": t.shape })).collect::<Vec<_>>();
-    let mut out = std::io::stdout().lock();
+    tensors::write(path, &tensors, &HashMap::from([("format_version".to_string(), "1".to_string())]))?;
+    let places: Vec<_> = rows.iter().map(|(name, width, _)| (name.clone(), *width)).collect();
+    tell(path, ids, &places, global)
+}
+
+/// What the file holds, or would hold: `tokens` [T] and tensors [T, width].
+fn tell(path: &Path, ids: &[u32], places: &[(String, usize)], global: &Global) -> anyhow::Result<()> {
+    let of = |(name, width): &(String, usize)| (name.clone(), vec![ids.len(), *width]);
+    let all: Vec<_> =
+        std::iter::once(("tokens".to_string(), vec![ids.len()])).chain(places.iter().map(of)).collect();
     if global.json {
-        writeln!(out, "{:#}", serde_json::json!({ "file": path, "tensors": written }))?;
-    } else {
-        tensors.iter().try_for_each(|t| writeln!(out, "{:<8} {:?}", t.name, t.shape))?;
+        let json = |(name, shape): &(String, Vec<usize>)| serde_json::json!({ "name": name, "shape": shape });
+        let tensors: Vec<_> = all.iter().map(json).collect();
+        return terminal::line(format_args!("{:#}", serde_json::json!({ "file": path, "tensors": tensors })));
     }
-    Ok(())
+    terminal::write(|out| all.iter().try_for_each(|(name, shape)| writeln!(out, "{name:<8} {shape:?}")))
+}
+
+/// Before the model is read.
+fn check_output(out: &Path, model: &ModelArgs, input: &InputArgs, global: &Global) -> anyhow::Result<()> {
+    let folder = model.folder(global)?;
+    let mut inputs = vec![folder.as_path()];
+    inputs.extend(input.text_file.as_deref());
+    global.output_file(out, &inputs)
 }
 
 fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
+    let spec = load_spec(&args.model.folder(global)?)?;
+    let prompt = tokens(&args.input, &args.model, &spec, global)?;
+    if global.dry_run {
+        let (given, most) = (prompt.len(), args.max_tokens);
+        let json = serde_json::json!({ "prompt": prompt, "max_tokens": most });
+        return global.tell(&json, format_args!("{given} tokens, to be continued by at most {most}"));
+    }
     let model = args.model.load(global)?;
-    let prompt = tokens(&args.input, &args.model, &model.spec, global)?;
     let sampling = Sampling { temperature: args.temperature, top_p: args.top_p, seed: args.seed };
     let new = model.generate(&prompt, args.max_tokens, &sampling, &mut |_| {})?;
     let whole = [prompt.as_slice(), &new].concat();
@@ -266,13 +292,12 @@ fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
         Err(_) if args.input.tokens.is_some() => None,
         Err(e) => return Err(e),
     };
-    let mut out = std::io::stdout().lock();
     match text {
         _ if global.json => {
-            writeln!(out, "{:#}", serde_json::json!({ "text": text, "prompt": prompt, "tokens": new }))?
+            let json = serde_json::json!({ "text": text, "prompt": prompt, "tokens": new });
+            terminal::line(format_args!("{json:#}"))
         }
-        Some(text) => writeln!(out, "{text}")?,
-        None => writeln!(out, "{}", whole.iter().map(u32::to_string).collect::<Vec<_>>().join(","))?,
+        Some(text) => terminal::line(text),
+        None => terminal::line(whole.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
     }
-    Ok(())
 }

@@ -2,9 +2,10 @@
 
 use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
+use crate::output::RELEASE;
 use crate::plan::RunPlan;
 use crate::run_folder::read_dictionaries;
-use crate::words;
+use crate::{terminal, words};
 use anyhow::bail;
 use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
@@ -39,6 +40,7 @@ pub struct ReleaseArgs {
 }
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
+    let out = global.output_folder(&args.out, &RELEASE, false, &[&args.run])?;
     let plan = RunPlan::read(&args.run)?;
     let scores = EvaluationFile::read(&args.run, &plan.hash())?;
     let (baselines, dictionaries): (Vec<_>, Vec<_>) = read_dictionaries(&args.run, &plan)?
@@ -48,14 +50,17 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         bail!("{}: expected a dictionary to release, found baselines only; train again", args.run.display());
     }
     if !baselines.is_empty() && !global.quiet {
-        eprintln!("{} baselines of the run are left out: they are there to be beaten", baselines.len());
+        let left_out = baselines.len();
+        terminal::note(format_args!(
+            "{left_out} baselines of the run are left out: they are there to be beaten"
+        ));
     }
-    if global.dry_run {
-        println!("{} dictionaries, to {}", dictionaries.len(), args.out.display());
-        return Ok(());
-    }
+    let Some(out) = out else {
+        let json = serde_json::json!({ "release": args.out, "dictionaries": dictionaries.len() });
+        return global
+            .tell(&json, format_args!("{} dictionaries, to {}", dictionaries.len(), args.out.display()));
+    };
     let spec = crate::plan::Places::read(&args.run).ok().and_then(|p| load_spec(&p.model).ok());
-    global.output_dir(&args.out)?;
     let (mut rows, mut kinds, mut released) = (Vec::new(), Vec::new(), 0);
     for (d, mut dictionary, mut meta) in dictionaries {
         round(&mut dictionary, &mut meta, args.weights, global.device);
@@ -67,7 +72,7 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         }
         let meta = Meta { l0: scored.map(|s| s.l0.value), ..meta };
         let card = card(&plan, &d, &meta, scored, &scores, spec.as_ref()).markdown();
-        save_sae_lens(&args.out.join(&d.name), &dictionary, &meta, &card)?;
+        save_sae_lens(&out.path.join(&d.name), &dictionary, &meta, &card)?;
         rows.extend(scored.map(|s| row(s, &words::label(&d), Some(words::setting(&d)))));
         kinds.push(kind(&d));
         released += 1;
@@ -83,20 +88,15 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
     };
     for name in ["plan.json", "evaluation.json"] {
         let bytes = lapidary_files::read(&args.run.join(name), 1 << 30)?;
-        lapidary_files::publish(&args.out.join(name), &bytes)?;
+        lapidary_files::publish(&out.path.join(name), &bytes)?;
     }
-    lapidary_files::publish(&args.out.join("README.md"), suite.markdown().as_bytes())?;
-    if global.json {
-        println!("{}", serde_json::json!({ "release": args.out, "dictionaries": released }));
-    } else {
-        println!(
-            "{} dictionaries in {}; start with {}",
-            released,
-            args.out.display(),
-            args.out.join("README.md").display()
-        );
-    }
-    Ok(())
+    lapidary_files::publish(&out.path.join("README.md"), suite.markdown().as_bytes())?;
+    out.finish()?;
+    let (to, readme) = (args.out.display(), args.out.join("README.md"));
+    global.tell(
+        &serde_json::json!({ "release": args.out, "dictionaries": released }),
+        format_args!("{released} dictionaries in {to}; start with {}", readme.display()),
+    )
 }
 
 /// Rounds the weights; the probe then says what the rounded ones give.

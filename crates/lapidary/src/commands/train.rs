@@ -2,6 +2,7 @@
 
 use crate::global::Global;
 use crate::opened::Opened;
+use crate::output::RUN;
 use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::WithRandom;
@@ -9,8 +10,9 @@ use crate::stopwatch::Stopwatch;
 use crate::suite::Suite;
 use crate::tensorboard::EventFiles;
 use crate::text::Text;
-use crate::{estimate, run_folder, start};
+use crate::{estimate, run_folder, start, terminal};
 use anyhow::{Context, bail};
+use lapidary_files::OutFolder;
 use lapidary_harvest::FusedRows;
 use lapidary_lm::Site;
 use lapidary_lm::text::{Corpus, Split, resolve_context};
@@ -39,7 +41,8 @@ use std::time::Instant;
 pub struct TrainArgs {
     /// Suite file (TOML)
     suite: PathBuf,
-    /// Run folder; must be empty or missing, unless --resume or --overwrite is given
+    /// Run folder; must be empty or missing, unless --resume or --overwrite is given. With --overwrite an old run there is
+    /// kept until the new one, written beside it as RUN.lapidary-new, is finished; --resume then continues the new one
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
     /// Continue the run in --out from its last checkpoint
@@ -54,34 +57,36 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
 /// With `tell`, the plan goes to stderr and what was trained to stdout; bars are shown either way.
 pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Result<()> {
     let suite = Suite::read(&args.suite)?;
+    let text = Text::parse(&suite.text, global)?;
+    let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
+    let out = output(args, &suite, &text, store.as_deref(), global)?;
     let opened = Opened::load(&suite.model, global)?;
     let spec = &opened.model.spec;
     let context = resolve_context(spec, suite.context)?;
     let random = |baseline| baseline == Some(Baseline::RandomLm);
     let sites = sites_of(&suite, &opened, |baseline| !random(baseline))?;
     let random_sites = sites_of(&suite, &opened, random)?;
-    let text = Text::parse(&suite.text, global)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
-    let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
     let places = Places { model: absolute(&opened.folder)?, text: text.places()?, store: store.clone() };
-    let job = Job { args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global, tell };
-    match store {
-        Some(folder) => {
-            let source = StoreReader::open(&folder)?;
-            job.check_store(&source, &folder)?;
-            let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-            job.run(source)
-        }
-        None => {
-            let real = FusedRows::new(&opened.model, &corpus, &sites, suite.rows.dtype)?;
-            if random_sites.is_empty() {
-                return job.run(real);
-            }
-            let random = opened.model.randomised(suite.seed);
-            let random = FusedRows::new(&random, &corpus, &random_sites, suite.rows.dtype)?;
-            job.run(WithRandom::new(real, random))
-        }
-    }
+    let (suite, opened, corpus) = (&suite, &opened, &corpus);
+    let job = Job { args, suite, opened, corpus, context, places, global, tell };
+    job.run_on(store, &sites, &random_sites, out)
+}
+
+/// The run's folder, before anything large is read.
+fn output(
+    args: &TrainArgs,
+    suite: &Suite,
+    text: &Text,
+    store: Option<&Path>,
+    global: &Global,
+) -> anyhow::Result<Option<OutFolder>> {
+    let model = global.find(&suite.model).unwrap_or_default(); // what is wrong with it is said when it is opened
+    let inits: Vec<PathBuf> = suite.inits().filter_map(|init| global.find(init).ok()).collect();
+    let mut inputs = vec![args.suite.as_path(), &model];
+    inputs.extend(store);
+    inputs.extend(text.files().iter().chain(&inits).map(PathBuf::as_path));
+    global.output_folder(&args.out, &RUN, args.resume, &inputs)
 }
 
 /// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.
@@ -115,33 +120,58 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run<S: RowSource>(&self, source: S) -> anyhow::Result<()> {
+    /// Trains on rows of the store, or on those of one pass of the model.
+    fn run_on(
+        &self,
+        store: Option<PathBuf>,
+        sites: &[Site],
+        random_sites: &[Site],
+        out: Option<OutFolder>,
+    ) -> anyhow::Result<()> {
+        let (model, dtype) = (&self.opened.model, self.suite.rows.dtype);
+        if let Some(folder) = store {
+            let source = StoreReader::open(&folder)?;
+            self.check_store(&source, &folder)?;
+            let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            return self.run(source, out);
+        }
+        let real = FusedRows::new(model, self.corpus, sites, dtype)?;
+        if random_sites.is_empty() {
+            return self.run(real, out);
+        }
+        let random = model.randomised(self.suite.seed);
+        self.run(WithRandom::new(real, FusedRows::new(&random, self.corpus, random_sites, dtype)?), out)
+    }
+
+    /// `out` is where the run is written; without it nothing is.
+    fn run<S: RowSource>(&self, source: S, out: Option<OutFolder>) -> anyhow::Result<()> {
         let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
         let sites = source.sites().to_vec();
         let estimated = vec![1.0; sites.len()];
         let draft = self.resolve(&sites, &estimated)?;
         let fused = self.places.store.is_none();
         let estimate = estimate::of(&draft, &self.opened.model, self.corpus, self.global.device, fused);
-        if self.global.dry_run {
-            println!("{}", estimate::describe("dry run", &draft, &estimate));
-            return Ok(());
-        }
+        let Some(out) = out else {
+            let text = estimate::describe("dry run", &draft, &estimate);
+            return self.global.tell(&estimate::json(&draft, &estimate), text);
+        };
         estimate::check_memory(&estimate)?;
         let mut batches = Batches::new(source, order, draft.training.recipe.batch)?;
-        let folder = &self.args.out;
+        let folder = &out.path;
         let norms = self.norms(&mut batches, folder)?;
         let plan = self.resolve(&sites, &norms)?;
         self.prepare(folder, &plan)?;
         if self.tell && !self.global.quiet {
-            eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
+            terminal::note(estimate::describe(&format!("{:.12}", plan.hash()), &plan, &estimate));
         }
         let began = Instant::now();
         let (trained, stopwatch) = self.train(&plan, &mut batches, folder)?;
         run_folder::check_any(&plan, &trained)?;
         run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
+        out.finish()?;
         let seconds = began.elapsed().as_secs_f64();
         if self.tell {
-            run_folder::print_trained(folder, &plan, &trained, seconds, &stopwatch, self.global)?;
+            run_folder::print_trained(&self.args.out, &plan, &trained, seconds, &stopwatch, self.global)?;
         }
         Ok(())
     }
@@ -162,18 +192,15 @@ impl Job<'_> {
                 return Ok(known);
             }
         }
-        if !self.args.resume {
-            self.global.output_dir(folder)?;
-        }
         if !self.global.quiet {
-            eprintln!("measuring the norm of each site over {} rows", self.suite.rows.norm_rows);
+            let rows = self.suite.rows.norm_rows;
+            terminal::note(format_args!("measuring the norm of each site over {rows} rows"));
         }
         norms(batches, self.suite.rows.norm_rows).map_err(anyhow::Error::from_boxed)
     }
 
     /// Saves the plan; a resumed run must have the plan that it began with.
     fn prepare(&self, folder: &Path, plan: &RunPlan) -> anyhow::Result<()> {
-        lapidary_files::create_dir(folder)?;
         if self.args.resume && folder.join("plan.json").is_file() {
             let found = RunPlan::read(folder)?.hash();
             if found != plan.hash() {
@@ -301,7 +328,7 @@ struct Timing {
 
 impl Timing {
     fn open(folder: &Path, resume: bool) -> anyhow::Result<Timing> {
-        let path = folder.join("timing.jsonl");
+        let path = lapidary_files::Target::of(&folder.join("timing.jsonl"))?.path;
         let file =
             std::fs::OpenOptions::new().create(true).append(resume).truncate(!resume).write(true).open(&path);
         Ok(Timing { file: file.with_context(|| path.display().to_string())?, began: Instant::now() })
