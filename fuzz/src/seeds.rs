@@ -83,7 +83,7 @@ fn save_store(folder: &Path) {
         sites: vec![SiteRows { site: "0.res".into(), width: 3 }],
     };
     let mut writer =
-        StoreWriter::create(folder, info, DEFAULT_SHARD_BYTES, false).expect("the folder can be written");
+        StoreWriter::create(folder, info, DEFAULT_SHARD_BYTES).expect("the folder can be written");
     for doc in 0..6 {
         let labels = Labels { tokens: vec![4, 5], doc: vec![doc; 2], pos: vec![0, 1] };
         let rows: Vec<f32> = (0..6).map(|i| (doc as f32 * 0.7 + i as f32).sin()).collect();

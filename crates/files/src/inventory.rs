@@ -86,7 +86,8 @@ fn hash_of(files: &BTreeMap<String, String>) -> String {
     hash::bytes(files.iter().map(|(name, hash)| format!("{name} {hash}\n")).collect::<String>().as_bytes())
 }
 
-/// Paths of all files below `folder` but the manifest. Links to folders are not followed.
+/// Paths of all files below `folder` but the manifest and hidden ones: those say something about the place (our mark, a clone's
+/// `.git`), and a release has none. Links to folders are not followed.
 fn names(folder: &Path) -> Result<BTreeSet<String>, FileError> {
     let (mut out, mut left) = (BTreeSet::new(), vec![String::new()]);
     while let Some(below) = left.pop() {
@@ -95,6 +96,9 @@ fn names(folder: &Path) -> Result<BTreeSet<String>, FileError> {
         for entry in place.read_dir().map_err(listed)? {
             let entry = entry.map_err(|e| FileError::io(&place, "list")(e))?;
             let name = format!("{below}{}", entry.file_name().to_string_lossy());
+            if entry.file_name().as_encoded_bytes().starts_with(b".") {
+                continue;
+            }
             match entry.file_type().map_err(FileError::io(&entry.path(), "read"))?.is_dir() {
                 true => left.push(format!("{name}/")),
                 false => drop(out.insert(name)),

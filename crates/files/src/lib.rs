@@ -1,6 +1,8 @@
 //! Bytes that outlive the process: published whole or not at all, read without trust.
 //!
 //! - [`publish`]: temp name, write, fsync, rename, fsync the folder. A reader sees the old file or the new one.
+//! - [`Target`]: where a name leads; only regular files are replaced.
+//! - [`OutFolder`]: a folder that one process writes, and that replaces only what Lapidary wrote, when it is whole.
 //! - [`Log`]: a file that only grows, cut back on resume.
 //! - [`tensors`]: safetensors files. The header is validated against the file's length before anything is allocated.
 //! - [`foreign`]: what a file is that is not what its name says (a Git LFS pointer, GGUF, …).
@@ -14,13 +16,23 @@
 
 mod error;
 pub mod failpoint;
+mod folder;
 pub mod foreign;
 pub mod hash;
 pub mod inventory;
+mod lock;
 mod log;
+mod mark;
 mod publish;
+mod target;
+mod temp;
 pub mod tensors;
 
 pub use error::FileError;
+pub use folder::{Mode, OutFolder, check_folder};
+pub use lock::Lock;
 pub use log::Log;
+pub use mark::{Content, Kind, MARK, content};
 pub use publish::{create_dir, publish, publish_with, read, read_string};
+pub use target::{Target, real_folder};
+pub use temp::check_writable;

@@ -1,6 +1,7 @@
 //! A file that only grows: lines are appended, and a resumed run first cuts it back to where its checkpoint stood.
 
 use crate::publish::sync_folder_of;
+use crate::target::Target;
 use crate::{FileError, failpoint};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -17,6 +18,7 @@ pub struct Log {
 impl Log {
     /// Opens or creates `path` and keeps its first `length` bytes; shorter files are an error.
     pub fn open(path: &Path, length: u64) -> Result<Log, FileError> {
+        let path = &Target::of(path)?.path;
         let mut file = OpenOptions::new()
             .create(true)
             .truncate(false)

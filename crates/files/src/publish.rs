@@ -1,61 +1,62 @@
-//! A file appears whole or not at all: temp name, write, fsync, rename, fsync the folder.
+//! A file appears whole or not at all: a temporary file beside it, write, fsync, rename, fsync the folder. Links are followed,
+//! permissions stay, and what is no file is not replaced.
 
+use crate::target::{Target, folder_of};
+use crate::temp::{Temp, sweep};
 use crate::{FileError, failpoint, foreign};
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Publishes `bytes` as `path`, replacing what was there.
+/// Publishes `bytes` as `path`, replacing the file that was there.
 pub fn publish(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     publish_with(path, |w| w.write_all(bytes))
 }
 
-/// Publishes what `write` writes as `path`. If any step fails, `path` is as it was before and the temp file is removed.
+/// Publishes what `write` writes as `path`. If any step fails, `path` is as it was before and the temporary file is removed.
+///
+/// # Errors
+/// Those of [`Target::of`]; a step that fails.
 pub fn publish_with(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), FileError> {
-    let temp = temp_name(path);
-    let result = write_temp(&temp, write).and_then(|()| rename(&temp, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&temp); // best effort: the error that matters is the first one
+    let target = Target::of(path)?;
+    let folder = folder_of(&target.path);
+    let fail = |action| FileError::io(path, action);
+    failpoint::step().map_err(fail("create"))?;
+    let temp = Temp::create(folder).map_err(fail("create"))?;
+    write_temp(&temp, path, write)?;
+    if let Some(old) = &target.old {
+        temp.file.set_permissions(old.permissions()).map_err(fail("keep the permissions of"))?;
     }
-    result
-}
-
-fn temp_name(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".tmp");
-    path.with_file_name(name)
+    failpoint::step().map_err(fail("rename"))?;
+    fs::rename(&temp.path, &target.path).map_err(fail("rename"))?;
+    failpoint::step().map_err(FileError::io(folder, "fsync"))?;
+    sweep(folder);
+    sync_folder_of(&target.path)
 }
 
 fn write_temp(
-    temp: &Path,
+    temp: &Temp,
+    path: &Path,
     write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<(), FileError> {
-    let fail = |action| move |e| FileError::io(temp, action)(e);
-    failpoint::step().map_err(fail("create"))?;
-    let mut out = BufWriter::new(File::create(temp).map_err(fail("create"))?);
+    let fail = |action| FileError::io(path, action);
     failpoint::step().map_err(fail("write"))?;
+    let mut out = BufWriter::new(&temp.file);
     write(&mut out).and_then(|()| out.flush()).map_err(fail("write"))?;
     failpoint::step().map_err(fail("fsync"))?;
-    out.get_ref().sync_all().map_err(fail("fsync"))
-}
-
-fn rename(temp: &Path, path: &Path) -> Result<(), FileError> {
-    failpoint::step().map_err(FileError::io(path, "rename"))?;
-    fs::rename(temp, path).map_err(FileError::io(path, "rename"))?;
-    failpoint::step().map_err(FileError::io(folder_of(path), "fsync"))?;
-    sync_folder_of(path)
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    temp.file.sync_all().map_err(fail("fsync"))
 }
 
 /// Makes the name `path` durable, not its contents.
 pub(crate) fn sync_folder_of(path: &Path) -> Result<(), FileError> {
-    let folder = folder_of(path);
+    sync_folder(folder_of(path))
+}
+
+/// Makes the names in `folder` durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|f| f.sync_all()).map_err(FileError::io(folder, "fsync"))
 }
 

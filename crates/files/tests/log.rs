@@ -26,5 +26,5 @@ fn a_resumed_log_goes_on_where_the_checkpoint_stood() {
     drop(Log::open(&path, 0).unwrap());
     assert_eq!(std::fs::read(&path).unwrap(), b"", "a new run begins with an empty log");
     let error = Log::open(&dir.path().join("missing/log"), 0).unwrap_err().to_string();
-    assert!(error.contains("cannot open") && error.contains("check the path"), "{error}");
+    assert!(error.contains("cannot create") && error.contains("check the path"), "{error}");
 }

@@ -12,8 +12,6 @@ use std::path::PathBuf;
 pub struct StoreOptions {
     /// Folder of the store.
     pub dir: PathBuf,
-    /// Replace an older store there.
-    pub overwrite: bool,
     /// Precision of the rows.
     pub dtype: RowDtype,
     /// Bytes of a shard, at most.
@@ -44,7 +42,7 @@ pub fn write_store(
 ) -> Result<Manifest, HarvestError> {
     let mut rows = FusedRows::new(model, corpus, sites, options.dtype)?;
     let info = info(&rows, corpus, options);
-    let mut writer = StoreWriter::create(&options.dir, info, options.shard_bytes, options.overwrite)?;
+    let mut writer = StoreWriter::create(&options.dir, info, options.shard_bytes)?;
     let window_rows = rows.window_rows().to_vec();
     let (total, mut done) = (window_rows.iter().map(|&r| u64::from(r)).sum(), 0);
     let windows: Vec<u32> = (0..window_rows.len() as u32).collect();

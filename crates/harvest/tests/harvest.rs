@@ -33,7 +33,6 @@ fn corpus(spec: &Spec, windows: usize) -> Corpus {
 fn harvest(model: &Model, corpus: &Corpus, dtype: RowDtype, dir: &Path) -> Manifest {
     let options = StoreOptions {
         dir: dir.into(),
-        overwrite: true,
         dtype,
         shard_bytes: 1 << 20,
         norm: NORM,

@@ -267,6 +267,14 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     }
 }
 
+/// The plan, and what it will cost: seconds and bytes.
+pub fn json(plan: &RunPlan, estimate: &Estimate) -> serde_json::Value {
+    serde_json::json!({
+        "plan": plan, "seconds": estimate.seconds, "memory_bytes": estimate.memory.total(), "disk_bytes": estimate.disk,
+        "encoder_share": estimate.encoder_share,
+    })
+}
+
 /// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
 pub fn objectives(dictionaries: &[DictionaryPlan]) -> Vec<String> {
     let mut kinds: Vec<(String, Vec<String>)> = Vec::new();

@@ -229,17 +229,6 @@ fn weights_hash(run: &Path, name: &str) -> anyhow::Result<String> {
     Ok(hash::file(&dictionary_folder(run, name).join("sae_weights.safetensors"))?)
 }
 
-/// Could the file be saved? Asked before hours of scoring.
-pub fn check_place(run: &Path) -> anyhow::Result<()> {
-    let path = place(run);
-    if path.exists() && !path.is_file() {
-        bail!("{}: expected a file to replace, found something else; move it away", path.display());
-    }
-    let probe = run.join(format!(".evaluation.json.{}", std::process::id()));
-    let tried = std::fs::File::create_new(&probe).and_then(|_| std::fs::remove_file(&probe));
-    tried.with_context(|| format!("{}: evaluation.json cannot be saved there", run.display()))
-}
-
 /// What makes a dictionary useless, if anything does: then it is not released.
 pub fn broken(scores: &Scores) -> Option<String> {
     let named = [("FVU", &scores.fvu), ("Δloss", &scores.delta_loss), ("L0", &scores.l0)];

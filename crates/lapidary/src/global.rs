@@ -7,6 +7,9 @@ use lapidary_kernels::{Device, Isa};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+/// More threads than any machine that we know has cores.
+const MAX_THREADS: usize = 1_024;
+
 /// As written on the command line.
 #[derive(clap::Args)]
 pub struct GlobalFlags {
@@ -19,7 +22,7 @@ pub struct GlobalFlags {
     /// No progress on stderr
     #[arg(long, short, global = true)]
     quiet: bool,
-    /// Replace the output file, or what is in the output folder
+    /// Replace the output file, or an output folder that Lapidary wrote; the old one goes when the new one is whole
     #[arg(long, global = true)]
     overwrite: bool,
     /// Results as JSON on stdout
@@ -39,7 +42,7 @@ pub struct Global {
     pub dry_run: bool,
     /// No progress on stderr.
     pub quiet: bool,
-    /// Replace what is in the output folder.
+    /// Replace what is there, if it is ours.
     pub overwrite: bool,
     /// Results as JSON on stdout.
     pub json: bool,
@@ -49,6 +52,8 @@ pub struct Global {
     pub data: PathBuf,
     /// Where arithmetic runs.
     pub device: Device,
+    /// The user's home folder, if the system says.
+    pub home: Option<PathBuf>,
     /// Where what the binary carries is unpacked.
     cache: PathBuf,
 }
@@ -56,8 +61,11 @@ pub struct Global {
 impl GlobalFlags {
     /// Sets the thread pool up, reads `LAPIDARY_ISA` and, for tests, `LAPIDARY_FAIL`.
     pub fn resolve(self) -> anyhow::Result<Global> {
-        if self.threads == Some(0) {
-            bail!("--threads: expected at least 1, found 0");
+        if let Some(threads) = self.threads.filter(|n| !(1..=MAX_THREADS).contains(n)) {
+            bail!(
+                "--threads: expected at least 1 and at most {MAX_THREADS}, found {threads}; more than the machine has cores \
+                 make nothing faster"
+            );
         }
         let threads = self.threads.unwrap_or(0);
         rayon::ThreadPoolBuilder::new()
@@ -70,13 +78,18 @@ impl GlobalFlags {
             Err(_) => Device::detect(),
         };
         let Self { dry_run, quiet, overwrite, json, ignore_config_keys, data, .. } = self;
-        Ok(Global { dry_run, quiet, overwrite, json, ignore_config_keys, data, device, cache: cache() })
+        let (home, cache) = (var("HOME"), cache());
+        Ok(Global { dry_run, quiet, overwrite, json, ignore_config_keys, data, device, home, cache })
     }
+}
+
+/// A folder that the environment names.
+fn var(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from)
 }
 
 /// `LAPIDARY_CACHE`, else where the system keeps caches, else its temporary folder.
 fn cache() -> PathBuf {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let system = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
     var("LAPIDARY_CACHE").unwrap_or_else(|| system.unwrap_or_else(std::env::temp_dir).join("lapidary"))
 }
@@ -118,40 +131,4 @@ impl Global {
             },
         }
     }
-
-    /// A file that is there is kept, unless `--overwrite` is given.
-    pub fn output_file(&self, path: &Path) -> anyhow::Result<()> {
-        if path.is_dir() {
-            bail!("{}: expected a file to write, found a folder; name a file in it", path.display());
-        }
-        if path.exists() && !self.overwrite {
-            bail!(
-                "{}: expected a new file, found one; choose another name or add --overwrite",
-                path.display()
-            );
-        }
-        Ok(())
-    }
-
-    /// Creates an output folder, which must be empty or missing unless `--overwrite` is given (then it is emptied).
-    pub fn output_dir(&self, path: &Path) -> anyhow::Result<()> {
-        let occupied = path.read_dir().is_ok_and(|mut entries| entries.next().is_some());
-        if occupied && !self.overwrite {
-            bail!(
-                "{}: expected an empty or missing folder, found files in it; choose another or add --overwrite",
-                path.display()
-            );
-        }
-        if occupied {
-            std::fs::remove_dir_all(path)
-                .with_context(|| format!("{}: cannot empty the folder", path.display()))?;
-        }
-        Ok(lapidary_files::create_dir(path)?)
-    }
-}
-
-/// `lapidary … | head` closes our stdout: that is no failure.
-pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.chain().find_map(|e| e.downcast_ref::<std::io::Error>());
-    io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

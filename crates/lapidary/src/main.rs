@@ -14,6 +14,7 @@ mod global;
 mod grid;
 mod opened;
 mod organism;
+mod output;
 mod plan;
 mod planted_cost;
 mod planted_plan;
@@ -29,6 +30,7 @@ mod stopwatch;
 mod subjects;
 mod suite;
 mod tensorboard;
+mod terminal;
 mod text;
 mod truth_scores;
 mod truth_table;
@@ -36,6 +38,7 @@ mod words;
 
 use clap::{Parser, Subcommand};
 use global::GlobalFlags;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -104,13 +107,38 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-fn main() -> ExitCode {
-    match run(Cli::parse()) {
+/// The command line, or the manual, which is a result, or what is wrong with it.
+fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|answer| {
+        let text = answer.render();
+        if answer.use_stderr() {
+            let colour = std::io::stderr().is_terminal();
+            let _ = if colour {
+                write!(std::io::stderr(), "{}", text.ansi())
+            } else {
+                write!(std::io::stderr(), "{text}")
+            };
+            return ExitCode::from(2);
+        }
+        let colour = std::io::stdout().is_terminal();
+        ended(if colour { terminal::print(text.ansi()) } else { terminal::print(text) })
+    })
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if global::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if terminal::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", one_line(&error));
+            terminal::note(format_args!("error: {}", one_line(&error)));
             ExitCode::from(1)
         }
+    }
+}
+
+fn main() -> ExitCode {
+    match parse() {
+        Ok(cli) => ended(run(cli)),
+        Err(code) => code,
     }
 }

@@ -83,10 +83,10 @@ pub fn open_folder(folder: &Path, ignored: &[String], global: &Global) -> anyhow
     let ignored = [ignored, &global.ignore_config_keys].concat();
     let files = ModelFolder::open(folder, &ignored)?;
     if files.own_head_against_config && !global.quiet {
-        eprintln!(
+        crate::terminal::note(format_args!(
             "{}: config.json ties the head to the embedding, but lm_head.weight is stored and differs: it is the head",
             folder.display()
-        );
+        ));
     }
     Ok(files)
 }

@@ -10,6 +10,11 @@ const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/organism.rs"
 /// Names under which the folders are found, wherever a model or a run is asked for.
 pub const NAMES: [&str; 3] = ["organism", "organism-chat", "organism-suite"];
 
+/// Does the binary carry something of this name?
+pub fn is_embedded(name: &str) -> bool {
+    FILES.iter().any(|(path, _)| path.split('/').next() == Some(name))
+}
+
 /// The folder of an embedded name, unpacked if it is not there yet; `None` if nothing of that name is embedded.
 ///
 /// # Errors
@@ -28,18 +33,10 @@ pub fn unpack(name: &Path, cache: &Path) -> anyhow::Result<Option<PathBuf>> {
         let here = path.metadata().is_ok_and(|meta| meta.len() == bytes.len() as u64);
         if !here {
             files::create_dir(path.parent().expect("it is below the folder"))?;
-            publish_alone(&path, bytes)?;
+            files::publish(&path, bytes)?;
         }
     }
     Ok(Some(folder))
-}
-
-/// Under a name of this process first: another may be unpacking the same file.
-fn publish_alone(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut own = path.as_os_str().to_owned();
-    own.push(format!(".{}", std::process::id()));
-    files::publish(Path::new(&own), bytes)?;
-    Ok(std::fs::rename(&own, path).map_err(files::FileError::io(path, "rename"))?)
 }
 
 /// Short name of the content.

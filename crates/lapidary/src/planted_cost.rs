@@ -38,6 +38,15 @@ impl Job<'_> {
     }
 
     /// The job and its cost, for a person.
+    /// The numbers of the estimate.
+    pub fn json(&self, cost: &Cost) -> serde_json::Value {
+        let names: Vec<&str> = self.dictionaries.iter().map(|d| d.name.as_str()).collect();
+        serde_json::json!({
+            "directions": self.config.features, "d": self.config.d, "dictionaries": names, "scored": self.scored.len(),
+            "seconds": cost.seconds, "memory_bytes": cost.memory, "disk_bytes": cost.disk,
+        })
+    }
+
     pub fn describe(&self, cost: &Cost) -> String {
         let recipe = self.recipe;
         let what = match (self.dictionaries, self.scored) {

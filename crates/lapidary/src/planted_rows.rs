@@ -93,7 +93,7 @@ impl RowSource for PlantedRows<'_> {
 }
 
 /// Rows `first` .. `first + count` as little-endian f32 `[count, D]`, a pool at a time.
-pub fn write_rows(planted: &Planted, first: u64, count: u64, out: &mut impl Write) -> std::io::Result<()> {
+pub fn write_rows(planted: &Planted, first: u64, count: u64, out: &mut dyn Write) -> std::io::Result<()> {
     let d = planted.config.d;
     let (mut x, mut bytes, mut done) = (Vec::new(), Vec::new(), 0);
     while done < count {

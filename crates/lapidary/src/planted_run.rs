@@ -5,15 +5,16 @@
 
 use crate::commands::train::stop_on_interrupt;
 use crate::global::Global;
+use crate::output::PLANTED;
 use crate::planted_plan::PlantedPlan;
 use crate::planted_rows::{POOL_ROWS, PlantedRows, SITE};
 use crate::planted_scores::{PlantedScores, Scorer, Subject};
 use crate::progress::Progress;
 use crate::run_folder::{PROBE_ROWS, dictionary_folder};
 use crate::words;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, save_sae_lens};
-use lapidary_files::hash;
+use lapidary_files::{OutFolder, hash};
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, norms};
 use lapidary_trainer::{DictionaryPlan, Event, Run, TrainError, Training, train};
@@ -22,39 +23,57 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 
-/// The run's folder; a temporary one goes away with this.
+/// The run's folder.
 pub struct Folder {
     pub path: PathBuf,
-    /// Did somebody ask for it?
-    pub kept: bool,
     resume: bool,
+    /// Somebody asked for it.
+    out: Option<OutFolder>,
+    _temporary: Option<Temporary>,
 }
 
-impl Folder {
-    pub fn open(out: Option<&Path>, resume: bool, global: &Global) -> anyhow::Result<Folder> {
-        let Some(out) = out else {
-            let name = format!("lapidary-planted-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            lapidary_files::create_dir(&path)?;
-            return Ok(Folder { path, kept: false, resume });
-        };
-        if resume {
-            if !out.join("planted.json").is_file() {
-                let out = out.display();
-                bail!("{out}: expected a run with planted.json in it, found none; start it without --resume");
-            }
-        } else {
-            global.output_dir(out)?;
-        }
-        Ok(Folder { path: out.to_path_buf(), kept: true, resume })
+/// A folder that goes away with this.
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0); // best effort: the system clears its folder too
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if !self.kept {
-            let _ = std::fs::remove_dir_all(&self.path); // best effort: the system clears its folder too
+impl Folder {
+    /// The folder `out`, or else a temporary one; `None` in a dry run.
+    pub fn open(
+        out: Option<&Path>,
+        resume: bool,
+        inputs: &[&Path],
+        global: &Global,
+    ) -> anyhow::Result<Option<Folder>> {
+        if let Some(out) = out {
+            let out = global.output_folder(out, &PLANTED, resume, inputs)?;
+            return Ok(out.map(|out| Folder {
+                path: out.path.clone(),
+                resume,
+                out: Some(out),
+                _temporary: None,
+            }));
         }
+        if global.dry_run {
+            return Ok(None);
+        }
+        let path = std::env::temp_dir().join(format!("lapidary-planted-{}", std::process::id()));
+        std::fs::create_dir(&path).with_context(|| path.display().to_string())?;
+        Ok(Some(Folder { path: path.clone(), resume, out: None, _temporary: Some(Temporary(path)) }))
+    }
+
+    /// Did somebody ask for it?
+    pub fn kept(&self) -> bool {
+        self.out.is_some()
+    }
+
+    /// Everything is in it.
+    pub fn finish(self) -> anyhow::Result<()> {
+        self.out.map_or(Ok(()), |out| Ok(out.finish()?))
     }
 }
 
@@ -86,8 +105,9 @@ impl Trained {
     ) -> anyhow::Result<Trained> {
         let json = plan.json();
         let hash = hash::bytes(json.as_bytes());
-        if !folder.resume {
-            lapidary_files::publish(&folder.path.join("planted.json"), json.as_bytes())?;
+        let saved = folder.path.join("planted.json");
+        if !saved.is_file() {
+            lapidary_files::publish(&saved, json.as_bytes())?;
         }
         let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), global.device);
         let run = Run {
@@ -99,7 +119,7 @@ impl Trained {
             start: &BTreeMap::new(),
         };
         match steps(&run, batches, folder.resume, global)? {
-            Err(TrainError::Interrupted { step, steps }) if !folder.kept => {
+            Err(TrainError::Interrupted { step, steps }) if !folder.kept() => {
                 bail!("stopped at step {step} of {steps}; nothing is kept without --out")
             }
             all => Ok(Trained { all: all?, plan, hash }),

@@ -77,12 +77,10 @@ impl Progress {
         let rate = (done - self.first) as f64 / seconds;
         let eta = Duration::from_secs_f64((total.saturating_sub(done)) as f64 / rate.max(1e-9));
         let label = &self.label;
-        eprintln!(
-            "{label}: {done}/{total} {}, {rate:.0}/s, ETA {}s {}",
-            self.unit,
-            eta.as_secs(),
-            self.bar.message()
-        );
+        let (unit, eta, message) = (self.unit, eta.as_secs(), self.bar.message());
+        crate::terminal::note(format_args!(
+            "{label}: {done}/{total} {unit}, {rate:.0}/s, ETA {eta}s {message}"
+        ));
     }
 
     /// The last words of the bar.
@@ -92,7 +90,7 @@ impl Progress {
 
     /// A line above the bar.
     pub fn say(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| crate::terminal::note(text));
     }
 
     /// Removes the bar.

@@ -4,7 +4,7 @@ use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::RunPlan;
 use crate::stopwatch::Stopwatch;
-use crate::words;
+use crate::{terminal, words};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
 use lapidary_lm::Family;
 use lapidary_report::number::{count, duration, percent, significant};
@@ -174,14 +174,10 @@ pub fn print_trained(
             .zip(trained)
             .filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?)))
             .collect();
-        println!(
-            "{}",
-            serde_json::json!({
-                "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds,
-                "phases": stopwatch.all().into_iter().collect::<BTreeMap<_, _>>(), "stopped": stopped,
-            })
-        );
-        return Ok(());
+        return terminal::line(serde_json::json!({
+            "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds,
+            "phases": stopwatch.all().into_iter().collect::<BTreeMap<_, _>>(), "stopped": stopped,
+        }));
     }
     let mut table = Vec::new();
     for (d, t) in plan.training.dictionaries.iter().zip(trained) {
@@ -201,17 +197,12 @@ pub fn print_trained(
         ("ever fired", Align::Right),
         ("state", Align::Left),
     ];
-    println!("{}", text(&columns, &table));
-    println!(
-        "{} rows in {}, {} dictionaries in {}",
-        count(rows),
-        duration(seconds),
-        trained.iter().filter(|t| t.stopped.is_none()).count(),
-        run.display()
-    );
+    terminal::line(text(&columns, &table))?;
+    let (rows, time, run) = (count(rows), duration(seconds), run.display());
+    let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
+    terminal::line(format_args!("{rows} rows in {time}, {finished} dictionaries in {run}"))?;
     let total: f64 = stopwatch.all().iter().map(|(_, seconds)| seconds).sum();
     let share = |(name, seconds): (&str, f64)| format!("{name} {}", percent(seconds / total));
-    println!("time: {}", stopwatch.all().into_iter().map(share).collect::<Vec<_>>().join(", "));
-    println!("next: lapidary evaluate {}", run.display());
-    Ok(())
+    let shares = stopwatch.all().into_iter().map(share).collect::<Vec<_>>().join(", ");
+    terminal::line(format_args!("time: {shares}\nnext: lapidary evaluate {run}"))
 }

@@ -4,6 +4,7 @@
 use crate::global::Global;
 use crate::plan::{ModelIdentity, Places, RunPlan};
 use crate::run_folder::read_dictionaries;
+use crate::terminal;
 use crate::truth_scores::TruthSubject;
 use crate::words;
 use anyhow::bail;
@@ -116,7 +117,10 @@ pub fn read(
             if named.reads_the_model() || with_random {
                 out.push(named);
             } else if !global.quiet {
-                eprintln!("{}: skipped, it reads a randomised model; --truth scores it", named.name);
+                let name = &named.name;
+                terminal::note(format_args!(
+                    "{name}: skipped, it reads a randomised model; --truth scores it"
+                ));
             }
         }
     }

@@ -71,6 +71,14 @@ impl Text {
         }
     }
 
+    /// The files and folders that are read.
+    pub fn files(&self) -> &[PathBuf] {
+        match self {
+            Text::Files(paths) => paths,
+            Text::World(_) => &[],
+        }
+    }
+
     /// The language, if the text is of it.
     pub fn world(&self) -> Option<&World> {
         match self {

@@ -208,7 +208,10 @@ fn a_run_in_which_every_loss_is_nan_fails_by_name() {
 
 #[test]
 fn usage_is_answered_with_exit_code_2_and_environment_with_1() {
-    refused(&["doctor", "--threads", "0"], &["--threads: expected at least 1"]);
+    for threads in ["0", "1025", "20000"] {
+        let needles = ["--threads: expected at least 1 and at most 1024, found ", threads];
+        refused(&["doctor", "--threads", threads], &needles);
+    }
     for args in [&["doctor", "--threads", "many"][..], &["nonsense"], &["train"], &[]] {
         let ran = lapidary(args);
         assert_eq!(ran.code, Some(2), "{args:?}");

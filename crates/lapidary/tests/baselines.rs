@@ -68,7 +68,8 @@ fn they_stand_in_the_plan_and_change_no_bit_of_the_dictionaries() {
 fn interrupted_and_resumed_on_any_number_of_threads_they_end_with_the_same_bytes() {
     let tiny = trained(12);
     for (n, threads) in [(20, "1"), (41, "3"), (60, "7")] {
-        let mut killed = tiny.train("killed", &["--quiet", "--overwrite", "--threads", threads]);
+        let _ = std::fs::remove_dir_all(tiny.path("killed"));
+        let mut killed = tiny.train("killed", &["--quiet", "--threads", threads]);
         let ran = killed.env("LAPIDARY_FAIL", format!("kill:{n}")).output().unwrap();
         assert_eq!(ran.status.code(), None, "step {n} of publishing exists");
         tiny.trained("killed", &["--resume", "--quiet", "--threads", threads]);

@@ -118,5 +118,5 @@ fn sizes_seeds_and_models_are_checked_before_anything_is_written() {
     std::fs::create_dir(at.join("demo")).unwrap();
     std::fs::write(at.join("demo/mine"), "").unwrap();
     let occupied = demo(at, &[]);
-    assert!(occupied.code == Some(1) && occupied.error.contains("--overwrite"), "{}", occupied.error);
+    assert!(occupied.code == Some(1) && occupied.error.contains("found `mine` in it"), "{}", occupied.error);
 }

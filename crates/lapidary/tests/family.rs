@@ -99,7 +99,8 @@ fn json(tiny: &Tiny, name: &str) -> Value {
 fn killed_and_resumed(tiny: &Tiny) {
     let mut resumed = 0;
     for n in (20..).step_by(35) {
-        let mut killed = tiny.train("killed", &["--quiet", "--overwrite"]);
+        let _ = std::fs::remove_dir_all(tiny.path("killed"));
+        let mut killed = tiny.train("killed", &["--quiet"]);
         let ran = killed.env("LAPIDARY_FAIL", format!("kill:{n}")).output().unwrap();
         assert_eq!(ran.status.code(), None, "step {n} of publishing exists");
         let ran = tiny.trained("killed", &["--resume", "--quiet", "--threads", &(1 + n % 3).to_string()]);

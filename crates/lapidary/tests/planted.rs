@@ -236,5 +236,5 @@ fn what_cannot_be_done_is_refused() {
     refused(&["--samples", "4095", "--preset", "gemma-scope"], 1, "one batch of 4096 rows");
     refused(&["--samples", "9999999999999999"], 1, "--samples: expected at most");
     refused(&["--width", "99999999999"], 1, "of memory is needed, this machine has");
-    refused(&["--resume", "--out", "no/such/run"], 1, "expected a run with planted.json in it");
+    refused(&["--resume", "--out", "no/such/run"], 1, "expected a planted run with planted.json in it");
 }

@@ -10,7 +10,7 @@ use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_files::{FileError, read_string};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The only version that there is.
 pub const FORMAT_VERSION: u32 = 1;
@@ -286,20 +286,4 @@ pub(crate) fn check_hash(path: &Path, blake3: &str) -> Result<(), FileError> {
 /// The name of shard `index`.
 pub(crate) fn shard_name(index: usize) -> String {
     format!("shard-{index:05}.safetensors")
-}
-
-/// The files of a store in `dir`, finished or not, the manifest first; nothing that a store would not write.
-pub(crate) fn files_of_a_store(dir: &Path) -> Result<Vec<PathBuf>, FileError> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(FileError::io(dir, "read"))? {
-        let path = entry.map_err(FileError::io(dir, "read"))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let name = name.strip_suffix(".tmp").unwrap_or(&name);
-        let number = name.strip_prefix("shard-").and_then(|n| n.strip_suffix(".safetensors"));
-        if name == MANIFEST || name == WINDOWS || number.is_some_and(|n| n.parse::<u32>().is_ok()) {
-            paths.push(path);
-        }
-    }
-    paths.sort(); // `manifest.json` < `shard-…` < `windows.safetensors`
-    Ok(paths)
 }

@@ -1,11 +1,11 @@
 //! Writes a store, window by window. Shards are immutable: each is published whole when the next window would overfill it,
 //! and a window is never split. The manifest comes last. In memory: one shard.
 
-use crate::manifest::{self, FORMAT_VERSION, LABELS, MANIFEST, WINDOWS, shard_name};
+use crate::manifest::{FORMAT_VERSION, LABELS, MANIFEST, WINDOWS, shard_name};
 use crate::{Batches, Manifest, Norm, RowDtype, Shard, SourceError, Stamp, StoreInfo, StoreReader, norms};
 use half::bf16;
 use lapidary_files::tensors::{self, Dtype, Tensor};
-use lapidary_files::{FileError, hash, publish};
+use lapidary_files::{Content, FileError, content, hash, publish};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -47,22 +47,12 @@ struct Pending {
 }
 
 impl StoreWriter {
-    /// Starts a store in `dir`, which is created, and must be empty unless `overwrite`: then the files of an older store
-    /// are removed, its manifest first, and nothing else is touched.
-    pub fn create(
-        dir: &Path,
-        info: StoreInfo,
-        shard_bytes: u64,
-        overwrite: bool,
-    ) -> Result<StoreWriter, FileError> {
+    /// Starts a store in `dir`, which is created, and must hold nothing (but perhaps a folder's mark).
+    pub fn create(dir: &Path, info: StoreInfo, shard_bytes: u64) -> Result<StoreWriter, FileError> {
         lapidary_files::create_dir(dir)?;
-        let entries = std::fs::read_dir(dir).map_err(FileError::io(dir, "read"))?.count();
-        if entries > 0 && !overwrite {
+        if content(dir)? != Content::Nothing {
             let next = "choose another folder, or give --overwrite";
-            return Err(FileError::invalid(dir, "an empty folder", format!("{entries} files"), next));
-        }
-        for path in manifest::files_of_a_store(dir)? {
-            std::fs::remove_file(&path).map_err(FileError::io(&path, "remove"))?;
+            return Err(FileError::invalid(dir, "an empty folder", "files in it", next));
         }
         let pending = Pending { sites: vec![Vec::new(); info.sites.len()], ..Pending::default() };
         Ok(StoreWriter {

@@ -35,7 +35,7 @@ impl Content {
     }
 
     fn write(&self, dir: &Path) -> Manifest {
-        let mut writer = StoreWriter::create(dir, self.info.clone(), self.shard_bytes, false).unwrap();
+        let mut writer = StoreWriter::create(dir, self.info.clone(), self.shard_bytes).unwrap();
         for window in 0..self.window_rows.len() {
             let rows: Vec<Vec<f32>> =
                 (0..self.info.sites.len()).map(|site| self.rows(window, site)).collect();

@@ -11,6 +11,7 @@ mod report;
 use crate::estimate::{self, Memory};
 use crate::global::Global;
 use crate::stopwatch::Stopwatch;
+use crate::terminal;
 use anyhow::bail;
 use input::Input;
 pub use input::plan;
@@ -68,8 +69,10 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     };
     args.check(global)?;
     if global.dry_run {
-        println!("bench {what}: about {} of memory", lapidary_report::number::bytes(args.memory()));
-        return Ok(());
+        let memory = args.memory();
+        let json = serde_json::json!({ "bench": what, "memory_bytes": memory });
+        let memory = lapidary_report::number::bytes(memory);
+        return global.tell(&json, format_args!("bench {what}: about {memory} of memory"));
     }
     let input = Input::new(&args.plan(), &args.recipe(), args.seed, args.batch as usize, args.l0, args.zipf);
     if let Some(path) = &args.out {
@@ -81,9 +84,9 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     };
     let report = Report::new(what, args, seen, Machine::measure(global.device));
     if global.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        terminal::line(serde_json::to_string_pretty(&report)?)?;
     } else {
-        print!("{}", report.table());
+        terminal::print(report.table())?;
     }
     match report.exactness {
         Some(Exactness { same_bits: false, .. }) => {
@@ -103,7 +106,7 @@ impl BenchArgs {
                 self.l0
             );
         }
-        self.out.as_ref().map_or(Ok(()), |path| global.output_file(path))?;
+        self.out.as_ref().map_or(Ok(()), |path| global.output_file(path, &[]))?;
         estimate::must_fit(self.memory(), estimate::machine_memory(), "a smaller --width or --batch")
     }
 

@@ -2,13 +2,15 @@
 
 use crate::file_name::{self, is_named};
 use crate::global::Global;
+use crate::output::DICTIONARY;
 use anyhow::{Context, bail};
 use lapidary_dictionary::gemma_scope::FILE_NAME;
 use lapidary_dictionary::{
     Dictionary, Meta, ModelRef, Probe, Sites, load, sae_lens, save_sae_lens, sites, unscale_embedding,
     write_npz,
 };
-use std::path::{Path, PathBuf};
+use lapidary_files::OutFolder;
+use std::path::PathBuf;
 
 /// Rewrite a dictionary in another format
 ///
@@ -54,7 +56,7 @@ const PROBE_ROWS: usize = 4;
 
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
-    check_name(&args)?;
+    let out = Output::open(&args, global)?;
     let (mut dictionary, mut meta) = load(&args.source)?;
     if let Some(meta) = &meta {
         meta.probe.verify(&args.source, &dictionary, global.device)?;
@@ -71,50 +73,51 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
     };
     let (d, f, d_out) = (dictionary.d_in, dictionary.width(), dictionary.d_out);
     let what = format!("{f} features, [{d}] → [{d_out}], in {}", args.out.display());
-    if global.dry_run {
-        println!("{what}: {} MiB", (f as u64 * (d + d_out) as u64 * 4) >> 20);
-        return Ok(());
-    }
-    check_apart(&args.source, &args.out)?;
-    write(&args, &dictionary, meta.as_ref(), global)?;
-    if global.json {
-        println!("{}", serde_json::json!({ "out": args.out, "d_in": d, "features": f, "d_out": d_out }));
-    } else {
-        println!("{what}");
-    }
-    Ok(())
-}
-
-/// The name of the output agrees with what is written.
-fn check_name(args: &ConvertArgs) -> anyhow::Result<()> {
-    match args.to {
-        Format::GemmaScope if is_named(&args.out, "npz") => Ok(()),
-        Format::GemmaScope => {
-            file_name::folder(&args.out, "a folder with params.npz, or a file that ends in .npz")
-        }
-        Format::SaeLens => file_name::folder(&args.out, "a folder for SAELens"),
-    }
-}
-
-fn write(
-    args: &ConvertArgs,
-    dictionary: &Dictionary,
-    meta: Option<&Meta>,
-    global: &Global,
-) -> anyhow::Result<()> {
-    let card = card(args); // before the output is emptied
-    let Some(meta) = meta else {
-        let file = is_named(&args.out, "npz");
-        let npz = if file { args.out.clone() } else { args.out.join(FILE_NAME) };
-        if file {
-            global.output_file(&npz)?
-        } else {
-            global.output_dir(&args.out)?
-        }
-        return Ok(write_npz(&npz, dictionary)?);
+    let json = serde_json::json!({ "out": args.out, "d_in": d, "features": f, "d_out": d_out });
+    let Some(out) = out else {
+        return global.tell(&json, format_args!("{what}: {} MiB", (f as u64 * (d + d_out) as u64 * 4) >> 20));
     };
-    global.output_dir(&args.out)?;
-    Ok(save_sae_lens(&args.out, dictionary, meta, &card)?)
+    out.write(&dictionary, meta.as_ref(), &card(&args))?;
+    global.tell(&json, what)
+}
+
+/// Where the dictionary goes.
+enum Output {
+    Folder(OutFolder),
+    /// An npz by itself.
+    File(PathBuf),
+}
+
+impl Output {
+    /// Before anything is read; `None` in a dry run. The name agrees with what is written.
+    fn open(args: &ConvertArgs, global: &Global) -> anyhow::Result<Option<Output>> {
+        match args.to {
+            Format::GemmaScope if is_named(&args.out, "npz") => {
+                global.output_file(&args.out, &[&args.source])?;
+                return Ok((!global.dry_run).then(|| Output::File(args.out.clone())));
+            }
+            Format::GemmaScope => {
+                file_name::folder(&args.out, "a folder with params.npz, or a file that ends in .npz")?
+            }
+            Format::SaeLens => file_name::folder(&args.out, "a folder for SAELens")?,
+        }
+        Ok(global.output_folder(&args.out, &DICTIONARY, false, &[&args.source])?.map(Output::Folder))
+    }
+
+    fn write(self, dictionary: &Dictionary, meta: Option<&Meta>, card: &str) -> anyhow::Result<()> {
+        match (self, meta) {
+            (Output::File(npz), _) => write_npz(&npz, dictionary)?,
+            (Output::Folder(out), None) => {
+                write_npz(&out.path.join(FILE_NAME), dictionary)?;
+                out.finish()?;
+            }
+            (Output::Folder(out), Some(meta)) => {
+                save_sae_lens(&out.path, dictionary, meta, card)?;
+                out.finish()?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Scaling the decoder is right only where it writes the embedding. An npz says no site: there the flag is its word.
@@ -134,18 +137,6 @@ fn places(args: &ConvertArgs, dictionary: &Dictionary, meta: Option<&Meta>) -> a
     let silent = args.unscaled_embedding && !args.source.join("cfg.json").is_file();
     let site = args.site.as_deref().or(silent.then_some("embed"));
     Ok(sites(&args.source, dictionary, meta, site, args.site_out.as_deref())?)
-}
-
-/// Emptying the output must not take the source with it.
-fn check_apart(source: &Path, out: &Path) -> anyhow::Result<()> {
-    let (Ok(from), Ok(to)) = (source.canonicalize(), out.canonicalize()) else { return Ok(()) };
-    if from.starts_with(&to) {
-        bail!(
-            "{}: expected a folder apart from the source, found the source in it; choose another",
-            out.display()
-        );
-    }
-    Ok(())
 }
 
 /// The source's meta data, with what the command line says; or fresh ones, with a probe made from the encoder's rows.

@@ -12,9 +12,12 @@ use crate::commands::train::{self, TrainArgs};
 use crate::evaluation_file::{EvaluationFile, Scored};
 use crate::global::Global;
 use crate::opened::Opened;
+use crate::organism::is_embedded;
+use crate::output::DEMO;
 use crate::plan::{ModelIdentity, RunPlan, TextIdentity};
 use crate::progress::Progress;
 use crate::run_folder::read_dictionaries;
+use crate::terminal;
 use crate::text::{Text, World};
 use crate::truth_scores::{Measured, TruthSubject, truth_scores};
 use anyhow::bail;
@@ -109,21 +112,17 @@ impl DemoArgs {
 
 pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
     check_embedded(args.model(), global)?;
-    if global.dry_run {
-        let suite = args.out.join("suite.toml");
-        println!(
-            "{}:\n\n{}\nrun `lapidary train` on such a file with --dry-run for its cost",
-            suite.display(),
-            args.suite()
-        );
-        return Ok(());
-    }
-    global.output_dir(&args.out)?;
-    let (suite, run) = (args.out.join("suite.toml"), args.out.join("run"));
+    let Some(out) = global.output_folder(&args.out, &DEMO, false, &[])? else {
+        let (path, suite) = (args.out.join("suite.toml"), args.suite());
+        let next = "run `lapidary train` on such a file with --dry-run for its cost";
+        let json = serde_json::json!({ "suite_file": path, "suite": suite });
+        return global.tell(&json, format_args!("{}:\n\n{suite}\n{next}", path.display()));
+    };
+    let (suite, run) = (out.path.join("suite.toml"), out.path.join("run"));
     lapidary_files::publish(&suite, args.suite().as_bytes())?;
     let say = |text: &str| {
         if !global.quiet {
-            eprintln!("{text}")
+            terminal::note(text)
         }
     };
     say("1/3  training 3 dictionaries and 2 baselines of the organism's middle layer, all in one pass");
@@ -132,12 +131,12 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
     let demo = Demo::measure(&args, &run, global)?;
     say("3/3  finding features and where they fire");
     let page = page::page(&demo, &args)?;
-    lapidary_files::publish(&args.out.join("page.txt"), text(&page, false).as_bytes())?;
+    lapidary_files::publish(&out.path.join("page.txt"), text(&page, false).as_bytes())?;
+    out.finish()?;
     match (global.json, global.colour()) {
-        (true, _) => println!("{}", page::json(&page, &run)),
-        (false, colour) => print!("{}", text(&page, colour)),
+        (true, _) => terminal::line(page::json(&page, &args.out.join("run"))),
+        (false, colour) => terminal::print(text(&page, colour)),
     }
-    Ok(())
 }
 
 /// `train SUITE --out RUN`, as if typed.
@@ -151,6 +150,9 @@ fn typed(suite: &Path, run: &Path) -> TrainArgs {
 }
 
 fn check_embedded(model: &str, global: &Global) -> anyhow::Result<()> {
+    if global.dry_run && is_embedded(model) {
+        return Ok(()); // to find it would be to unpack it
+    }
     match global.find(Path::new(model)) {
         Err(error) if error.is::<lapidary_files::FileError>() => Err(error),
         Err(_) => bail!(

@@ -1,6 +1,7 @@
 //! `lapidary doctor`: what this machine offers, and which kernels will run.
 
 use crate::global::Global;
+use crate::terminal;
 use lapidary_kernels::{Device, Isa};
 use lapidary_report::table::{Align, text};
 
@@ -18,8 +19,7 @@ pub fn run(_args: DoctorArgs, global: &Global) -> anyhow::Result<()> {
         let report = serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"), "isa": isa.to_string(), "available": available, "threads": threads,
         });
-        println!("{report}");
-        return Ok(());
+        return terminal::line(report);
     }
     let rows = [
         ("version", env!("CARGO_PKG_VERSION").to_string()),
@@ -29,6 +29,5 @@ pub fn run(_args: DoctorArgs, global: &Global) -> anyhow::Result<()> {
         ("GPU", "not used by this version".into()),
     ];
     let rows: Vec<Vec<String>> = rows.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
-    println!("{}", text(&[("lapidary", Align::Left), ("", Align::Left)], &rows));
-    Ok(())
+    terminal::line(text(&[("lapidary", Align::Left), ("", Align::Left)], &rows))
 }

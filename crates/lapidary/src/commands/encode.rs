@@ -40,6 +40,7 @@ const TILE_ROWS: usize = 512;
 pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
     file_name::safetensors(&args.out)?;
     file_name::check_input(&args.input)?;
+    global.output_file(&args.out, &[&args.dictionary, &args.input])?;
     let (dictionary, meta) = load(&args.dictionary)?;
     if let Some(meta) = &meta {
         meta.probe.verify(&args.dictionary, &dictionary, global.device)?;
@@ -50,27 +51,24 @@ pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
         check_site(&input, &name, &meta.site)?;
     }
     let rows = rows(&input, &name, &dictionary)?;
-    global.output_file(&args.out)?;
     let (f, d) = (dictionary.width(), dictionary.d_out);
     let bytes = rows as u64 * (f as u64 + d as u64) * 4;
     if global.dry_run {
-        println!(
-            "{rows} rows of `{name}` → features [{rows}, {f}], recon [{rows}, {d}]: {} MiB",
-            bytes >> 20
+        let json =
+            serde_json::json!({ "rows": rows, "features": f, "d_out": d, "bytes": bytes, "out": args.out });
+        let mib = bytes >> 20;
+        return global.tell(
+            &json,
+            format_args!("{rows} rows of `{name}` → features [{rows}, {f}], recon [{rows}, {d}]: {mib} MiB"),
         );
-        return Ok(());
     }
     let active = encode(&args, &dictionary, &input, &name, rows, global)?;
     let l0 = active as f64 / rows.max(1) as f64;
-    if global.json {
-        println!(
-            "{}",
-            serde_json::json!({ "rows": rows, "features": f, "d_out": d, "l0": l0, "out": args.out })
-        );
-    } else {
-        println!("{}: features [{rows}, {f}], recon [{rows}, {d}], L0 {l0:.2}", args.out.display());
-    }
-    Ok(())
+    let out = args.out.display();
+    global.tell(
+        &serde_json::json!({ "rows": rows, "features": f, "d_out": d, "l0": l0, "out": args.out }),
+        format_args!("{out}: features [{rows}, {f}], recon [{rows}, {d}], L0 {l0:.2}"),
+    )
 }
 
 /// The tensor that was named, or `x`, or the only one of floats.

@@ -1,12 +1,13 @@
 //! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text; and against the truth,
 //! where the text is of the language.
 
-use crate::evaluation_file::{EvaluationFile, Foreign, Scored, check_place, lines, remarks, row};
+use crate::evaluation_file::{EvaluationFile, Foreign, Scored, lines, remarks, row};
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::{ModelIdentity, TextIdentity};
 use crate::progress::Progress;
 use crate::subjects::{self, Named, Run, Sites, check_alike, check_model};
+use crate::terminal;
 use crate::text::{Text, World};
 use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
@@ -85,6 +86,8 @@ enum Language {
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let runs = Run::among(&args.subjects)?;
+    let only_run = runs.first().filter(|_| args.subjects.len() == 1);
+    only_run.map_or(Ok(()), |run| global.rewritten_file(&run.folder.join("evaluation.json")))?;
     args.check(&runs)?;
     let sites = Sites { reads: args.site.as_deref(), writes: args.site_out.as_deref() };
     let subjects = subjects::read(&args.subjects, &runs, sites, args.truth.is_some(), global)?;
@@ -96,11 +99,8 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let context = args.context(runs.first(), &opened.spec)?;
     let corpus = text.corpus(&opened, context, args.split())?;
     if global.dry_run {
-        args.dry_run(&corpus, context, &subjects);
-        return Ok(());
+        return args.dry_run(&corpus, context, &subjects, global);
     }
-    let only_run = runs.first().filter(|_| args.subjects.len() == 1);
-    only_run.map_or(Ok(()), |run| check_place(&run.folder))?;
     let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
     if !args.foreign_model {
         check_model(&subjects, &model, &opened.folder.display().to_string())?;
@@ -114,8 +114,8 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     };
     // Saved or not, the scores are shown.
     let saved = only_run.map(|run| (&run.folder, file.save(&run.folder)));
-    print(&file, &subjects, global);
-    saved.map_or(Ok(()), |(run, saved)| saved.map(|()| print_saved(run, global)))
+    print(&file, &subjects, global)?;
+    saved.map_or(Ok(()), |(run, saved)| saved.and_then(|()| print_saved(run, global)))
 }
 
 impl EvaluateArgs {
@@ -167,12 +167,22 @@ impl EvaluateArgs {
         Ok(resolve_context(spec, self.context.or(run.map(|run| run.plan.text.context)))?)
     }
 
-    fn dry_run(&self, corpus: &Corpus, context: usize, subjects: &[Named]) {
+    fn dry_run(
+        &self,
+        corpus: &Corpus,
+        context: usize,
+        subjects: &[Named],
+        global: &Global,
+    ) -> anyhow::Result<()> {
         let (dictionaries, windows) = (read_the_model(subjects).count(), self.windows(corpus).len());
+        let json = serde_json::json!({
+            "dictionaries": dictionaries, "windows": windows, "context": context, "documents": corpus.documents,
+        });
         let (windows, documents) = (count(windows as u64), count(corpus.documents as u64));
-        println!(
+        let text = format!(
             "{dictionaries} dictionaries on {windows} windows of {context} tokens, of {documents} documents"
         );
+        global.tell(&json, text)
     }
 
     /// Those that are scored.
@@ -268,34 +278,39 @@ fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
     row(scores, &named.label, named.setting)
 }
 
-fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) {
+fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) -> anyhow::Result<()> {
     if global.json {
-        println!("{}", file.json());
-        return;
+        return terminal::line(file.json());
     }
     if let [scores] = file.scores.as_slice() {
         let label = read_the_model(subjects).next().map_or(&scores.site, |named| &named.label);
-        println!("{} at {label}, {} features\n{}", scores.name, scores.width, sheet_text(&lines(scores)));
+        let (name, width, sheet) = (&scores.name, scores.width, sheet_text(&lines(scores)));
+        terminal::line(format_args!("{name} at {label}, {width} features\n{sheet}"))?;
     } else {
-        println!(
-            "{}",
-            suite_text(&file.scores.iter().zip(read_the_model(subjects)).map(table_row).collect::<Vec<_>>())
-        );
+        let rows: Vec<_> = file.scores.iter().zip(read_the_model(subjects)).map(table_row).collect();
+        terminal::line(suite_text(&rows))?;
     }
-    println!("{}", file.scored_on());
+    terminal::line(file.scored_on())?;
     for scores in &file.scores {
-        remarks(scores).iter().for_each(|remark| println!("{}: {remark}", scores.name));
+        remarks(scores)
+            .iter()
+            .try_for_each(|remark| terminal::line(format_args!("{}: {remark}", scores.name)))?;
     }
     if let Some(truth) = &file.truth {
-        println!("\n{}", truth_text(&truth.rows()));
+        terminal::line(format_args!("\n{}", truth_text(&truth.rows())))?;
         let (rows, documents) = (count(truth.rows), count(truth.documents));
-        println!("Compared with the truth of {rows} rows of {documents} documents of {}.", truth.text);
+        terminal::line(format_args!(
+            "Compared with the truth of {rows} rows of {documents} documents of {}.",
+            truth.text
+        ))?;
     }
+    Ok(())
 }
 
-fn print_saved(run: &Path, global: &Global) {
-    if !global.json {
-        println!("saved {}", run.join("evaluation.json").display());
-        println!("next: lapidary release {} --out DIR", run.display());
+fn print_saved(run: &Path, global: &Global) -> anyhow::Result<()> {
+    if global.json {
+        return Ok(());
     }
+    terminal::line(format_args!("saved {}", run.join("evaluation.json").display()))?;
+    terminal::line(format_args!("next: lapidary release {} --out DIR", run.display()))
 }

@@ -2,7 +2,9 @@
 
 use crate::global::Global;
 use crate::opened::Opened;
+use crate::output::STORE;
 use crate::progress::Progress;
+use crate::terminal;
 use crate::text::Text;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
@@ -11,13 +13,13 @@ use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Named, Norm, RowDtype, RowSource, SiteRows};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run a model over text once and keep its activations in a store
 ///
 /// Writes immutable safetensors shards (all sites of one pass, and each row's token, document and position) and, last,
 /// `manifest.json` with hashes and normalisation constants. A folder without a manifest is an unfinished harvest: run it
-/// again with --overwrite. A suite reads the store by `[rows] store = "STORE"` and then trains the same bytes as without.
+/// again with --overwrite, which keeps an older store until the new one is whole. A suite reads the store by `[rows] store = "STORE"` and then trains the same bytes as without.
 #[derive(clap::Args)]
 pub struct HarvestArgs {
     /// Model folder (config.json, safetensors, tokenizer.json), as a path or inside --data
@@ -54,36 +56,41 @@ pub struct HarvestArgs {
 
 /// Runs the verb.
 pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
+    let texts = Text::parse(&args.text, global)?;
+    let model = global.find(&args.model).unwrap_or_default(); // what is wrong with it is said when it is opened
+    let inputs = [&[model], texts.files()].concat();
+    let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
+    let out = global.output_folder(&args.out, &STORE, false, &inputs)?;
     let opened = Opened::open(&args.model, &[], global)?;
     let spec = &opened.spec;
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;
-    let corpus = Text::parse(&args.text, global)?.corpus(&opened, context, args.split)?;
+    let corpus = texts.corpus(&opened, context, args.split)?;
     if !global.quiet {
-        corpus.skipped.iter().for_each(|path| eprintln!("{}: skipped: hidden, or no file", path.display()));
+        let say =
+            |path: &PathBuf| terminal::note(format_args!("{}: skipped: hidden, or no file", path.display()));
+        corpus.skipped.iter().for_each(say);
     }
     let size = Size::of(spec, &corpus, &sites, args.dtype);
-    if global.dry_run {
-        size.print(global, corpus.documents);
-        return Ok(());
-    }
+    let Some(out) = out else { return size.print(global, corpus.documents) };
     let model = opened.model()?;
     let rows = FusedRows::new(model, &corpus, &sites, args.dtype)?;
-    let options = options(&args, &opened, &corpus, context, rows.sites(), global)?;
+    let options = options(&args, &out.path, &opened, &corpus, context, rows.sites())?;
     let mut bar = Progress::new(global, "harvest", size.rows, "rows");
     let manifest = write_store(model, &corpus, &sites, &options, &mut |done, _| bar.set(done));
     bar.finish();
-    print(&args, &manifest?, global);
-    Ok(())
+    let manifest = manifest?;
+    out.finish()?;
+    print(&args, &manifest, global)
 }
 
 fn options(
     args: &HarvestArgs,
+    out: &Path,
     opened: &Opened,
     corpus: &Corpus,
     context: usize,
     sites: &[SiteRows],
-    global: &Global,
 ) -> anyhow::Result<StoreOptions> {
     let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
     let plan = serde_json::json!({
@@ -91,8 +98,7 @@ fn options(
         "dtype": args.dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
     });
     Ok(StoreOptions {
-        dir: args.out.clone(),
-        overwrite: global.overwrite,
+        dir: out.to_path_buf(),
         dtype: args.dtype,
         shard_bytes: DEFAULT_SHARD_BYTES,
         norm,
@@ -120,24 +126,23 @@ impl Size {
         Size { rows, windows: corpus.windows.len(), sites: sites.len(), bytes }
     }
 
-    fn print(&self, global: &Global, documents: usize) {
+    fn print(&self, global: &Global, documents: usize) -> anyhow::Result<()> {
         let Size { rows, windows, sites, bytes: size } = *self;
-        if global.json {
-            let value = serde_json::json!({
-                "rows": rows, "windows": windows, "documents": documents, "sites": sites, "bytes": size,
-            });
-            println!("{value}");
-        } else {
-            let (rows, windows, documents) = (count(rows), count(windows as u64), count(documents as u64));
-            println!(
-                "{documents} documents, {windows} windows, {rows} rows at {sites} sites: {} on disk",
-                bytes(size)
-            );
-        }
+        let json = serde_json::json!({
+            "rows": rows, "windows": windows, "documents": documents, "sites": sites, "bytes": size,
+        });
+        let (rows, windows, documents) = (count(rows), count(windows as u64), count(documents as u64));
+        let size = bytes(size);
+        global.tell(
+            &json,
+            format_args!(
+                "{documents} documents, {windows} windows, {rows} rows at {sites} sites: {size} on disk"
+            ),
+        )
     }
 }
 
-fn print(args: &HarvestArgs, manifest: &Manifest, global: &Global) {
+fn print(args: &HarvestArgs, manifest: &Manifest, global: &Global) -> anyhow::Result<()> {
     let size: u64 = manifest.shards.iter().map(|s| s.bytes).sum();
     if global.json {
         let value = serde_json::json!({
@@ -145,17 +150,13 @@ fn print(args: &HarvestArgs, manifest: &Manifest, global: &Global) {
             "bytes": size, "dtype": manifest.dtype, "text": manifest.text, "sites": manifest.sites, "c": manifest.c,
             "plan_hash": manifest.plan_hash,
         });
-        println!("{value}");
-        return;
+        return terminal::line(value);
     }
     let row = |s: &SiteRows| vec![s.site.clone(), s.width.to_string(), significant(manifest.c[&s.site], 5)];
     let rows: Vec<_> = manifest.sites.iter().map(row).collect();
-    println!("{}", text(&[("site", Align::Left), ("width", Align::Right), ("C", Align::Right)], &rows));
+    terminal::line(text(&[("site", Align::Left), ("width", Align::Right), ("C", Align::Right)], &rows))?;
     let (rows, shards) = (count(manifest.rows), manifest.shards.len());
     let documents = count(manifest.text.documents);
-    println!(
-        "{}: {rows} rows of {documents} documents, {} in {shards} shards",
-        args.out.display(),
-        bytes(size)
-    );
+    let (out, size) = (args.out.display(), bytes(size));
+    terminal::line(format_args!("{out}: {rows} rows of {documents} documents, {size} in {shards} shards"))
 }

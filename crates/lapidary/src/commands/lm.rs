@@ -8,13 +8,13 @@ use crate::file_name;
 use crate::global::Global;
 use crate::opened::open_folder;
 use crate::organism::NAMES;
+use crate::terminal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_files::tensors::{self, Dtype, Tensor};
 use lapidary_lm::text::Tokenizer;
 use lapidary_lm::{Batch, ModelFolder, Spec};
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Longest text that is read from a file, bytes; the context is checked in tokens.
@@ -163,8 +163,7 @@ fn with_bos(text: &str, model: &ModelArgs, spec: &Spec, global: &Global) -> anyh
 }
 
 fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
-    file_name::safetensors(&args.out)?;
-    global.output_file(&args.out)?;
+    check_output(&args.out, &args.model, &args.input, global)?;
     let files = args.model.open(global)?;
     let tokens = tokens(&args.input, &args.model, &files.spec, global)?;
     let places = [("logits".to_string(), files.spec.vocab)];
@@ -177,8 +176,7 @@ fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
-    file_name::safetensors(&args.out)?;
-    global.output_file(&args.out)?;
+    check_output(&args.out, &args.model, &args.input, global)?;
     let files = args.model.open(global)?;
     let sites = files.spec.parse_sites(&args.sites)?;
     let tokens = tokens(&args.input, &args.model, &files.spec, global)?;
@@ -216,13 +214,19 @@ fn write(
 fn describe(path: &Path, length: usize, places: &[(String, usize)], global: &Global) -> anyhow::Result<()> {
     let rows = places.iter().map(|(name, width)| (name.as_str(), vec![length, *width]));
     let tensors: Vec<(&str, Vec<usize>)> = std::iter::once(("tokens", vec![length])).chain(rows).collect();
-    let mut out = std::io::stdout().lock();
     if global.json {
         let tensors: Vec<_> =
             tensors.iter().map(|(name, shape)| serde_json::json!({ "name": name, "shape": shape })).collect();
-        writeln!(out, "{:#}", serde_json::json!({ "file": path, "tensors": tensors }))?;
-    } else {
-        tensors.iter().try_for_each(|(name, shape)| writeln!(out, "{name:<8} {shape:?}"))?;
+        return terminal::line(format_args!("{:#}", serde_json::json!({ "file": path, "tensors": tensors })));
     }
-    Ok(())
+    terminal::write(|out| tensors.iter().try_for_each(|(name, shape)| writeln!(out, "{name:<8} {shape:?}")))
+}
+
+/// Before the model is read.
+fn check_output(out: &Path, model: &ModelArgs, input: &InputArgs, global: &Global) -> anyhow::Result<()> {
+    file_name::safetensors(out)?;
+    let folder = model.folder(global)?;
+    let mut inputs = vec![folder.as_path()];
+    inputs.extend(input.text_file.as_deref());
+    global.output_file(out, &inputs)
 }

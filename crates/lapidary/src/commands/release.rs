@@ -2,9 +2,10 @@
 
 use crate::evaluation_file::{EvaluationFile, broken, lines, remarks, row};
 use crate::global::Global;
+use crate::output::RELEASE;
 use crate::plan::RunPlan;
 use crate::run_folder::read_dictionaries;
-use crate::words;
+use crate::{terminal, words};
 use anyhow::bail;
 use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
 use lapidary_evaluation::Scores;
@@ -40,46 +41,37 @@ pub struct ReleaseArgs {
 }
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
+    let out = global.output_folder(&args.out, &RELEASE, false, &[&args.run])?;
     let plan = RunPlan::read(&args.run)?;
     let file = EvaluationFile::read(&args.run, &plan.hash())?;
     let Choice { mut released, left_out } = choose(&args, &plan, &file)?;
     if !global.quiet {
-        left_out.iter().for_each(|why| eprintln!("{}", why.trim_end_matches('.')));
+        left_out.iter().for_each(|why| terminal::note(why.trim_end_matches('.')));
     }
-    if global.dry_run {
-        println!("{} dictionaries, to {}", released.len(), args.out.display());
-        return Ok(());
-    }
+    let json = serde_json::json!({ "release": args.out, "dictionaries": released.len() });
+    let (many, to) = (released.len(), args.out.display());
+    let Some(out) = out else {
+        return global.tell(&json, format_args!("{many} dictionaries, to {to}"));
+    };
     let spec = crate::plan::Places::read(&args.run)
         .ok()
         .and_then(|p| load_spec(&p.model, &p.ignore_config_keys).ok());
     let from = Source { plan: &plan, file: &file, weights: args.weights, spec: spec.as_ref() };
-    global.output_dir(&args.out)?;
     for Released { plan: d, dictionary, meta, scores } in &mut released {
         round(dictionary, meta, args.weights, global.device);
         meta.l0 = scores.map(|s| s.l0.value);
-        save_sae_lens(&args.out.join(&d.name), dictionary, meta, &from.card(d, meta, *scores).markdown())?;
+        save_sae_lens(&out.path.join(&d.name), dictionary, meta, &from.card(d, meta, *scores).markdown())?;
     }
     for name in ["plan.json", "evaluation.json"] {
-        write(&args, name, &lapidary_files::read(&args.run.join(name), 1 << 30)?)?;
+        let bytes = lapidary_files::read(&args.run.join(name), 1 << 30)?;
+        lapidary_files::publish(&out.path.join(name), &bytes)?;
     }
-    write(&args, "README.md", from.page(&args, &released, left_out).markdown().as_bytes())?;
-    lapidary_files::inventory::write(&args.out)?;
-    print(&args, released.len(), global);
-    Ok(())
-}
-
-fn write(args: &ReleaseArgs, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    Ok(lapidary_files::publish(&args.out.join(name), bytes)?)
-}
-
-fn print(args: &ReleaseArgs, released: usize, global: &Global) {
-    if global.json {
-        println!("{}", serde_json::json!({ "release": args.out, "dictionaries": released }));
-    } else {
-        let (out, page) = (args.out.display(), args.out.join("README.md"));
-        println!("{released} dictionaries in {out}; start with {}", page.display());
-    }
+    let page = from.page(&args, &released, left_out).markdown();
+    lapidary_files::publish(&out.path.join("README.md"), page.as_bytes())?;
+    lapidary_files::inventory::write(&out.path)?;
+    out.finish()?;
+    let readme = args.out.join("README.md");
+    global.tell(&json, format_args!("{many} dictionaries in {to}; start with {}", readme.display()))
 }
 
 /// A dictionary that is released; without scores it reads a randomised model.

@@ -3,6 +3,7 @@
 use crate::estimate::{self, Estimate};
 use crate::global::Global;
 use crate::opened::Opened;
+use crate::output::RUN;
 use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::{WithRandom, site_rows};
@@ -10,8 +11,9 @@ use crate::stopwatch::Stopwatch;
 use crate::suite::Suite;
 use crate::tensorboard::EventFiles;
 use crate::text::Text;
-use crate::{run_folder, start};
+use crate::{run_folder, start, terminal};
 use anyhow::{Context, bail};
+use lapidary_files::OutFolder;
 use lapidary_harvest::FusedRows;
 use lapidary_lm::text::{Corpus, Split, resolve_context};
 use lapidary_lm::{Site, Spec};
@@ -40,7 +42,8 @@ use std::time::Instant;
 pub struct TrainArgs {
     /// Suite file (TOML)
     suite: PathBuf,
-    /// Run folder; must be empty or missing, unless --resume or --overwrite is given
+    /// Run folder; must be empty or missing, unless --resume or --overwrite is given. With --overwrite an old run there is
+    /// kept until the new one, written beside it as RUN.lapidary-new, is finished; --resume then continues the new one
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
     /// Continue the run in --out from its last checkpoint
@@ -55,43 +58,38 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
 /// With `tell`, the plan goes to stderr and what was trained to stdout; bars are shown either way.
 pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Result<()> {
     let suite = Suite::read(&args.suite)?;
+    let text = Text::parse(&suite.text, global)?;
+    let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
+    let out = output(args, &suite, &text, store.as_deref(), global)?;
     let opened = Opened::open(&suite.model, &suite.ignore_config_keys, global)?;
     let spec = &opened.spec;
     let context = resolve_context(spec, suite.context)?;
     let random = |baseline| baseline == Some(Baseline::RandomLm);
     let sites = sites_of(&suite, spec, |baseline| !random(baseline))?;
     let random_sites = sites_of(&suite, spec, random)?;
-    let text = Text::parse(&suite.text, global)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
-    let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
     let ignore_config_keys = [&suite.ignore_config_keys[..], &global.ignore_config_keys].concat();
     let model = absolute(&opened.folder)?;
     let places = Places { model, text: text.places()?, store: store.clone(), ignore_config_keys };
-    let job = Job { args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global, tell };
-    match store {
-        Some(folder) => {
-            let source = StoreReader::open(&folder)?;
-            job.check_store(&source, &folder)?;
-            let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-            match job.estimate(source.sites())? {
-                Some(drafted) => job.run(source, &drafted),
-                None => Ok(()),
-            }
-        }
-        None => {
-            let Some(drafted) = job.estimate(&site_rows(spec, &sites, &random_sites))? else {
-                return Ok(());
-            };
-            let model = opened.model()?; // everything that can be wrong without it has been checked
-            let real = FusedRows::new(model, &corpus, &sites, suite.rows.dtype)?;
-            if random_sites.is_empty() {
-                return job.run(real, &drafted);
-            }
-            let random = model.randomised(suite.seed);
-            let random = FusedRows::new(&random, &corpus, &random_sites, suite.rows.dtype)?;
-            job.run(WithRandom::new(real, random), &drafted)
-        }
-    }
+    let (suite, opened, corpus) = (&suite, &opened, &corpus);
+    let job = Job { args, suite, opened, corpus, context, places, global, tell };
+    job.run_on(store, &sites, &random_sites, out)
+}
+
+/// The run's folder, before anything large is read.
+fn output(
+    args: &TrainArgs,
+    suite: &Suite,
+    text: &Text,
+    store: Option<&Path>,
+    global: &Global,
+) -> anyhow::Result<Option<OutFolder>> {
+    let model = global.find(&suite.model).unwrap_or_default(); // what is wrong with it is said when it is opened
+    let inits: Vec<PathBuf> = suite.inits().filter_map(|init| global.find(init).ok()).collect();
+    let mut inputs = vec![args.suite.as_path(), &model];
+    inputs.extend(store);
+    inputs.extend(text.files().iter().chain(&inits).map(PathBuf::as_path));
+    global.output_folder(&args.out, &RUN, args.resume, &inputs)
 }
 
 /// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.
@@ -125,37 +123,76 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// The plan, but for what is measured, and what it would cost; `None` if a dry run has said it and ends here.
-    fn estimate(&self, sites: &[SiteRows]) -> anyhow::Result<Option<(RunPlan, Estimate)>> {
+    /// Trains on rows of the store, or on those of one pass of the model. `out` is where the run is written; without it, in a
+    /// dry run, only the plan and its cost are told.
+    fn run_on(
+        &self,
+        store: Option<PathBuf>,
+        sites: &[Site],
+        random_sites: &[Site],
+        out: Option<OutFolder>,
+    ) -> anyhow::Result<()> {
+        let spec = &self.opened.spec;
+        if let Some(folder) = store {
+            let source = StoreReader::open(&folder)?;
+            self.check_store(&source, &folder)?;
+            let source = source.select(&sites.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+            let drafted = self.estimate(source.sites())?;
+            return out.map_or_else(|| self.tell_cost(&drafted), |out| self.run(source, &drafted, out));
+        }
+        let drafted = self.estimate(&site_rows(spec, sites, random_sites))?;
+        let Some(out) = out else { return self.tell_cost(&drafted) };
+        let model = self.opened.model()?; // everything that can be wrong without it has been checked
+        let dtype = self.suite.rows.dtype;
+        let real = FusedRows::new(model, self.corpus, sites, dtype)?;
+        if random_sites.is_empty() {
+            return self.run(real, &drafted, out);
+        }
+        let random = model.randomised(self.suite.seed);
+        let random = FusedRows::new(&random, self.corpus, random_sites, dtype)?;
+        self.run(WithRandom::new(real, random), &drafted, out)
+    }
+
+    /// The plan, but for what is measured, and what it would cost.
+    fn estimate(&self, sites: &[SiteRows]) -> anyhow::Result<(RunPlan, Estimate)> {
         let draft = self.draft(sites, &vec![1.0; sites.len()])?;
         let fused = self.places.store.is_none();
         let estimate = estimate::of(&draft, self.opened.parameters, self.corpus, self.global.device, fused);
-        if self.global.dry_run {
-            println!("{}", estimate::describe("dry run", &draft, &estimate));
-            return Ok(None);
+        if !self.global.dry_run {
+            estimate::check_memory(&estimate)?;
         }
-        estimate::check_memory(&estimate)?;
-        Ok(Some((draft, estimate)))
+        Ok((draft, estimate))
     }
 
-    fn run<S: RowSource>(&self, source: S, (draft, estimate): &(RunPlan, Estimate)) -> anyhow::Result<()> {
+    fn tell_cost(&self, (draft, estimate): &(RunPlan, Estimate)) -> anyhow::Result<()> {
+        let text = estimate::describe("dry run", draft, estimate);
+        self.global.tell(&estimate::json(draft, estimate), text)
+    }
+
+    fn run<S: RowSource>(
+        &self,
+        source: S,
+        (draft, estimate): &(RunPlan, Estimate),
+        out: OutFolder,
+    ) -> anyhow::Result<()> {
         let order = Order { seed: self.suite.seed, pool_rows: self.suite.rows.pool_rows };
         let sites = source.sites().to_vec();
         let mut batches = Batches::new(source, order, draft.training.recipe.batch)?;
-        let folder = &self.args.out;
+        let folder = &out.path;
         let norms = self.norms(&mut batches, folder)?;
         let plan = self.resolve(&sites, &norms)?;
         self.prepare(folder, &plan)?;
         if self.tell && !self.global.quiet {
-            eprintln!("{}", estimate::describe(&format!("{:.12}", plan.hash()), &plan, estimate));
+            terminal::note(estimate::describe(&format!("{:.12}", plan.hash()), &plan, estimate));
         }
         let began = Instant::now();
         let (trained, stopwatch) = self.train(&plan, &mut batches, folder)?;
         run_folder::check_any(&plan, &trained)?;
         run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
+        out.finish()?;
         let seconds = began.elapsed().as_secs_f64();
         if self.tell {
-            run_folder::print_trained(folder, &plan, &trained, seconds, &stopwatch, self.global)?;
+            run_folder::print_trained(&self.args.out, &plan, &trained, seconds, &stopwatch, self.global)?;
         }
         Ok(())
     }
@@ -183,18 +220,15 @@ impl Job<'_> {
                 return Ok(known);
             }
         }
-        if !self.args.resume {
-            self.global.output_dir(folder)?;
-        }
         if !self.global.quiet {
-            eprintln!("measuring the norm of each site over {} rows", self.suite.rows.norm_rows);
+            let rows = self.suite.rows.norm_rows;
+            terminal::note(format_args!("measuring the norm of each site over {rows} rows"));
         }
         norms(batches, self.suite.rows.norm_rows).map_err(anyhow::Error::from_boxed)
     }
 
     /// Saves the plan; a resumed run must have the plan that it began with.
     fn prepare(&self, folder: &Path, plan: &RunPlan) -> anyhow::Result<()> {
-        lapidary_files::create_dir(folder)?;
         if self.args.resume && folder.join("plan.json").is_file() {
             let found = RunPlan::read(folder)?.hash();
             if found != plan.hash() {
@@ -324,7 +358,7 @@ struct Timing {
 
 impl Timing {
     fn open(folder: &Path, resume: bool) -> anyhow::Result<Timing> {
-        let path = folder.join("timing.jsonl");
+        let path = lapidary_files::Target::of(&folder.join("timing.jsonl"))?.path;
         let file =
             std::fs::OpenOptions::new().create(true).append(resume).truncate(!resume).write(true).open(&path);
         Ok(Timing { file: file.with_context(|| path.display().to_string())?, began: Instant::now() })

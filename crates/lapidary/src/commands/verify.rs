@@ -1,11 +1,11 @@
 //! `lapidary verify`: is a release, or a dictionary, what it says that it is?
 
 use crate::global::Global;
+use crate::terminal;
 use anyhow::bail;
 use lapidary_dictionary::Check;
 use lapidary_files::FileError;
 use lapidary_files::inventory::{self, Entry};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Check that a release or a dictionary is what it says
@@ -42,8 +42,9 @@ impl Line {
 pub fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<()> {
     let dictionaries = dictionaries(&args.path)?;
     if global.dry_run {
-        println!("{} dictionaries in {}", dictionaries.len(), args.path.display());
-        return Ok(());
+        let json = serde_json::json!({ "path": args.path, "dictionaries": dictionaries.len() });
+        let (many, path) = (dictionaries.len(), args.path.display());
+        return global.tell(&json, format_args!("{many} dictionaries in {path}"));
     }
     let mut lines = if is_release(&args.path) { files(&args.path) } else { Vec::new() };
     for dictionary in &dictionaries {
@@ -61,19 +62,16 @@ fn line(check: Check) -> Line {
 }
 
 fn print(lines: &[Line], global: &Global) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
     if global.json {
         let all: Vec<_> = lines.iter().map(Line::json).collect();
-        writeln!(out, "{}", serde_json::json!({ "checks": all }))?;
-        return Ok(());
+        return terminal::line(serde_json::json!({ "checks": all }));
     }
-    for line in lines {
-        match &line.error {
-            None => writeln!(out, "ok      {}: {}", line.path.display(), line.what)?,
-            Some(error) => writeln!(out, "FAILED  {error}")?,
-        }
-    }
-    Ok(())
+    terminal::write(|out| {
+        lines.iter().try_for_each(|line| match &line.error {
+            None => writeln!(out, "ok      {}: {}", line.path.display(), line.what),
+            Some(error) => writeln!(out, "FAILED  {error}"),
+        })
+    })
 }
 
 fn is_dictionary(path: &Path) -> bool {

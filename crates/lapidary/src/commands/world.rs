@@ -3,6 +3,7 @@
 use crate::commands::world_planted::{PlantedArgs, PlantedRowsArgs, planted, planted_rows};
 use crate::commands::world_score::{ScoreArgs, score};
 use crate::global::Global;
+use crate::terminal;
 use crate::text::World;
 use clap::{Args, Subcommand};
 use lapidary_files::publish_with;
@@ -10,7 +11,7 @@ use lapidary_report::number::count;
 use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, latents, render, tokenizer_json};
 use serde::Serialize;
 use serde_json::json;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 #[derive(Subcommand)]
@@ -66,19 +67,16 @@ impl TextArgs {
         write: impl FnOnce(&World, &mut dyn Write) -> io::Result<()>,
     ) -> anyhow::Result<()> {
         let world = self.world()?;
-        self.out.as_ref().map_or(Ok(()), |path| global.output_file(path))?;
+        self.out.as_ref().map_or(Ok(()), |path| global.output_file(path, &[]))?;
         if global.dry_run {
             let to = self.out.as_ref().map_or("stdout".into(), |path| path.display().to_string());
-            println!("about {} tokens, to {to}: {world}", count(self.tokens));
-            return Ok(());
+            let json = serde_json::json!({ "tokens": self.tokens, "to": to, "text": world.to_string() });
+            let tokens = count(self.tokens);
+            return global.tell(&json, format_args!("about {tokens} tokens, to {to}: {world}"));
         }
         match &self.out {
             Some(path) => Ok(publish_with(path, |out| write(&world, out))?),
-            None => {
-                let mut out = BufWriter::new(io::stdout().lock());
-                write(&world, &mut out)?;
-                Ok(out.flush()?)
-            }
+            None => terminal::write(|out| write(&world, out)),
         }
     }
 }
@@ -88,7 +86,7 @@ pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
         WorldCommand::Text(args) => args.write(global, text),
         WorldCommand::Truth(args) => args.write(global, truth),
         WorldCommand::Pairs(args) => args.write(global, pairs),
-        WorldCommand::Vocab => Ok(writeln!(io::stdout(), "{:#}", tokenizer_json())?),
+        WorldCommand::Vocab => terminal::line(format_args!("{:#}", tokenizer_json())),
         WorldCommand::Latents(args) => args.write(global, latent_table),
         WorldCommand::Score(args) => score(&args, global),
         WorldCommand::Planted(args) => planted(&args, global),

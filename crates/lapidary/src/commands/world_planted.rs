@@ -12,12 +12,13 @@ use crate::planted_report::Report;
 use crate::planted_rows::{WINDOW, Which, known_rows, write_rows};
 use crate::planted_run::{Folder, Trained, batches, norm};
 use crate::planted_scores::{Scorer, Subject};
+use crate::terminal;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use lapidary_dictionary::{Dictionary, load};
 use lapidary_trainer::{DictionaryPlan, Recipe};
 use lapidary_world::planted::Planted;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Train on planted dictionaries, whose true features are known, and say how much of them was found
 ///
@@ -93,15 +94,18 @@ pub fn planted_rows(args: &PlantedRowsArgs, global: &Global) -> anyhow::Result<(
         bail!("--count: expected rows below 2^64, found {} from {} on; lower it", args.count, args.first);
     }
     if global.dry_run {
-        println!("{} rows of {} f32 to stdout", args.count, args.which.config().d);
-        return Ok(());
+        let (count, d) = (args.count, args.which.config().d);
+        let json = serde_json::json!({ "rows": count, "d": d, "bytes": 4 * u128::from(count) * d as u128 });
+        return global.tell(&json, format_args!("{count} rows of {d} f32 to stdout"));
     }
-    Ok(write_rows(&args.which.draw(), args.first, args.count, &mut std::io::stdout().lock())?)
+    terminal::write(|out| write_rows(&args.which.draw(), args.first, args.count, out))
 }
 
 pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     let recipe = args.recipe()?;
     let config = args.which.config();
+    let inputs: Vec<&Path> = args.score.iter().map(PathBuf::as_path).collect();
+    let folder = Folder::open(args.out.as_deref(), args.resume, &inputs, global)?;
     let given = args.given(config.d)?;
     let job = Job {
         config: &config,
@@ -112,28 +116,20 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
         kept: args.out.is_some(),
     };
     let cost = Cost::of(&job, global.device);
-    if global.dry_run {
-        println!("{}", job.describe(&cost));
-        return Ok(());
-    }
+    let Some(folder) = folder else { return global.tell(&job.json(&cost), job.describe(&cost)) };
     cost.check_memory()?;
     if !global.quiet {
-        eprintln!("{}", job.describe(&cost));
+        terminal::note(job.describe(&cost));
     }
-    let folder = Folder::open(args.out.as_deref(), args.resume, global)?;
     let planted = args.which.draw();
     let trained = if args.trains() { Some(args.train(&planted, recipe, &folder, global)?) } else { None };
     let report = args.report(&planted, trained.as_ref(), &given, &folder, global)?;
     let json = serde_json::to_string_pretty(&report)?;
-    if folder.kept {
+    if folder.kept() {
         lapidary_files::publish(&folder.path.join("scores.json"), json.as_bytes())?;
     }
-    if global.json {
-        println!("{json}")
-    } else {
-        print!("{}", report.table())
-    }
-    Ok(())
+    folder.finish()?;
+    if global.json { terminal::line(json) } else { terminal::print(report.table()) }
 }
 
 impl PlantedArgs {
@@ -196,7 +192,7 @@ impl PlantedArgs {
     ) -> anyhow::Result<Trained> {
         let mut batches = batches(planted, self.samples, recipe.batch)?;
         let dictionaries = self.dictionaries(&recipe, norm(&mut batches)?)?;
-        let plan = PlantedPlan::new(self.which, self.samples, recipe, dictionaries, folder.kept);
+        let plan = PlantedPlan::new(self.which, self.samples, recipe, dictionaries, folder.kept());
         Trained::run(plan, &mut batches, folder, global)
     }
 
@@ -219,7 +215,7 @@ impl PlantedArgs {
         scores.push(scorer.oracle());
         let report = Report::new(self.which, planted, (self.samples, self.truth_rows), scores);
         let Some(trained) = trained else { return Ok(report) };
-        if folder.kept {
+        if folder.kept() {
             trained.save(&folder.path, &known.x, global.device)?;
         }
         Ok(report.trained(trained.rows(), &trained.hash))

@@ -4,6 +4,7 @@
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::progress::Progress;
+use crate::terminal;
 use anyhow::bail;
 use clap::Args;
 use lapidary_lm::{Batch, Model};
@@ -69,8 +70,9 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let corpus =
         Corpus { seed: args.seed, config: Config { split: Split::Eval, policy, ..Config::default() } };
     if global.dry_run {
-        println!("{} on {} documents of the language", opened.name, number::count(args.documents));
-        return Ok(());
+        let json = serde_json::json!({ "model": opened.name, "documents": args.documents });
+        let (name, documents) = (&opened.name, number::count(args.documents));
+        return global.tell(&json, format_args!("{name} on {documents} documents of the language"));
     }
     let mut bar = Progress::new(global, "scoring", args.documents, "documents");
     let mut tally = Tally::default();
@@ -83,8 +85,7 @@ pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
         bar.set(documents.end);
     }
     bar.finish();
-    print(&tally, args, global);
-    Ok(())
+    print(&tally, args, global)
 }
 
 /// The model's ids must be the language's.
@@ -238,7 +239,7 @@ fn task_name(sample: &Sample, i: usize, task: Task) -> &'static str {
     }
 }
 
-fn print(tally: &Tally, args: &ScoreArgs, global: &Global) {
+fn print(tally: &Tally, args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
     let total = tally.losses.values().fold(Loss::default(), |a, b| Loss {
         tokens: a.tokens + b.tokens,
         model: a.model + b.model,
@@ -257,13 +258,11 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) {
                 (serde_json::json!(segment).as_str().unwrap_or_default().to_owned(), row)
             })
             .collect();
-        println!(
-            "{}",
-            serde_json::json!({ "model": args.model, "documents": args.documents, "seed": args.seed, "losses": losses,
-                "excess_mean_over_segment_types": mean, "excess_per_token": excess(&total), "tasks": tally.tasks,
-                "refusals": tally.refusals, "flagged": tally.flagged })
-        );
-        return;
+        return terminal::line(serde_json::json!({
+            "model": args.model, "documents": args.documents, "seed": args.seed, "losses": losses,
+            "excess_mean_over_segment_types": mean, "excess_per_token": excess(&total), "tasks": tally.tasks,
+            "refusals": tally.refusals, "flagged": tally.flagged,
+        }));
     }
     let row = |name: String, l: &Loss| {
         let n = l.tokens as f64;
@@ -281,8 +280,9 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) {
         ("oracle", right),
         ("excess", right),
     ];
-    println!("{}\nmean excess over kinds of lines: {mean:.4} nats per token", text(&columns, &losses));
-    println!("left out, because the oracle cannot compute them: {} tokens\n", tally.flagged);
+    let (table, flagged) = (text(&columns, &losses), tally.flagged);
+    terminal::line(format_args!("{table}\nmean excess over kinds of lines: {mean:.4} nats per token"))?;
+    terminal::line(format_args!("left out, because the oracle cannot compute them: {flagged} tokens\n"))?;
     let share = |(name, a): (&&str, &Accuracy)| {
         let share = |right: u64, of: u64| {
             if of == 0 { "–".into() } else { format!("{:.3}", right as f64 / of as f64) }
@@ -294,11 +294,9 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) {
     let columns = |what, share| {
         [(what, Align::Left), ("n", right), (share, right), ("in English", right), ("in the others", right)]
     };
-    println!("{}", text(&columns("task", "accuracy"), &tally.tasks.iter().map(share).collect::<Vec<_>>()));
-    if !tally.refusals.is_empty() {
-        println!(
-            "{}",
-            text(&columns("request", "refused"), &tally.refusals.iter().map(share).collect::<Vec<_>>())
-        );
-    }
+    let table = |what, of, from: &BTreeMap<_, _>| {
+        terminal::line(text(&columns(what, of), &from.iter().map(share).collect::<Vec<_>>()))
+    };
+    table("task", "accuracy", &tally.tasks)?;
+    if tally.refusals.is_empty() { Ok(()) } else { table("request", "refused", &tally.refusals) }
 }

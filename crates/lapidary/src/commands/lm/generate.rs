@@ -2,9 +2,9 @@
 
 use super::{GenerateArgs, tokens};
 use crate::global::Global;
+use crate::terminal;
 use lapidary_lm::Sampling;
 use lapidary_lm::text::{TextStream, Tokenizer};
-use std::io::{StdoutLock, Write};
 use std::ops::ControlFlow;
 
 pub fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
@@ -18,10 +18,10 @@ pub fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
         Err(_) if args.input.tokens.is_some() => None,
         Err(e) => return Err(e),
     };
-    let mut out = std::io::stdout().lock();
     if global.dry_run {
-        let room = args.max_tokens.min(files.spec.context - prompt.len());
-        return Ok(writeln!(out, "{} tokens, and at most {room} new ones", prompt.len())?);
+        let (given, room) = (prompt.len(), args.max_tokens.min(files.spec.context - prompt.len()));
+        let json = serde_json::json!({ "prompt": prompt, "max_tokens": room });
+        return global.tell(&json, format_args!("{given} tokens, and at most {room} new ones"));
     }
     let model = files.load(global.device)?;
     if global.json {
@@ -29,18 +29,18 @@ pub fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
         let whole = [prompt.as_slice(), &new].concat();
         let text = tokenizer.map(|tokenizer| tokenizer.decode(&whole)).transpose()?;
         let json = serde_json::json!({ "text": text, "prompt": prompt, "tokens": new });
-        return Ok(writeln!(out, "{json:#}")?);
+        return terminal::line(format_args!("{json:#}"));
     }
     let mut voice = Voice::new(tokenizer.as_ref());
-    let mut said = voice.say(&prompt, &mut out);
+    let mut said = voice.say(&prompt);
     if said.is_ok() {
         model.generate(&prompt, args.max_tokens, &sampling, &mut |token| {
-            said = voice.say(&[token], &mut out);
+            said = voice.say(&[token]);
             if said.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
     }
     said?;
-    Ok(writeln!(out, "{}", voice.finish()?)?)
+    terminal::line(voice.finish()?)
 }
 
 /// Tokens become text, or, without a tokenizer, a list of ids.
@@ -55,17 +55,15 @@ impl<'a> Voice<'a> {
     }
 
     /// Writes what is certain of the text up to these tokens.
-    fn say(&mut self, tokens: &[u32], out: &mut StdoutLock<'_>) -> anyhow::Result<()> {
+    fn say(&mut self, tokens: &[u32]) -> anyhow::Result<()> {
         match self {
-            Voice::Text(stream) => write!(out, "{}", stream.push(tokens)?)?,
-            Voice::Ids { separator } => {
-                for token in tokens {
-                    write!(out, "{separator}{token}")?;
-                    *separator = ",";
-                }
-            }
+            Voice::Text(stream) => terminal::print(stream.push(tokens)?),
+            Voice::Ids { separator } => tokens.iter().try_for_each(|token| {
+                terminal::print(format_args!("{separator}{token}"))?;
+                *separator = ",";
+                Ok(())
+            }),
         }
-        Ok(out.flush()?)
     }
 
     /// What is left to say.

@@ -3,10 +3,10 @@
 
 use super::InfoArgs;
 use crate::global::Global;
+use crate::terminal;
 use lapidary_lm::spec::RopeScaling;
 use lapidary_lm::{LmError, ModelFolder, Site, SiteKind, Spec, load_spec, weights};
 use std::collections::BTreeMap;
-use std::io::Write;
 
 /// What the model's files say about its head.
 #[derive(Clone, Copy)]
@@ -42,14 +42,11 @@ pub fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
         (false, false) => Head::Own,
         (false, true) => Head::OwnAgainstConfig,
     };
-    let mut out = std::io::stdout().lock();
     if global.json {
-        return Ok(writeln!(out, "{:#}", json(&spec, stored, head))?);
+        return terminal::line(format_args!("{:#}", json(&spec, stored, head)));
     }
-    table(&spec, stored, head)
-        .into_iter()
-        .try_for_each(|(name, value)| writeln!(out, "{name:<15} {value}"))?;
-    Ok(())
+    let rows = table(&spec, stored, head);
+    terminal::write(|out| rows.iter().try_for_each(|(name, value)| writeln!(out, "{name:<15} {value}")))
 }
 
 /// Width of the rows at each kind of site.
