@@ -1,12 +1,13 @@
 //! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text; and against the truth,
 //! where the text is of the language.
 
+use crate::differences::differences;
 use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
 use crate::opened::Opened;
 use crate::plan::{ModelIdentity, Places, RunPlan, TextIdentity};
 use crate::progress::Progress;
-use crate::run_folder::read_dictionaries;
+use crate::run_folder::{given_up_lines, read_dictionaries};
 use crate::text::{Text, World};
 use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
@@ -21,6 +22,7 @@ use lapidary_report::number::count;
 use lapidary_report::scores::{ScoreRow, Setting, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
 use lapidary_trainer::Baseline;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Tokens that run through the model at a time.
@@ -165,6 +167,7 @@ fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> 
     for (number, path) in (1..).zip(&args.subjects) {
         if path.join("plan.json").is_file() {
             let plan = RunPlan::read(path)?;
+            given_up_lines(path).iter().for_each(|line| eprintln!("{line}"));
             for (d, dictionary, _) in read_dictionaries(path, &plan)? {
                 let named = Named {
                     label: words::label(&d),
@@ -238,11 +241,12 @@ fn open_model(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> 
     let folder = args.model.as_ref().or(causes.map(|(_, places)| &places.model));
     let opened = Opened::load(folder.context("no run folder is named: add --model DIR")?, global)?;
     if let Some((plan, _)) = causes.filter(|(plan, _)| plan.model.hash != opened.hash) {
+        let of = |name: &str, hash: &str| json!({ "name": name, "hash": hash });
+        let (expected, found) = (of(&plan.model.name, &plan.model.hash), of(&opened.name, &opened.hash));
         bail!(
-            "{}: expected the model of the run ({:.12}), found another ({:.12}); name the right one with --model",
+            "{}: expected the model of the run, found another: {}; name the right one with --model",
             opened.folder.display(),
-            plan.model.hash,
-            opened.hash
+            differences(&expected, &found).join("; ")
         );
     }
     Ok(opened)

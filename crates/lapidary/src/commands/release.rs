@@ -3,7 +3,7 @@
 use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
 use crate::plan::RunPlan;
-use crate::run_folder::read_dictionaries;
+use crate::run_folder::{given_up_lines, read_dictionaries};
 use crate::words;
 use anyhow::bail;
 use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
@@ -79,7 +79,7 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         training: training(&plan),
         rows,
         scored_on: scores.scored_on(),
-        limits: limits(&plan),
+        limits: [limits(&plan), given_up_lines(&args.run)].concat(),
     };
     for name in ["plan.json", "evaluation.json"] {
         let bytes = lapidary_files::read(&args.run.join(name), 1 << 30)?;

@@ -133,7 +133,7 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     } else {
         print!("{}", report.table())
     }
-    Ok(())
+    trained.map_or(Ok(()), |trained| trained.check_all())
 }
 
 impl PlantedArgs {
