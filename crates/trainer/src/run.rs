@@ -82,12 +82,12 @@ pub fn train<S: RowSource>(
         observe(Event::Rows);
         let lines = one_step(run, &sites, batch, (&mut state, &mut log), s, observe)?;
         let done = s + 1;
+        observe(Event::Step(done, &lines));
         let stop = done < steps && interrupted();
         if done < steps && (stop || done % run.plan.checkpoint_every == 0) {
             let path = checkpoint(run, &state, &mut log, done)?;
             observe(Event::Checkpoint(&path));
         }
-        observe(Event::Step(done, &lines));
         if stop {
             return Err(TrainError::Interrupted { step: done, steps });
         }

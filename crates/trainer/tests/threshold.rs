@@ -116,7 +116,7 @@ fn run(
     let (device, start) = (Device::detect(), &BTreeMap::new());
     let run = Run { plan, plan_hash: "hash", built_by: "test", folder, device, start };
     let done = std::cell::Cell::new(0);
-    train(&run, &mut batches, resume, &|| stop.is_some_and(|stop| done.get() + 1 >= stop), &mut |event| {
+    train(&run, &mut batches, resume, &|| stop.is_some_and(|stop| done.get() >= stop), &mut |event| {
         if let lapidary_trainer::Event::Step(step, _) = event {
             done.set(step);
         }
@@ -177,9 +177,11 @@ fn the_threshold_is_that_of_the_last_batches_sorted() {
         let z = pre_activations(training, d, &rows);
         let expected = naive::batch_threshold(&z, 1 << 14, K);
         let theta = training.running.threshold.unwrap();
-        assert!((theta - expected).abs() < 1e-5 * expected, "{}: {theta}, by sorting {expected}", d.name);
+        assert!((theta - expected).abs() <= 1e-5 * expected, "{}: {theta}, by sorting {expected}", d.name);
         let l0 = z.iter().filter(|&&z| z > theta).count() as f64 / (1 << 14) as f64;
-        assert!((l0 - K as f64).abs() < 2e-3, "{}: {l0}", d.name);
+        let full = expected > 0.0; // else fewer than k features of a row are above 0
+        assert!(!full || (l0 - K as f64).abs() < 2e-3, "{}: {l0}", d.name);
+        assert!(full || d.transcoder.is_some(), "{}", d.name);
     }
 }
 
