@@ -152,6 +152,12 @@ pub fn read_dictionaries(
         })?;
         out.push((d.clone(), dictionary, meta));
     }
+    if let (true, [first, ..]) = (out.is_empty(), given_up_lines(run).as_slice()) {
+        anyhow::bail!(
+            "{}: expected finished dictionaries, found none: {first}; train again with a lower [recipe] lr",
+            run.display()
+        );
+    }
     if out.is_empty() {
         anyhow::bail!(
             "{}: expected finished dictionaries, found none; continue the run with `lapidary train … --resume`",
@@ -217,8 +223,8 @@ pub fn print_trained(
     }
     println!("{}", trained_table(run, plan, trained));
     let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
-    let took = time.map_or("before".into(), |(seconds, _)| format!("in {}", duration(seconds)));
-    println!("{} rows {took}, {finished} dictionaries in {}", count(rows), run.display());
+    let took = time.map_or(String::new(), |(seconds, _)| format!(" in {}", duration(seconds)));
+    println!("{} rows{took}, {finished} dictionaries in {}", count(rows), run.display());
     if let Some((_, stopwatch)) = time {
         let total: f64 = stopwatch.all().iter().map(|(_, seconds)| seconds).sum();
         let share = |(name, seconds): (&str, f64)| format!("{name} {}", percent(seconds / total));

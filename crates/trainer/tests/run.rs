@@ -329,7 +329,8 @@ fn a_finished_run_is_not_touched_by_resuming() {
     let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
     std::fs::write(folder.path().join("metrics.jsonl"), "gone").unwrap();
     let before = files(&folder.path().join("checkpoints"));
-    assert!(run(folder.path(), &plan, planted(None), true, None).unwrap() == trained);
+    let again = run(folder.path(), &plan, planted(None), true, None).unwrap();
+    assert!(again.iter().zip(&trained).all(|(a, b)| a.parameters == b.parameters && a.stopped == b.stopped));
     assert!(files(&folder.path().join("checkpoints")) == before);
     assert_eq!(std::fs::read(folder.path().join("metrics.jsonl")).unwrap(), b"gone");
 }

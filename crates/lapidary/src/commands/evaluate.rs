@@ -167,8 +167,9 @@ fn subjects(args: &EvaluateArgs, global: &Global) -> anyhow::Result<Vec<Named>> 
     for (number, path) in (1..).zip(&args.subjects) {
         if path.join("plan.json").is_file() {
             let plan = RunPlan::read(path)?;
+            let finished = read_dictionaries(path, &plan)?;
             given_up_lines(path).iter().for_each(|line| eprintln!("{line}"));
-            for (d, dictionary, _) in read_dictionaries(path, &plan)? {
+            for (d, dictionary, _) in finished {
                 let named = Named {
                     label: words::label(&d),
                     site: d.site.parse()?,

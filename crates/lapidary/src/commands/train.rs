@@ -167,7 +167,11 @@ impl Job<'_> {
     fn describe(&self, title: &str, plan: &RunPlan, estimate: &estimate::Estimate) -> String {
         let plan = estimate::describe(title, plan, estimate);
         match self.suite.preset_is_default() {
-            true => format!("{plan}\nThe suite names no preset: {}, of {}.", self.suite.preset(), presets()),
+            true => format!(
+                "{plan}\nThe suite names no preset, so that it is {}; there are {}.",
+                self.suite.preset(),
+                presets()
+            ),
             false => plan,
         }
     }
