@@ -7,6 +7,7 @@
 
 mod commands;
 mod derive;
+mod differences;
 mod estimate;
 mod evaluation_file;
 mod file_name;

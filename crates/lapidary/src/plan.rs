@@ -4,6 +4,7 @@
 //! the same rows therefore have one plan, one hash and the same bytes. Places are in [`Places`], beside it.
 
 use crate::derive::{At, Derive};
+use crate::differences::differences;
 use crate::global::Global;
 use crate::grid::{Grid, Place, Wanted};
 use crate::opened::Opened;
@@ -133,6 +134,12 @@ impl RunPlan {
         files::hash::bytes(self.json().as_bytes())
     }
 
+    /// Where `found` is another plan, key by key.
+    pub fn differences(&self, found: &RunPlan) -> Vec<String> {
+        let value = |plan: &RunPlan| serde_json::to_value(plan).expect("a plan is plain data");
+        differences(&value(self), &value(found))
+    }
+
     fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a plan is plain data")
     }
@@ -159,7 +166,26 @@ impl RunPlan {
                 value["format"]
             );
         }
-        serde_json::from_value(value).with_context(|| path.display().to_string())
+        let plan: RunPlan = serde_json::from_value(value).with_context(|| path.display().to_string())?;
+        let whole =
+            |e| anyhow::anyhow!("{}: training.{e}; put back the file that the run wrote", path.display());
+        plan.training.check().map_err(whole)?;
+        plan.check_rows().with_context(|| path.display().to_string())?;
+        Ok(plan)
+    }
+
+    fn check_rows(&self) -> anyhow::Result<()> {
+        let numbers = [
+            ("text.context", self.text.context as u64),
+            ("rows.pool_rows", self.rows.pool_rows as u64),
+            ("rows.norm_rows", self.rows.norm_rows),
+        ];
+        match numbers.iter().find(|(_, found)| *found == 0) {
+            Some((key, _)) => {
+                bail!("{key}: expected at least 1, found 0; put back the file that the run wrote")
+            }
+            None => Ok(()),
+        }
     }
 
     /// What rows the plan needs, by name, with their width.
@@ -253,7 +279,7 @@ fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 
 /// The preset's numbers for this many steps on rows of at most `d` dimensions, with the suite's overrides.
 fn recipe(suite: &Suite, d: usize) -> anyhow::Result<Recipe> {
-    let of = |steps| match suite.preset {
+    let of = |steps| match suite.preset() {
         Preset::GemmaScope => Recipe::gemma_scope(steps),
         Preset::Short => Recipe::short(steps, d),
         Preset::GemmaScope2 => Recipe::gemma_scope_2(steps),
@@ -305,4 +331,110 @@ fn check(recipe: &Recipe, theta_init: Option<f32>) -> anyhow::Result<()> {
         bail!("tokens: expected fewer than 2^32 steps of {batch} rows, found {steps}; lower `tokens`");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn plan() -> RunPlan {
+        let aux = json!({ "alpha": 0.03, "k": 2, "dead_rows": 50 });
+        let transcoder = json!({ "output": "0.mlp", "d_out": 5, "c_out": 2.0, "skip": true });
+        let first = json!({ "name": "a", "site": "0.res", "d": 4, "width": 8, "lambda": 0.1, "c": 1.5, "theta_init": 0.25 });
+        let second = json!({ "name": "b", "site": "0.res", "d": 4, "width": 8, "lambda": 0.0, "c": 1.5, "theta_init": 0.25,
+            "baseline": "random", "objective": { "kind": "batchtopk", "k": 3, "aux": aux }, "prefixes": [4, 8],
+            "transcoder": transcoder, "target_l0": 3.0, "start": "hash" });
+        let training = json!({ "recipe": Recipe::short(100, 4), "dictionaries": [first, second], "seed": 3,
+            "checkpoint_every": 5, "log_every": 1 });
+        let text = json!({ "context": 64, "split": SPLIT_RULE, "hash": "t", "documents": 9 });
+        let rows = json!({ "dtype": "f32", "pool_rows": 512, "norm_rows": 512, "rows_per_epoch": 4_000 });
+        serde_json::from_value(
+            json!({ "format": FORMAT, "model": { "name": "m", "hash": "h" }, "text": text, "rows": rows,
+            "training": training }),
+        )
+        .unwrap()
+    }
+
+    fn pointers(at: &str, value: &Value, out: &mut Vec<String>) {
+        let children: Vec<(String, &Value)> = match value {
+            Value::Object(map) => map.iter().map(|(key, child)| (key.clone(), child)).collect(),
+            Value::Array(list) => list.iter().enumerate().map(|(i, child)| (i.to_string(), child)).collect(),
+            _ => return,
+        };
+        for (key, child) in children {
+            out.push(format!("{at}/{key}"));
+            pointers(&format!("{at}/{key}"), child, out);
+        }
+    }
+
+    fn remove(value: &mut Value, pointer: &str) {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        match value.pointer_mut(parent).unwrap() {
+            Value::Object(map) => drop(map.remove(key)),
+            Value::Array(list) => drop(list.remove(key.parse().unwrap())),
+            other => unreachable!("{other}"),
+        }
+    }
+
+    /// Edited by hand, every key in turn: an error that names the file, or a plan that can be followed. What may be left out is
+    /// what plans do not always write.
+    #[test]
+    fn a_plan_that_was_edited_is_refused_or_can_be_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = serde_json::to_value(plan()).unwrap();
+        let read = |value: &Value| {
+            std::fs::write(folder.path().join("plan.json"), value.to_string()).unwrap();
+            let read = RunPlan::read(folder.path());
+            if let Err(e) = &read {
+                assert!(format!("{e:#}").contains("plan.json: "), "{e:#}");
+            }
+            read
+        };
+        assert_eq!(read(&good).unwrap().hash(), plan().hash());
+        let mut keys = Vec::new();
+        pointers("", &good, &mut keys);
+        assert!(keys.len() > 50);
+        let optional = [
+            "baseline",
+            "objective",
+            "prefixes",
+            "transcoder",
+            "target_l0",
+            "start",
+            "aux",
+            "skip",
+            "beta1",
+            "lr_decoder",
+        ];
+        let odd = [
+            json!(null),
+            json!("odd"),
+            json!(-1),
+            json!(1e300),
+            json!(1_000_000_000_000_000_000u64),
+            json!(0),
+            json!([]),
+            json!({}),
+        ];
+        for key in &keys {
+            let mut without = good.clone();
+            remove(&mut without, key);
+            let may =
+                key.ends_with(|c: char| c.is_ascii_digit()) || optional.iter().any(|o| key.ends_with(o));
+            assert!(may || read(&without).is_err(), "{key} was left out");
+            for odd in &odd {
+                let mut changed = good.clone();
+                *changed.pointer_mut(key).unwrap() = odd.clone();
+                if let Ok(plan) = read(&changed) {
+                    plan.training.check().unwrap();
+                    assert!(!plan.training.dictionaries.is_empty() && plan.text.context > 0);
+                }
+            }
+        }
+        for content in ["", "{", "[]", "null", "{\"format\": 1}", "\u{feff}{}"] {
+            std::fs::write(folder.path().join("plan.json"), content).unwrap();
+            assert!(format!("{:#}", RunPlan::read(folder.path()).unwrap_err()).contains("plan.json: "));
+        }
+    }
 }

@@ -4,13 +4,14 @@
 //! loads too. Their probe is made of rows that they were never trained on.
 
 use crate::commands::train::stop_on_interrupt;
+use crate::differences::differences;
 use crate::global::Global;
 use crate::output::PLANTED;
 use crate::planted_plan::PlantedPlan;
 use crate::planted_rows::{POOL_ROWS, PlantedRows, SITE};
 use crate::planted_scores::{PlantedScores, Scorer, Subject};
 use crate::progress::Progress;
-use crate::run_folder::{PROBE_ROWS, dictionary_folder};
+use crate::run_folder::{PROBE_ROWS, built_by, dictionary_folder};
 use crate::words;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, save_sae_lens};
@@ -19,6 +20,7 @@ use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, norms};
 use lapidary_trainer::{DictionaryPlan, Event, Run, TrainError, Training, train};
 use lapidary_world::planted::Planted;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
@@ -105,11 +107,13 @@ impl Trained {
     ) -> anyhow::Result<Trained> {
         let json = plan.json();
         let hash = hash::bytes(json.as_bytes());
-        let saved = folder.path.join("planted.json");
-        if !saved.is_file() {
-            lapidary_files::publish(&saved, json.as_bytes())?;
+        let path = folder.path.join("planted.json");
+        if path.is_file() {
+            check_same(&path, &json)?;
+        } else {
+            lapidary_files::publish(&path, json.as_bytes())?;
         }
-        let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), global.device);
+        let built_by = built_by(global.device);
         let run = Run {
             plan: &plan.training,
             plan_hash: &hash,
@@ -129,6 +133,22 @@ impl Trained {
     /// Rows that it saw.
     pub fn rows(&self) -> u64 {
         self.plan.training.recipe.steps * self.plan.training.recipe.batch as u64
+    }
+
+    /// A training in which a dictionary was given up has failed; the others are finished all the same.
+    pub fn check_all(&self) -> anyhow::Result<()> {
+        let pairs = self.plan.training.dictionaries.iter().zip(&self.all);
+        let stopped: Vec<_> = pairs.filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
+        match stopped.first() {
+            Some((name, s)) => bail!(
+                "{} of {} dictionaries stopped, {name} at step {}: {}; try more --samples or another --preset",
+                stopped.len(),
+                self.all.len(),
+                s.step,
+                s.reason
+            ),
+            None => Ok(()),
+        }
     }
 
     /// What was not given up, in the plan's order.
@@ -188,6 +208,22 @@ impl Trained {
     }
 }
 
+/// A resumed run must have the plan that it began with.
+fn check_same(path: &Path, json: &str) -> anyhow::Result<()> {
+    let text = lapidary_files::read_string(path, 64 << 20)?;
+    let found: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    let differing = differences(&serde_json::from_str(json)?, &found);
+    if !differing.is_empty() {
+        bail!(
+            "{}: expected a run of this command, found one that differs: {}; resume with what it began with, or choose \
+             another --out",
+            path.display(),
+            differing.join("; ")
+        );
+    }
+    Ok(())
+}
+
 /// The training's steps, with a bar.
 fn steps(
     run: &Run<'_>,
@@ -199,7 +235,8 @@ fn steps(
     let mut bar = Progress::new(global, "training", run.plan.recipe.steps * batch, "rows");
     let mut observe = |event: Event<'_>| match event {
         Event::Skipped(error) => bar.say(&format!("passing over a damaged checkpoint: {error}")),
-        Event::Began(0) | Event::Rows | Event::Phase(_) | Event::Checkpoint(_) => {}
+        Event::OddLog(odd) => bar.say(odd),
+        Event::Began(0) | Event::Rows | Event::Phase(_) | Event::Settling | Event::Checkpoint(_) => {}
         Event::Began(step) => {
             bar.say(&format!("resuming after step {step}"));
             bar.resume_at(step * batch);

@@ -6,11 +6,12 @@ use crate::plan::RunPlan;
 use crate::stopwatch::Stopwatch;
 use crate::{terminal, words};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
+use lapidary_kernels::Device;
 use lapidary_lm::Family;
 use lapidary_report::number::{count, duration, percent, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{Batches, RowSource};
-use lapidary_trainer::{DictionaryPlan, Training, latest_checkpoint, load_checkpoint};
+use lapidary_trainer::{DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -22,20 +23,46 @@ pub fn dictionary_folder(run: &Path, name: &str) -> PathBuf {
     run.join("dictionaries").join(name)
 }
 
-/// A run whose dictionaries have all stopped has failed.
-pub fn check_any(plan: &RunPlan, trained: &[Training]) -> anyhow::Result<()> {
+/// Version and instruction set: a run goes on with its own only.
+pub fn built_by(device: Device) -> String {
+    format!("{} {device:?}", env!("CARGO_PKG_VERSION"))
+}
+
+/// A run in which a dictionary was given up has failed (exit code 1); the others are finished all the same.
+pub fn check_all(run: &Path, plan: &RunPlan, trained: &[Training]) -> anyhow::Result<()> {
     let stopped = |(d, t): (&DictionaryPlan, &Training)| Some((d.name.clone(), t.stopped.clone()?));
     let stopped: Vec<_> = plan.training.dictionaries.iter().zip(trained).filter_map(stopped).collect();
-    if stopped.len() < trained.len() {
-        return Ok(());
-    }
-    let (name, first) = stopped.iter().min_by_key(|(_, s)| s.step).expect("a plan has dictionaries");
+    let Some((name, first)) = stopped.iter().min_by_key(|(_, s)| s.step) else { return Ok(()) };
+    let (which, others) = match stopped.len() == trained.len() {
+        true => (format!("all {}", trained.len()), "nothing to write".to_string()),
+        false => (
+            format!("{} of {}", stopped.len(), trained.len()),
+            format!("the others are finished, for `lapidary evaluate {}`", run.display()),
+        ),
+    };
     anyhow::bail!(
-        "all {} dictionaries stopped, {name} first, at step {}: {}; nothing to write: lower [recipe] lr, or check the model",
-        trained.len(),
+        "{which} dictionaries stopped, {name} first, at step {}: {}; {others}: lower [recipe] lr, which is {:e}, or check \
+         the model",
         first.step,
-        first.reason
+        first.reason,
+        plan.training.recipe.lr
     )
+}
+
+/// The state of a run that has come to its end with all its files, and with this plan and build: nothing is left to do.
+pub fn finished(run: &Path, plan: &RunPlan, device: Device) -> Option<Vec<Training>> {
+    let (done, _) = progress(run).filter(|(done, _)| *done >= plan.training.recipe.steps)?;
+    let (marks, trained) = load_checkpoint(&latest_checkpoint(run)?, &plan.training).ok()?;
+    let same = marks.step == done && marks.plan_hash == plan.hash() && marks.built_by == built_by(device);
+    let pairs = || plan.training.dictionaries.iter().zip(&trained);
+    let all = pairs().all(|(d, t)| t.stopped.is_some() || is_whole(&dictionary_folder(run, &d.name), plan));
+    (same && all && RunPlan::read(run).ok()?.hash() == plan.hash()).then_some(trained)
+}
+
+/// Has the folder all files of a dictionary of this plan?
+fn is_whole(folder: &Path, plan: &RunPlan) -> bool {
+    let found = load(folder).ok().and_then(|(_, meta)| meta?.training);
+    found.is_some_and(|t| t.plan_hash == plan.hash()) && folder.join("card.md").is_file()
 }
 
 /// Folds every dictionary that was not stopped into raw units and writes it, with the run's first rows as its probe.
@@ -125,27 +152,26 @@ pub fn read_dictionaries(
         })?;
         out.push((d.clone(), dictionary, meta));
     }
+    if let (true, [first, ..]) = (out.is_empty(), given_up_lines(run).as_slice()) {
+        anyhow::bail!(
+            "{}: expected finished dictionaries, found none: {first}; train again with a lower [recipe] lr",
+            run.display()
+        );
+    }
     if out.is_empty() {
         anyhow::bail!(
             "{}: expected finished dictionaries, found none; continue the run with `lapidary train … --resume`",
             run.display()
         );
     }
-    check_stopped(run, plan, &missing)?;
+    check_missing(run, &missing)?;
     Ok(out)
 }
 
-/// A dictionary may be missing because it stopped, as the last checkpoint says, and for no other reason.
-fn check_stopped(run: &Path, plan: &RunPlan, missing: &[&DictionaryPlan]) -> anyhow::Result<()> {
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let state = latest_checkpoint(run).and_then(|path| load_checkpoint(&path, &plan.training).ok());
-    let stopped = |d: &DictionaryPlan| {
-        let at = plan.training.dictionaries.iter().position(|other| other.name == d.name)?;
-        state.as_ref()?.1[at].stopped.as_ref()
-    };
-    match missing.iter().find(|d| stopped(d).is_none()) {
+/// A dictionary may be missing because it was given up, as the last checkpoint says, and for no other reason.
+fn check_missing(run: &Path, missing: &[&DictionaryPlan]) -> anyhow::Result<()> {
+    let stopped = given_up(run);
+    match missing.iter().find(|d| !stopped.contains_key(&d.name)) {
         Some(d) => anyhow::bail!(
             "{}: expected dictionary {}, found none; the run was cut short: continue it with `lapidary train … --resume`",
             run.display(),
@@ -155,54 +181,105 @@ fn check_stopped(run: &Path, plan: &RunPlan, missing: &[&DictionaryPlan]) -> any
     }
 }
 
-/// The end of `train`: what was made, and what comes next.
+/// What a run gave up, and why: later verbs say so.
+pub fn given_up(run: &Path) -> BTreeMap<String, Stopped> {
+    progress(run).map(|(_, stopped)| stopped).unwrap_or_default()
+}
+
+/// `1.att-width40-lambda0.003 was given up at step 3 of its training: loss is NaN`
+pub fn given_up_lines(run: &Path) -> Vec<String> {
+    let line = |(name, s): (&String, &Stopped)| {
+        format!("{name} was given up at step {} of its training: {}", s.step, s.reason)
+    };
+    given_up(run).iter().map(line).collect()
+}
+
+/// The last line of each dictionary in `metrics.jsonl`: L0 and FVU. Lines that are none are passed over.
+fn last_figures(run: &Path) -> BTreeMap<String, [Option<f64>; 2]> {
+    let bytes = lapidary_files::read(&run.join("metrics.jsonl"), 1 << 30).unwrap_or_default();
+    let mut out = BTreeMap::new();
+    for line in bytes.split(|&b| b == b'\n') {
+        let Ok(line) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
+        if let Some(name) = line["dictionary"].as_str() {
+            out.insert(name.to_string(), [line["l0"].as_f64(), line["fvu"].as_f64()]);
+        }
+    }
+    out
+}
+
+/// The end of `train`: what was made, and what comes next. `time`: what it took; none where nothing was left to do.
 pub fn print_trained(
     run: &Path,
     plan: &RunPlan,
     trained: &[Training],
-    seconds: f64,
-    stopwatch: &Stopwatch,
+    time: Option<(f64, &Stopwatch)>,
     global: &Global,
 ) -> anyhow::Result<()> {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
     if global.json {
-        let stopped: Vec<_> = plan
-            .training
-            .dictionaries
-            .iter()
-            .zip(trained)
-            .filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?)))
-            .collect();
-        return terminal::line(serde_json::json!({
-            "run": run, "plan": plan.hash(), "rows": rows, "seconds": seconds,
-            "phases": stopwatch.all().into_iter().collect::<BTreeMap<_, _>>(), "stopped": stopped,
-        }));
+        return terminal::line(trained_json(run, plan, trained, time));
     }
+    terminal::line(trained_table(run, plan, trained))?;
+    let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
+    let took = time.map_or(String::new(), |(seconds, _)| format!(" in {}", duration(seconds)));
+    let (rows, place) = (count(rows), run.display());
+    terminal::line(format_args!("{rows} rows{took}, {finished} dictionaries in {place}"))?;
+    if let Some((_, stopwatch)) = time {
+        let total: f64 = stopwatch.all().iter().map(|(_, seconds)| seconds).sum();
+        let share = |(name, seconds): (&str, f64)| format!("{name} {}", percent(seconds / total));
+        let shares = stopwatch.all().into_iter().map(share).collect::<Vec<_>>().join(", ");
+        terminal::line(format_args!("time: {shares}"))?;
+    }
+    if finished > 0 {
+        terminal::line(format_args!("next: lapidary evaluate {place}"))?;
+    }
+    Ok(())
+}
+
+fn trained_json(
+    run: &Path,
+    plan: &RunPlan,
+    trained: &[Training],
+    time: Option<(f64, &Stopwatch)>,
+) -> serde_json::Value {
+    let recipe = &plan.training.recipe;
+    let pairs = plan.training.dictionaries.iter().zip(trained);
+    let stopped: Vec<_> = pairs.filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
+    let mut out = serde_json::json!({
+        "run": run, "plan": plan.hash(), "rows": recipe.steps * recipe.batch as u64, "stopped": stopped,
+    });
+    if let Some((seconds, stopwatch)) = time {
+        out["seconds"] = seconds.into();
+        out["phases"] = serde_json::json!(stopwatch.all().into_iter().collect::<BTreeMap<_, _>>());
+    }
+    out
+}
+
+fn trained_table(run: &Path, plan: &RunPlan, trained: &[Training]) -> String {
+    let figures = last_figures(run);
     let mut table = Vec::new();
     for (d, t) in plan.training.dictionaries.iter().zip(trained) {
-        let state =
-            t.stopped.as_ref().map_or("done".into(), |s| format!("stopped at step {}: {}", s.step, s.reason));
-        let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
-        let lambda = match d.objective.has_lambda() {
-            true => significant(words::last_lambda(d, t), 3),
-            false => "–".into(),
+        let [l0, fvu] = figures.get(&d.name).copied().unwrap_or_default();
+        let state = match &t.stopped {
+            Some(s) => format!("stopped at step {}: {}", s.step, s.reason),
+            None if fvu.is_some_and(|fvu| fvu > 1.0) => "done, but worse than the mean row".into(),
+            None => "done".into(),
         };
-        table.push(vec![d.name.clone(), d.width.to_string(), lambda, count(fired), state]);
+        let number = |x: Option<f64>| x.map_or("–".into(), |x| significant(x, 3));
+        let lambda = d.objective.has_lambda().then(|| words::last_lambda(d, t));
+        let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
+        let width = d.width.to_string();
+        table.push(vec![d.name.clone(), width, number(lambda), number(l0), number(fvu), count(fired), state]);
     }
     let columns = [
         ("dictionary", Align::Left),
         ("width", Align::Right),
         ("λ", Align::Right),
+        ("last L0", Align::Right),
+        ("last FVU", Align::Right),
         ("ever fired", Align::Right),
         ("state", Align::Left),
     ];
-    terminal::line(text(&columns, &table))?;
-    let (rows, time, run) = (count(rows), duration(seconds), run.display());
-    let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
-    terminal::line(format_args!("{rows} rows in {time}, {finished} dictionaries in {run}"))?;
-    let total: f64 = stopwatch.all().iter().map(|(_, seconds)| seconds).sum();
-    let share = |(name, seconds): (&str, f64)| format!("{name} {}", percent(seconds / total));
-    let shares = stopwatch.all().into_iter().map(share).collect::<Vec<_>>().join(", ");
-    terminal::line(format_args!("time: {shares}\nnext: lapidary evaluate {run}"))
+    text(&columns, &table)
 }

@@ -3,7 +3,7 @@
 
 use crate::global::Global;
 use crate::plan::{ModelIdentity, Places, RunPlan};
-use crate::run_folder::read_dictionaries;
+use crate::run_folder::{given_up_lines, read_dictionaries};
 use crate::terminal;
 use crate::truth_scores::TruthSubject;
 use crate::words;
@@ -112,7 +112,9 @@ pub fn read(
             continue;
         }
         let run = runs.next().expect("every run was read");
-        for (d, dictionary, _) in read_dictionaries(&run.folder, &run.plan)? {
+        let finished = read_dictionaries(&run.folder, &run.plan)?;
+        given_up_lines(&run.folder).iter().for_each(terminal::note);
+        for (d, dictionary, _) in finished {
             let named = Named::of_run(run, number, d, dictionary)?;
             if named.reads_the_model() || with_random {
                 out.push(named);

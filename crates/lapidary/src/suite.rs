@@ -38,8 +38,8 @@ pub struct Suite {
     init: Option<PathBuf>,
     /// Training rows, of all epochs together.
     pub tokens: u64,
-    /// `short`, `gemma-scope`, `gemma-scope-2` or `anthropic`.
-    pub preset: Preset,
+    /// `short`, `gemma-scope`, `gemma-scope-2` or `anthropic` [default: short, whose rates follow the number of steps]
+    preset: Option<Preset>,
     /// Of initialisation and row order.
     #[serde(default)]
     pub seed: u64,
@@ -124,10 +124,10 @@ impl Suite {
     fn check(self) -> anyhow::Result<Suite> {
         let top = self.top();
         if self.dictionaries.is_empty() {
-            top.check(self.preset)?;
+            top.check(self.preset())?;
         }
         for table in &self.dictionaries {
-            check_dictionaries(table, &top, self.preset).context("[[dictionaries]]")?;
+            check_dictionaries(table, &top, self.preset()).context("[[dictionaries]]")?;
         }
         for table in &self.baselines {
             self.check_baselines(table).context("[[baselines]]")?;
@@ -147,10 +147,10 @@ impl Suite {
         let top = self.top();
         let tables =
             self.dictionaries.iter().chain(&self.baselines).map(|t| t.over(&top)).chain([top.clone()]);
-        let used = tables.map(|t| t.architecture().sparse_by(self.preset)).any(|by| by == SparseBy::K);
+        let used = tables.map(|t| t.architecture().sparse_by(self.preset())).any(|by| by == SparseBy::K);
         if (alpha.is_some() || k.is_some() || dead_rows.is_some())
             && !used
-            && self.preset != Preset::Anthropic
+            && self.preset() != Preset::Anthropic
         {
             bail!("[aux]: expected architecture topk, batchtopk or matryoshka, found none; leave it out");
         }
@@ -177,7 +177,17 @@ impl Suite {
                  the store or this baseline"
             );
         }
-        table.over(&self.top()).check(self.preset)
+        table.over(&self.top()).check(self.preset())
+    }
+
+    /// The preset, named or not.
+    pub fn preset(&self) -> Preset {
+        self.preset.unwrap_or(Preset::Short)
+    }
+
+    /// Does the file leave the preset to us?
+    pub fn preset_is_default(&self) -> bool {
+        self.preset.is_none()
     }
 
     /// The top of the file, which tables refer to.
@@ -206,18 +216,18 @@ impl Suite {
         let top = self.top();
         let mut grids = Vec::new();
         if self.dictionaries.is_empty() {
-            grids.push(top.grid(top.places(spec)?, self.preset)?);
+            grids.push(top.grid(top.places(spec)?, self.preset())?);
         }
         for table in &self.dictionaries {
             let table = table.over(&top);
-            let grid = table.places(spec).and_then(|places| table.grid(places, self.preset));
+            let grid = table.places(spec).and_then(|places| table.grid(places, self.preset()));
             grids.push(grid.context("[[dictionaries]]")?);
         }
         let all: Vec<Place> = grids.iter().flat_map(|grid| grid.places.clone()).collect();
         for table in &self.baselines {
             let places = baseline_places(table, all.clone(), spec)?;
             let table = Table { init: None, ..table.over(&top) };
-            grids.push(table.grid(places, self.preset).context("[[baselines]]")?);
+            grids.push(table.grid(places, self.preset()).context("[[baselines]]")?);
         }
         Ok(grids)
     }
@@ -267,11 +277,33 @@ fn among(patterns: &str, suite: &[Site], spec: &Spec) -> anyhow::Result<Vec<Site
     Ok(named.into_iter().filter(|site| suite.contains(site)).collect())
 }
 
-/// `line 4: unknown field …`, without the drawing.
+/// All presets, for people.
+pub fn presets() -> String {
+    [Preset::Short, Preset::GemmaScope, Preset::GemmaScope2, Preset::Anthropic]
+        .map(|p| p.to_string())
+        .join(", ")
+}
+
+/// `line 4: unknown field …; did you mean …?`, without the drawing.
 fn one_line(text: &str, error: &toml::de::Error) -> String {
     let newlines = |end: usize| text.bytes().take(end).filter(|&b| b == b'\n').count();
     let line = error.span().map_or(1, |span| 1 + newlines(span.start));
-    format!("line {line}: {}; correct the suite", error.message())
+    let meant = did_you_mean(error.message())
+        .map_or("correct the suite".into(), |name| format!("did you mean `{name}`?"));
+    let whole = |message: String, kind: &str| {
+        message.replace(&format!("expected {kind}"), "expected a whole number of at least 0")
+    };
+    let message = ["u64", "usize"].into_iter().fold(error.message().to_string(), whole);
+    format!("line {line}: {message}; {meant}")
+}
+
+/// Of the names that a message lists in backticks behind the one that is unknown, the one like it.
+fn did_you_mean(message: &str) -> Option<&str> {
+    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    let likeness = |name: &str| strsim::jaro_winkler(&unknown.to_lowercase(), name);
+    let best = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.75).then_some(best)
 }
 
 #[cfg(test)]
@@ -337,6 +369,45 @@ mod tests {
             assert!(found.contains("prefixes: expected ascending numbers from 1 to 64"), "{found}");
         }
         assert!(error("lambdas = [0.1]\n[aux]\nk = 3").contains("[aux]: expected architecture topk"));
+    }
+
+    /// Every closed set of names is listed where one is unknown, with the nearest.
+    #[test]
+    fn unknown_names_are_answered_with_all_and_with_the_nearest() {
+        let presets = "expected one of `gemma-scope`, `short`, `gemma-scope-2`, `anthropic`";
+        let found = preset("gemma-scop", "lambdas = [0.1]").unwrap_err();
+        assert!(found.contains(presets) && found.ends_with("did you mean `gemma-scope`?"), "{found}");
+        let found = preset("Short", "lambdas = [0.1]").unwrap_err();
+        assert!(found.contains(presets) && found.ends_with("did you mean `short`?"), "{found}");
+        let cases = [
+            (
+                "architecture = 'top-k'",
+                "`jumprelu`, `topk`, `batchtopk`, `matryoshka`, `gated`, `l1`; did you mean `topk`?",
+            ),
+            ("[recipe]\nthreshold = 'logs'", "expected `log` or `raw`; did you mean `log`?"),
+            ("[rows]\ndtype = 'fp32'", "expected `f32` or `bf16`; did you mean `f32`?"),
+            (
+                "[[baselines]]\nbaseline = 'frozen_encoder'",
+                "`frozen-decoder`, `random-lm`, `frozen-encoder`, `random`; did you mean `frozen-encoder`?",
+            ),
+            ("target_l00 = 3", "did you mean `target_l0`?"),
+            ("architecture = 'zzz'", "`l1`; correct the suite"),
+            (
+                "seed = -1",
+                "invalid value: integer `-1`, expected a whole number of at least 0; correct the suite",
+            ),
+        ];
+        for (lines, expected) in cases {
+            let found = error(&format!("lambdas = [0.1]\n{lines}"));
+            assert!(found.contains(expected), "{lines}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_preset_may_be_left_out() {
+        let suite = GOOD.replace("preset = 'short'\n", "lambdas = [0.1]");
+        let suite = Suite::parse(&suite).unwrap();
+        assert!(suite.preset() == Preset::Short && suite.preset_is_default());
     }
 
     #[test]

@@ -27,9 +27,9 @@ impl EventFiles {
     /// Begins a file for every dictionary; `step` is the first step that follows.
     pub fn begin(run: &Path, dictionaries: &[&str], step: u64) -> io::Result<EventFiles> {
         let folder = run.join("tensorboard");
-        let there = dictionaries.iter().map(|name| files_in(&folder.join(name))).max().unwrap_or(0);
+        let next = dictionaries.iter().map(|name| next_in(&folder.join(name))).max().unwrap_or(0);
         // TensorBoard reads files in the order of their names.
-        let files = EventFiles { folder, file: format!("events.out.tfevents.{there:010}") };
+        let files = EventFiles { folder, file: format!("{PREFIX}{next:010}") };
         for name in dictionaries {
             std::fs::create_dir_all(files.folder.join(name))?;
             let mut start = event(0);
@@ -62,8 +62,14 @@ impl EventFiles {
     }
 }
 
-fn files_in(folder: &Path) -> usize {
-    folder.read_dir().into_iter().flatten().count()
+/// What a file of ours is called, before its number.
+const PREFIX: &str = "events.out.tfevents.";
+
+/// The number after those of the files that are there, whatever else is: what is there is never written into.
+fn next_in(folder: &Path) -> u64 {
+    let names = folder.read_dir().into_iter().flatten().flatten().map(|e| e.file_name());
+    let number = |name: std::ffi::OsString| name.to_str()?.strip_prefix(PREFIX)?.parse::<u64>().ok();
+    names.filter_map(number).max().map_or(0, |last| last.saturating_add(1))
 }
 
 /// Protobuf's wire types.
@@ -166,7 +172,14 @@ mod tests {
         for step in [0, 200] {
             EventFiles::begin(run.path(), &["a", "b"], step).unwrap();
         }
-        for name in ["a", "b"] {
+        let other = run.path().join("tensorboard/a");
+        std::fs::write(other.join("of-a-person.txt"), "mine").unwrap();
+        std::fs::remove_file(other.join("events.out.tfevents.0000000000")).unwrap();
+        std::fs::write(other.join("events.out.tfevents.0000000000"), b"\xffodd").unwrap();
+        EventFiles::begin(run.path(), &["a"], 300).unwrap();
+        assert_eq!(std::fs::read(other.join("events.out.tfevents.0000000000")).unwrap(), b"\xffodd");
+        assert!(other.join("events.out.tfevents.0000000002").is_file());
+        for name in ["b"] {
             let read = |n: u32| {
                 std::fs::read(run.path().join(format!("tensorboard/{name}/events.out.tfevents.{n:010}")))
                     .unwrap()

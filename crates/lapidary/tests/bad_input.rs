@@ -203,7 +203,10 @@ fn a_run_in_which_every_loss_is_nan_fails_by_name() {
         ran.error
     );
     assert!(lines[2].starts_with("error: all 2 dictionaries stopped") && lines.len() == 3, "{}", ran.error);
-    refused(&["evaluate", &tiny.at("run")], &["expected finished dictionaries, found none"]);
+    refused(
+        &["evaluate", &tiny.at("run")],
+        &["expected finished dictionaries, found none: 0.res-width40-lambda0.003 was given up at step 1"],
+    );
 }
 
 #[test]

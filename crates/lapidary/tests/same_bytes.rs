@@ -54,7 +54,7 @@ fn a_store_of_other_rows_is_refused_by_what_differs() {
         ran.error
     };
     let error = refused("context = 64");
-    assert!(error.contains("expected rows of context 64, found 32; harvest again"), "{error}");
+    assert!(error.contains("found others: context: expected 64, found 32; "), "{error}");
     let error = refused("context = 32");
     assert!(error.contains("1.att") && error.contains("0.res"), "{error}");
 }

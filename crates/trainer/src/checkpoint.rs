@@ -1,8 +1,10 @@
 //! A run's whole state in one safetensors file per checkpoint: parameters, moments with their stamps (never
 //! flushed), stopped dictionaries, the step, and how long the log was. Published atomically, with a checksum over all
-//! tensors; the order of rows is a pure function of (seed, step) and needs no state. Two checkpoints are kept.
+//! tensors; the order of rows is a pure function of (seed, step) and needs no state. Two checkpoints of the plan's steps
+//! are kept. One from between them (Ctrl-C) is kept beside these until the next one of the plan's is there, so that a
+//! run ends with the same files, interrupted or not. No other file in the folder is ever touched.
 
-use crate::{Parameters, Plan, Running, Stopped, TrainError, Training};
+use crate::{DictionaryPlan, Parameters, Plan, Running, Stopped, TrainError, Training};
 use lapidary_files::FileError;
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use serde::{Deserialize, Serialize};
@@ -52,19 +54,33 @@ fn path_of(run: &Path, step: u64) -> PathBuf {
     folder(run).join(format!("step-{step:09}.safetensors"))
 }
 
-/// Checkpoints of a run, newest first. A folder that is not there has none.
-fn checkpoints(run: &Path) -> Vec<PathBuf> {
+/// The step that a checkpoint's name says. Other files have none: whoever put them there keeps them.
+fn step_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()?;
+    path_of(Path::new(""), step).ends_with(name).then_some(step)
+}
+
+/// Checkpoints of a run with their steps, newest first. A folder that is not there has none.
+fn checkpoints(run: &Path) -> Vec<(u64, PathBuf)> {
     let entries = folder(run).read_dir().into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> =
-        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "safetensors")).collect();
-    paths.sort();
-    paths.reverse();
-    paths
+    let mut found: Vec<_> = entries.filter_map(|e| Some((step_of(&e.path())?, e.path()))).collect();
+    found.sort();
+    found.reverse();
+    found
 }
 
 /// The newest checkpoint's path, if there is one.
 pub fn latest_checkpoint(run: &Path) -> Option<PathBuf> {
-    checkpoints(run).into_iter().next()
+    checkpoints(run).into_iter().next().map(|(_, path)| path)
+}
+
+/// Of the newest checkpoint that can be read: the steps that are done, and the dictionaries that were given up by then.
+/// Reads no tensor.
+pub fn progress(run: &Path) -> Option<(u64, BTreeMap<String, Stopped>)> {
+    let read = |path: &Path| marks(&TensorFile::open(path).ok()?).ok();
+    let marks = checkpoints(run).iter().find_map(|(_, path)| read(path))?;
+    Some((marks.step, marks.stopped))
 }
 
 /// Every tensor of a run in a fixed order: (name, shape, floats) then (name, shape, stamps).
@@ -153,15 +169,20 @@ pub(crate) fn save_checkpoint(
     let path = path_of(run, step);
     lapidary_files::create_dir(&folder(run))?;
     tensors::write(&path, &tensors, &HashMap::from([(MARKS.to_string(), json)]))?;
-    prune(run, &path)?;
+    prune(run, plan, step)?;
     Ok(path)
 }
 
-/// Removes all checkpoints but `newest` and the one before it. Those after it are damaged (a run was resumed before
-/// them) and must not count: they are replaced when the run comes by.
-pub(crate) fn prune(run: &Path, newest: &Path) -> Result<(), FileError> {
-    for old in checkpoints(run).iter().filter(|path| path.as_path() <= newest).skip(KEPT) {
-        std::fs::remove_file(old).map_err(FileError::io(old, "remove"))?;
+/// Removes checkpoints from before `newest`: of the plan's steps all but two (with `newest`), and all from between them.
+/// Those after it are damaged (a run was resumed before them) and must not count: they are replaced when the run comes by.
+pub(crate) fn prune(run: &Path, plan: &Plan, newest: u64) -> Result<(), FileError> {
+    let planned = |step: u64| step % plan.checkpoint_every == 0 || step == plan.recipe.steps;
+    let mut kept = 0;
+    for (step, path) in checkpoints(run).into_iter().filter(|(step, _)| *step <= newest) {
+        kept += usize::from(planned(step));
+        if (planned(step) && kept > KEPT) || (!planned(step) && step != newest) {
+            std::fs::remove_file(&path).map_err(FileError::io(&path, "remove"))?;
+        }
     }
     Ok(())
 }
@@ -170,6 +191,7 @@ pub(crate) fn prune(run: &Path, newest: &Path) -> Result<(), FileError> {
 pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>), FileError> {
     let file = TensorFile::open(path)?;
     let marks = marks(&file)?;
+    check_room(path, plan)?;
     let mut state = Vec::with_capacity(plan.dictionaries.len());
     for d in &plan.dictionaries {
         let mut t = Training::new(Parameters::zeros(d), d, &plan.recipe);
@@ -202,6 +224,19 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
     Ok((marks, state))
 }
 
+/// Nothing is allocated on the word of a plan that the file has no bytes for.
+fn check_room(path: &Path, plan: &Plan) -> Result<(), FileError> {
+    let bytes = std::fs::metadata(path).map_err(FileError::io(path, "read"))?.len();
+    // Parameters and moments of W_enc and W_dec.
+    let of = |d: &DictionaryPlan| 8 * d.width as u128 * (d.d as u128 + d.d_out() as u128);
+    let needs: u128 = plan.dictionaries.iter().map(of).sum();
+    if needs > u128::from(bytes) {
+        let expected = format!("at least {needs} bytes, for the dictionaries of the plan");
+        return Err(FileError::invalid(path, expected, format!("{bytes}"), "is this the run's own plan?"));
+    }
+    Ok(())
+}
+
 fn marks(file: &TensorFile) -> Result<Marks, FileError> {
     let bad = |found: String| {
         FileError::invalid(file.path(), "a Lapidary checkpoint", found, "is this the right file?")
@@ -226,14 +261,14 @@ pub(crate) struct Resumed {
 /// Looks for the newest checkpoint that is whole. A checkpoint of another run is an error, not skipped.
 pub(crate) fn resume(run: &Path, plan: &Plan, identity: Identity<'_>) -> Result<Resumed, TrainError> {
     let mut skipped = Vec::new();
-    for path in checkpoints(run) {
+    for (_, path) in checkpoints(run) {
         let marks = TensorFile::open(&path).and_then(|file| marks(&file));
         if let Ok(marks) = &marks {
             check_identity(&path, marks, identity)?;
         }
         match marks.and_then(|_| load_checkpoint(&path, plan)) {
             Ok(found) => {
-                prune(run, &path)?; // a run that was killed before it pruned
+                prune(run, plan, found.0.step)?; // a run that was killed before it pruned
                 return Ok(Resumed { found: Some(found), skipped });
             }
             Err(e) => skipped.push(e),
@@ -255,4 +290,116 @@ fn check_identity(path: &Path, marks: &Marks, run: Identity<'_>) -> Result<(), T
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AuxK, Objective, Recipe, Transcoder, initial_parameters, train_step};
+    use lapidary_kernels::Device;
+    use proptest::prelude::*;
+
+    fn noise(seed: u64, n: usize) -> Vec<f32> {
+        (0..n).map(|i| ((i as f64 * 0.7391 + seed as f64 * 1.37).sin() * 4_391.7).fract() as f32).collect()
+    }
+
+    /// One dictionary of each kind, half of them transcoders.
+    fn plan(d: usize, width: usize, beta1: f64) -> Plan {
+        let aux = Some(AuxK { alpha: 0.03, k: 3, dead_rows: 1 });
+        let objectives = [
+            Objective::GEMMA_SCOPE,
+            Objective::gemma_scope_2(5.0),
+            Objective::anthropic(d),
+            Objective::L1,
+            Objective::Gated,
+            Objective::TopK { k: 1, aux },
+            Objective::BatchTopK { k: 1, aux: None },
+        ];
+        let to = Transcoder { output: "0.mlp".into(), d_out: 3, c_out: 2.0, skip: true };
+        let dictionary = |(i, objective): (usize, Objective)| DictionaryPlan {
+            name: format!("{i}"),
+            target_l0: (objective.has_lambda() && i % 2 == 0).then_some(2.0),
+            transcoder: (i % 2 == 0).then(|| to.clone()),
+            objective,
+            ..DictionaryPlan::test(d, width)
+        };
+        let dictionaries = objectives.into_iter().enumerate().map(dictionary).collect();
+        let recipe = Recipe { batch: 9, beta1, ..Recipe::short(20, d) };
+        Plan { recipe, dictionaries, seed: 3, checkpoint_every: 4, log_every: 1 }
+    }
+
+    /// Some steps of each, one of them given up, another with a threshold.
+    fn state(plan: &Plan, seed: u64) -> Vec<Training> {
+        let trained = |d: &DictionaryPlan| {
+            let mut t = Training::new(initial_parameters(d, &plan.recipe, seed), d, &plan.recipe);
+            for step in 0..3 {
+                let (x, y) = (noise(seed + step, 9 * d.d), noise(seed + step + 7, 9 * d.d_out()));
+                let batch = crate::Batch { input: &x, output: if d.transcoder.is_some() { &y } else { &x } };
+                train_step(&mut t, batch, d, &plan.recipe, step, Device::detect(), &mut |_| ());
+            }
+            t
+        };
+        let mut state: Vec<Training> = plan.dictionaries.iter().map(trained).collect();
+        state[1].stopped = Some(Stopped { step: 2, reason: "loss is \"NaN\"\n".into() });
+        state[6].running.threshold = Some(0.1 + seed as f64 / 7.0);
+        state
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn what_is_written_is_read_back(d in 1usize..9, width in 1usize..40, seed in 0u64..1000, momentum: bool, step in 0u64..1 << 33, log_bytes: u64) {
+            let plan = plan(d, width, if momentum { 0.9 } else { 0.0 });
+            let mut state = state(&plan, seed);
+            let (folder, identity) = (tempfile::tempdir().unwrap(), Identity { plan_hash: "p", built_by: "b" });
+            let path = save_checkpoint(folder.path(), &plan, &state, identity, step, log_bytes).unwrap();
+            let (marks, found) = load_checkpoint(&path, &plan).unwrap();
+            prop_assert_eq!((marks.step, marks.log_bytes, marks.plan_hash.as_str()), (step, log_bytes, "p"));
+            state.iter_mut().for_each(|t| t.hints = Default::default()); // no part of the state
+            prop_assert!(found == state);
+            prop_assert_eq!(latest_checkpoint(folder.path()), Some(path));
+            let (done, stopped) = progress(folder.path()).unwrap();
+            prop_assert_eq!((done, stopped.keys().cloned().collect::<Vec<_>>()), (step, vec!["1".to_string()]));
+        }
+    }
+
+    /// A plan whose numbers the file has no bytes for, and bytes of any kind.
+    #[test]
+    fn nothing_is_allocated_for_numbers_that_are_not_there() {
+        let plan = plan(4, 10, 0.9);
+        let (folder, identity) = (tempfile::tempdir().unwrap(), Identity { plan_hash: "p", built_by: "b" });
+        let path = save_checkpoint(folder.path(), &plan, &state(&plan, 1), identity, 3, 0).unwrap();
+        let mut wide = plan.clone();
+        wide.dictionaries[0].width = 1 << 38;
+        let found = load_checkpoint(&path, &wide).unwrap_err().to_string();
+        assert!(found.contains("for the dictionaries of the plan, found"), "{found}");
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(97) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x55;
+            std::fs::write(&path, &bytes).unwrap();
+            assert!(load_checkpoint(&path, &plan).is_err(), "byte {at}");
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(load_checkpoint(&path, &plan).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn steps_are_read_from_names_of_ours_only() {
+        for (name, step) in
+            [("step-000000012.safetensors", Some(12)), ("step-4000000000.safetensors", Some(4_000_000_000))]
+        {
+            assert_eq!(step_of(Path::new(name)), step);
+            assert_eq!(path_of(Path::new(""), step.unwrap()), Path::new("checkpoints").join(name));
+        }
+        for name in [
+            "step-12.safetensors",
+            "step-+00000012.safetensors",
+            "step-000000012.tmp",
+            "step-.safetensors",
+            "best.safetensors",
+        ] {
+            assert_eq!(step_of(Path::new(name)), None, "{name}");
+        }
+    }
 }

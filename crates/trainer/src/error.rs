@@ -48,8 +48,18 @@ pub enum TrainError {
         /// What the given one has.
         found: String,
     },
+    /// A number of the plan that no training can follow.
+    #[error("{key}: expected {expected}, found {found}")]
+    Plan {
+        /// Its place in the plan: `recipe.batch`, `dictionaries.NAME.width`.
+        key: String,
+        /// What can be followed.
+        expected: String,
+        /// What stands there.
+        found: String,
+    },
     /// Asked to stop (Ctrl-C).
-    #[error("stopped at step {step} of {steps}; continue with --resume")]
+    #[error("stopped at step {step} of {steps}, which is saved; continue with --resume")]
     Interrupted {
         /// Steps done.
         step: u64,

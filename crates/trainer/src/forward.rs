@@ -91,6 +91,20 @@ fn divided(x: &[f32], c: f64) -> Vec<f32> {
     x.par_iter().with_min_len(1 << 14).map(|x| x / c).collect()
 }
 
+/// x' [N, D] of a batch.
+pub(crate) fn input(batch: Batch<'_>, p: &Parameters, plan: &DictionaryPlan) -> Vec<f32> {
+    let d = plan.d;
+    let mut input = divided(batch.input, plan.c);
+    if plan.has_pre_bias() {
+        input.par_chunks_mut(ROWS_PER_TASK * d).for_each(|rows| {
+            for x in rows.chunks_exact_mut(d) {
+                x.iter_mut().zip(&p.b_dec).for_each(|(x, b)| *x -= b);
+            }
+        });
+    }
+    input
+}
+
 impl<'a> Forward<'a> {
     /// s, x', and ŝ before any feature.
     pub(crate) fn begin(
@@ -106,14 +120,7 @@ impl<'a> Forward<'a> {
             "a batch: input [N, {d}], output [N, {d_out}]"
         );
         let target = divided(batch.output, plan.c_out());
-        let mut input = divided(batch.input, plan.c);
-        if plan.has_pre_bias() {
-            input.par_chunks_mut(ROWS_PER_TASK * d).for_each(|rows| {
-                for x in rows.chunks_exact_mut(d) {
-                    x.iter_mut().zip(&p.b_dec).for_each(|(x, b)| *x -= b);
-                }
-            });
-        }
+        let input = input(batch, p, plan);
         let (m, skipped) = (views.count(), transcoder::skip(&input, p, d, device));
         let mut error = Strips::zeros(n * m, d_out);
         error.strips_mut().for_each(|(column, strip)| {

@@ -1,10 +1,10 @@
 //! Rows and a plan become dictionaries.
 //!
-//! Reading order: `recipe` and `plan` (every number of a run), `objectives` (what is minimised, one file each), `schedule`,
+//! Reading order: `recipe` and `plan` (every number of a run; `limits`: which they may be), `objectives` (what is minimised, one file each), `schedule`,
 //! `parameters` and `init`, then one training `step` — `forward` (normalise, encode, decode, loss), `backward` (gradients by
 //! feature, projection, lazy Adam, renormalisation), both by `blocks` of features, with `select` where features compete and
 //! `transcoder` where two sites do — beside its readable dense twin `naive`; then `controller`, `health`, `run` (the loop
-//! over batches), `checkpoint` (exact resume) and `release`.
+//! over batches), `fit` (what is found after the last), `log` (as found on resume), `checkpoint` (exact resume) and `release`.
 //!
 //! The first recipe is Gemma Scope's (arXiv 2408.05147 §2.2, §3.2; JumpReLU: arXiv 2407.14435), written out in DESIGN §4
 //! and NUMERICS §3. After the encoder product everything is sparse: decode, gradients and update touch active features and
@@ -18,9 +18,12 @@ mod blocks;
 mod checkpoint;
 mod controller;
 mod error;
+mod fit;
 mod forward;
 mod health;
 mod init;
+mod limits;
+mod log;
 pub mod naive;
 mod objectives;
 mod optimizer;
@@ -37,7 +40,7 @@ mod transcoder;
 
 pub use lapidary_dictionary::Baseline;
 
-pub use checkpoint::{latest_checkpoint, load_checkpoint};
+pub use checkpoint::{latest_checkpoint, load_checkpoint, progress};
 pub use error::TrainError;
 pub use forward::{Batch, Seen};
 pub use health::Health;

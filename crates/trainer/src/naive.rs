@@ -176,6 +176,13 @@ pub fn step(
     seen.loss
 }
 
+/// θ of BatchTopK: the (k·N + 1)-th largest of max(z, 0), z of N = `rows` rows; 0 where there are fewer numbers.
+pub fn batch_threshold(z: &[f64], rows: usize, k: usize) -> f64 {
+    let mut sorted: Vec<f64> = z.iter().map(|z| z.max(0.0)).collect();
+    sorted.sort_by(|a, b| b.total_cmp(a));
+    sorted.get(k * rows).copied().unwrap_or(0.0)
+}
+
 /// Adam on one row at rate `lr`. One without gradient stays where it is, and its moments decay.
 fn adam(p: &mut [f64], m: &mut [f64], v: &mut [f64], g: &[f64], recipe: &Recipe, lr: f64, step: u64) {
     let Recipe { beta1, beta2, .. } = *recipe;

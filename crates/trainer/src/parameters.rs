@@ -24,10 +24,10 @@ pub struct Parameters {
     pub w_skip: Vec<f32>,
 }
 
-/// Why and where a dictionary was given up; its parameters are those before that step.
+/// Why and where a dictionary was given up; its parameters are those before that step, or those that the last one left.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Stopped {
-    /// The step whose loss was not finite.
+    /// The step in which it was seen.
     pub step: u64,
     /// What was seen.
     pub reason: String,
@@ -40,7 +40,7 @@ pub struct Running {
     pub log_lambda: f64,
     /// Running mean of L0, for the controller.
     pub l0: Option<f64>,
-    /// Running mean of the smallest chosen value, for BatchTopK.
+    /// θ of BatchTopK, fitted after the last step.
     pub threshold: Option<f64>,
 }
 
@@ -72,7 +72,7 @@ pub struct Training {
     pub running: Running,
     /// Of the last step.
     pub hints: Hints,
-    /// Set when the loss became NaN or infinite.
+    /// Set when it was given up: a loss that is not finite, an error beyond all measure, parameters that are not finite.
     pub stopped: Option<Stopped>,
 }
 

@@ -1,6 +1,6 @@
 //! From training units to a released dictionary (NUMERICS §6) and back: every objective but TopK is a JumpReLU by then.
 //!
-//!   jumprelu  θ as trained           l1  θ = 0           batchtopk  θ = the running mean of the smallest chosen value
+//!   jumprelu  θ as trained           l1  θ = 0           batchtopk  θ as fitted after the last step
 //!   gated     W' = e^r W_enc, b' = b_mag, θ' = max(0, b_mag − e^r b_gate); as it is where some e^r is small: f32 would lose the gate
 //!
 //! A transcoder's outputs were divided by C_out, its inputs by C: features come out in units of C, so its decoder rows, its
@@ -156,7 +156,7 @@ fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recip
     }
     let mut training = Training::new(p, plan, recipe);
     if let Objective::BatchTopK { .. } = plan.objective {
-        training.running.threshold = mean_threshold(theta);
+        training.running.threshold = mean_threshold(theta); // until it is fitted
     }
     training
 }

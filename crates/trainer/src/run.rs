@@ -2,8 +2,11 @@
 //! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (NUMERICS §5).
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
+use crate::health::{GivenUp, check_last};
+use crate::log::{Inspected, inspect};
 use crate::{
-    Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, initial_parameters, train_step,
+    Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, fit, initial_parameters,
+    train_step,
 };
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
@@ -31,6 +34,8 @@ pub struct Run<'a> {
 pub enum Event<'a> {
     /// A damaged checkpoint was passed over.
     Skipped(&'a FileError),
+    /// The log is not as the checkpoint left it; training needs none of it and goes on.
+    OddLog(&'a str),
     /// The run begins or resumes after this many steps.
     Began(u64),
     /// The rows of a step are there.
@@ -41,13 +46,16 @@ pub enum Event<'a> {
     Step(u64, &'a [Health]),
     /// A dictionary was given up; the others go on.
     Stopped(&'a str, &'a Stopped),
+    /// The last step is done; what is found after it comes next.
+    Settling,
     /// A checkpoint was published.
     Checkpoint(&'a Path),
 }
 
 /// Trains all dictionaries of the plan to its last step and returns them.
 ///
-/// With `resumed`, goes on from the newest whole checkpoint, if there is one. `interrupted` is asked after every step. Where
+/// With `resumed`, goes on from the newest whole checkpoint, if there is one; a run that has ended is left as it is.
+/// `interrupted` is asked after every step: the state is then saved, and the run ends with [`TrainError::Interrupted`]. Where
 /// every dictionary was given up, the remaining steps change nothing and are not made.
 pub fn train<S: RowSource>(
     run: &Run<'_>,
@@ -57,36 +65,57 @@ pub fn train<S: RowSource>(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Training>, TrainError> {
     let sites = sites(run.plan, batches.source())?;
-    let begin = begin(run, resumed, observe)?;
-    let mut log = Log::open(&run.folder.join("metrics.jsonl"), begin.log_bytes)?;
-    let mut state = begin.state;
-    observe(Event::Began(begin.step));
-    batches.seek(begin.step);
-    let recipe = &run.plan.recipe;
-    for s in begin.step..recipe.steps {
+    let Begin { step, log_bytes, mut state } = begin(run, resumed, observe)?;
+    let steps = run.plan.recipe.steps;
+    if step >= steps {
+        observe(Event::Began(step));
+        return Ok(state);
+    }
+    let mut log = open_log(&run.folder.join("metrics.jsonl"), log_bytes, observe)?;
+    observe(Event::Began(step));
+    batches.seek(step);
+    for s in step..steps {
         if state.iter().all(|training| training.stopped.is_some()) {
-            checkpoint(run, &state, &mut log, recipe.steps)?;
             break;
         }
         let batch = batches.next().map_err(TrainError::Source)?;
         observe(Event::Rows);
-        let logged = s % run.plan.log_every == 0 || s + 1 == recipe.steps;
-        let lines = one_step(run, &sites, batch, &mut state, s, logged, observe);
-        for line in &lines {
-            let json = serde_json::to_string(line).expect("health is plain data");
-            log.append(&format!("{json}\n"))?;
-        }
+        let lines = one_step(run, &sites, batch, (&mut state, &mut log), s, observe)?;
         let done = s + 1;
-        if done % run.plan.checkpoint_every == 0 || done == recipe.steps {
+        observe(Event::Step(done, &lines));
+        let stop = done < steps && interrupted();
+        if done < steps && (stop || done % run.plan.checkpoint_every == 0) {
             let path = checkpoint(run, &state, &mut log, done)?;
             observe(Event::Checkpoint(&path));
         }
-        observe(Event::Step(done, &lines));
-        if interrupted() && done < recipe.steps {
-            return Err(TrainError::Interrupted { step: done, steps: recipe.steps });
+        if stop {
+            return Err(TrainError::Interrupted { step: done, steps });
         }
     }
+    settle(run, &sites, batches, (&mut state, &mut log), observe)?;
+    let path = checkpoint(run, &state, &mut log, steps)?;
+    observe(Event::Checkpoint(&path));
     Ok(state)
+}
+
+/// What is found after the last step: parameters that are not finite, and thresholds.
+fn settle<S: RowSource>(
+    run: &Run<'_>,
+    sites: &[(usize, usize)],
+    batches: &mut Batches<S>,
+    (state, log): (&mut [Training], &mut Log),
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<(), TrainError> {
+    observe(Event::Settling);
+    for (training, d) in state.iter_mut().zip(&run.plan.dictionaries) {
+        let before = training.stopped.is_some();
+        check_last(training, run.plan.recipe.steps - 1);
+        if let (false, Some(stopped)) = (before, &training.stopped) {
+            give_up(log, &d.name, stopped, observe)?;
+        }
+    }
+    let inputs: Vec<usize> = sites.iter().map(|&(input, _)| input).collect();
+    fit::thresholds(run.plan, &inputs, batches, state, run.device)
 }
 
 struct Begin {
@@ -129,31 +158,56 @@ fn sites<S: RowSource>(plan: &Plan, source: &S) -> Result<Vec<(usize, usize)>, T
     plan.dictionaries.iter().map(both).collect()
 }
 
+/// A step of every dictionary; its lines of the log, if it is to be logged.
 fn one_step(
     run: &Run<'_>,
     sites: &[(usize, usize)],
     batch: &[Vec<f32>],
-    state: &mut [Training],
+    (state, log): (&mut [Training], &mut Log),
     s: u64,
-    logged: bool,
     observe: &mut dyn FnMut(Event<'_>),
-) -> Vec<Health> {
+) -> Result<Vec<Health>, TrainError> {
+    let recipe = &run.plan.recipe;
+    let logged = s % run.plan.log_every == 0 || s + 1 == recipe.steps;
     let mut lines = Vec::new();
     for ((training, plan), &(input, output)) in state.iter_mut().zip(&run.plan.dictionaries).zip(sites) {
         if training.stopped.is_some() {
             continue;
         }
-        let recipe = &run.plan.recipe;
         let batch = Batch { input: &batch[input], output: &batch[output] };
         let mut phase = |phase| observe(Event::Phase(phase));
         let seen = train_step(training, batch, plan, recipe, s, run.device, &mut phase);
         if let Some(stopped) = &training.stopped {
-            observe(Event::Stopped(&plan.name, stopped));
+            give_up(log, &plan.name, stopped, observe)?;
         } else if logged {
-            lines.push(Health::measure(training, &seen, plan, recipe, s));
+            let line = Health::measure(training, &seen, plan, recipe, s);
+            append(log, &line)?;
+            lines.push(line);
         }
     }
-    lines
+    Ok(lines)
+}
+
+fn give_up(
+    log: &mut Log,
+    dictionary: &str,
+    stopped: &Stopped,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<(), TrainError> {
+    observe(Event::Stopped(dictionary, stopped));
+    append(log, &GivenUp { step: stopped.step, dictionary, stopped: &stopped.reason })
+}
+
+fn append(log: &mut Log, line: &impl serde::Serialize) -> Result<(), TrainError> {
+    let json = serde_json::to_string(line).expect("a line is plain data");
+    Ok(log.append(&format!("{json}\n"))?)
+}
+
+/// The log as a checkpoint left it, `bytes` long; with what is there of it, if that is less.
+fn open_log(path: &Path, bytes: u64, observe: &mut dyn FnMut(Event<'_>)) -> Result<Log, TrainError> {
+    let Inspected { whole, odd } = inspect(path, bytes)?;
+    odd.iter().for_each(|odd| observe(Event::OddLog(odd)));
+    Ok(Log::open(path, whole)?)
 }
 
 fn checkpoint(run: &Run<'_>, state: &[Training], log: &mut Log, done: u64) -> Result<PathBuf, TrainError> {

@@ -64,8 +64,6 @@ pub(crate) struct Selection {
     pub main: Csr,
     /// z of the dead features that are to be brought back [N, F].
     pub dead: Option<Csr>,
-    /// The smallest value that was chosen.
-    pub least: Option<f32>,
     /// A guess for the next batch.
     pub guess: f32,
     /// Entries that the encoder kept.
@@ -136,11 +134,10 @@ impl Select<'_> {
             lacking.iter().for_each(|&row| main.rows[row as usize].clear());
             entries += self.offer(&lacking, 0.0, &mut main, None);
         }
-        let least = main.rows.iter().flatten().map(|e| e.2).min_by(f32::total_cmp);
-        let guess = 0.9 * self.next_guess(&main, least);
+        let guess = 0.9 * self.next_guess(&main);
         let width = self.parameters.b_enc.len();
         let dead = dead.map(|dead| dead.into_csr(width));
-        Selection { main: main.into_csr(width), dead, least, guess, entries }
+        Selection { main: main.into_csr(width), dead, guess, entries }
     }
 
     /// Encodes `rows` of the input, and offers what is above `lo` to them. Returns the entries.
@@ -168,9 +165,9 @@ impl Select<'_> {
     }
 
     /// Of the batch: what was chosen at least. Of rows: what all but one in fifty chose at least.
-    fn next_guess(&self, main: &Best, least: Option<f32>) -> f32 {
+    fn next_guess(&self, main: &Best) -> f32 {
         if let Keep::OfBatch(_) = self.keep {
-            return least.unwrap_or(0.0);
+            return main.rows.iter().flatten().map(|e| e.2).min_by(f32::total_cmp).unwrap_or(0.0);
         }
         let least_of = |row: &Vec<Entry>| row.iter().map(|e| e.2).min_by(f32::total_cmp).unwrap_or(0.0);
         let mut least: Vec<f32> = main.rows.iter().map(least_of).collect();

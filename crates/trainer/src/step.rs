@@ -6,7 +6,7 @@ use crate::blocks::{Kept, Limits, blocks};
 use crate::controller;
 use crate::forward::{Batch, Forward, Seen, encode};
 use crate::objectives::matryoshka::Views;
-use crate::objectives::{Gate, auxk, batchtopk, gate};
+use crate::objectives::{Gate, auxk, gate};
 use crate::optimizer::Adam;
 use crate::select::{Keep, Select};
 use crate::{Baseline, DictionaryPlan, Recipe, Stopped, Training, transcoder};
@@ -26,8 +26,8 @@ pub enum Phase {
     Features,
 }
 
-/// Trains `training` on a batch of raw rows. A loss that is not finite stops the dictionary instead, with its parameters
-/// as they were. Returns what was seen, before the update. `phase` is told of the end of each part.
+/// Trains `training` on a batch of raw rows. A loss that is not finite, or an error that no training comes back from, stops
+/// the dictionary instead, with its parameters as they were. Returns what was seen, before the update. `phase` is told of the end of each part.
 pub fn train_step(
     training: &mut Training,
     batch: Batch<'_>,
@@ -55,8 +55,6 @@ struct Encoded {
     kept: Kept,
     /// z of the dead features that help [N, F].
     dead: Option<Csr>,
-    /// The smallest value that a batch chose.
-    least: Option<f32>,
 }
 
 fn step_within(
@@ -83,8 +81,8 @@ fn step_within(
     seen.lambda = lambda;
     seen.loss += gate.row_penalty(&forward.l0, seen.l0);
     phase(Phase::Decode);
-    if !seen.loss.is_finite() {
-        training.stopped = Some(Stopped { step, reason: format!("loss is {}", seen.loss) });
+    if let Some(reason) = seen.trouble(batch, plan) {
+        training.stopped = Some(Stopped { step, reason });
         return seen;
     }
     let backward = Backward {
@@ -100,9 +98,6 @@ fn step_within(
         adam: &Adam::new(recipe, step),
         device,
     };
-    if let Some(least) = entries.least {
-        training.running.threshold = Some(batchtopk::threshold(training.running.threshold, least));
-    }
     seen.loss += update(training, &backward, &mut entries, phase);
     controller::observe(training, plan, recipe, step, seen.l0);
     seen
@@ -129,7 +124,7 @@ fn by_blocks(
         phase(Phase::Decode);
     }
     training.hints.entries = Some(kept.entries);
-    Encoded { blocks, kept, dead: None, least: None }
+    Encoded { blocks, kept, dead: None }
 }
 
 /// Forward, where entries compete.
@@ -165,8 +160,7 @@ fn chosen(
     let mut kept = Kept::new(Limits { kept: usize::MAX, ..at.limits });
     kept.push(found.main);
     phase(Phase::Decode);
-    let least = if let Keep::OfBatch(_) = keep { found.least } else { None };
-    Encoded { blocks: vec![whole], kept, dead: found.dead, least }
+    Encoded { blocks: vec![whole], kept, dead: found.dead }
 }
 
 /// Backward, block by block. Returns the part of the loss's penalty that is a sum over features.

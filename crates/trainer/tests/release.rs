@@ -53,6 +53,9 @@ fn trained(plan: &DictionaryPlan, recipe: &Recipe) -> Training {
         train_step(&mut training, batch, plan, recipe, step, Device::detect(), &mut |_| ());
     }
     assert_eq!(training.stopped, None);
+    if let Objective::BatchTopK { .. } = plan.objective {
+        training.running.threshold = Some(0.3); // as if fitted
+    }
     training
 }
 

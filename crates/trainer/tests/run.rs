@@ -178,7 +178,8 @@ fn interrupted_and_resumed(plan: &Plan, interruptions: &[Vec<u64>]) {
     for stops in interruptions {
         let folder = tempfile::tempdir().unwrap();
         for (i, stop) in stops.iter().enumerate() {
-            let error = run(folder.path(), plan, planted(None), i > 0, Some(*stop)).unwrap_err();
+            let ended = run(folder.path(), plan, planted(None), i > 0, Some(*stop));
+            let error = ended.err().expect("it was interrupted");
             assert!(matches!(error, TrainError::Interrupted { steps: 23, .. }), "{error}");
         }
         run(folder.path(), plan, planted(None), true, None).unwrap();
@@ -199,7 +200,7 @@ fn a_damaged_checkpoint_is_passed_over() {
             b[last] ^= 1;
         },
         |b| {
-            let step = br#"\"step\":14"#;
+            let step = br#"\"step\":16"#;
             let at = b.windows(step.len()).position(|w| w == step).unwrap();
             b[at + step.len() - 1] ^= 1;
         },
@@ -236,6 +237,120 @@ fn a_run_whose_dictionaries_all_stopped_ends() {
         assert!(ended.unwrap().iter().all(|training| training.stopped.is_some()));
         assert!((1..23).contains(&rows), "{rows} batches");
         assert!(latest_checkpoint(folder.path()).unwrap().ends_with("step-000000023.safetensors"));
+    }
+}
+
+/// Files of a folder, with their bytes.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = folder.read_dir().unwrap().map(|e| e.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_string();
+    entries.filter(|path| path.is_file()).map(|path| (name(&path), std::fs::read(&path).unwrap())).collect()
+}
+
+/// Stopped between two checkpoints, a run goes on from the very step; in the end it has the files of a whole run.
+#[test]
+fn a_stop_loses_no_step_and_leaves_no_trace() {
+    let plan = plan(23);
+    let (whole, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(whole.path(), &plan, planted(None), false, None).unwrap();
+    for (resume, at) in [(false, 1), (true, 2), (true, 13), (true, 14), (true, 16), (true, 22)] {
+        let error = run(stopped.path(), &plan, planted(None), resume, Some(at)).unwrap_err();
+        assert!(matches!(error, TrainError::Interrupted { step, .. } if step == at), "{error}");
+        let newest = format!("checkpoints/step-{at:09}.safetensors");
+        assert!(latest_checkpoint(stopped.path()).unwrap().ends_with(newest));
+    }
+    let kept: Vec<String> = files(&stopped.path().join("checkpoints")).into_keys().collect();
+    assert_eq!(kept, [14, 21, 22].map(|step| format!("step-{step:09}.safetensors")));
+    run(stopped.path(), &plan, planted(None), true, None).unwrap();
+    for folder in ["", "checkpoints"] {
+        assert!(files(&whole.path().join(folder)) == files(&stopped.path().join(folder)), "{folder}");
+    }
+}
+
+/// Only checkpoints are ever removed: by their names, which somebody's own files do not have.
+#[test]
+fn files_of_others_among_the_checkpoints_are_kept() {
+    let plan = plan(23);
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().join("checkpoints");
+    std::fs::create_dir(&checkpoints).unwrap();
+    let foreign = ["best.safetensors", "step-000000003-copy.safetensors", "step-3.safetensors", "notes.txt"];
+    foreign.iter().for_each(|name| std::fs::write(checkpoints.join(name), name).unwrap());
+    run(folder.path(), &plan, planted(None), true, Some(9)).unwrap_err();
+    run(folder.path(), &plan, planted(None), true, None).unwrap();
+    let found = files(&checkpoints);
+    assert!(foreign.iter().all(|name| found.get(*name).is_some_and(|b| b == name.as_bytes())), "{found:?}");
+    assert_eq!(found.len(), foreign.len() + 2);
+}
+
+/// A log that was cut, edited or replaced is told of; the training goes on and ends with the same dictionaries.
+#[test]
+fn an_odd_log_is_told_and_stops_nothing() {
+    let plan = plan(23);
+    let whole = tempfile::tempdir().unwrap();
+    let expected = run(whole.path(), &plan, planted(None), false, None).unwrap();
+    let damages: [fn(&mut Vec<u8>); 5] = [
+        |log| log.clear(),
+        |log| log.truncate(log.len() - 30),
+        |log| log[0] = 0xff,
+        |log| log.iter_mut().for_each(|b| *b = b'x'),
+        |log| log.insert(5, b'\n'),
+    ];
+    for damage in damages {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), &plan, planted(None), false, Some(16)).unwrap_err();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = std::fs::read(&path).unwrap();
+        damage(&mut log);
+        std::fs::write(&path, log).unwrap();
+        let order = Order { seed: plan.seed, pool_rows: 300 };
+        let mut batches = Batches::new(planted(None), order, plan.recipe.batch).unwrap();
+        let (device, start) = (Device::detect(), &BTreeMap::new());
+        let run =
+            Run { plan: &plan, plan_hash: "hash", built_by: "test", folder: folder.path(), device, start };
+        let mut told = Vec::new();
+        let found = train(&run, &mut batches, true, &|| false, &mut |event| {
+            if let Event::OddLog(odd) = event {
+                told.push(odd.to_string());
+            }
+        });
+        assert!(found.unwrap() == expected);
+        assert!(told.len() == 1 && told[0].contains("metrics.jsonl: expected"), "{told:?}");
+        let log = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(log.is_empty() || log.ends_with('\n'));
+    }
+}
+
+/// A run that has ended is left as it is.
+#[test]
+fn a_finished_run_is_not_touched_by_resuming() {
+    let plan = plan(23);
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
+    std::fs::write(folder.path().join("metrics.jsonl"), "gone").unwrap();
+    let before = files(&folder.path().join("checkpoints"));
+    let again = run(folder.path(), &plan, planted(None), true, None).unwrap();
+    assert!(again.iter().zip(&trained).all(|(a, b)| a.parameters == b.parameters && a.stopped == b.stopped));
+    assert!(files(&folder.path().join("checkpoints")) == before);
+    assert_eq!(std::fs::read(folder.path().join("metrics.jsonl")).unwrap(), b"gone");
+}
+
+/// Finite, but beyond all measure: given up by name, in the log too; its neighbours go on.
+#[test]
+fn a_dictionary_that_diverges_is_given_up() {
+    let mut plan = plan(60);
+    plan.recipe.lr = 1e9;
+    let folder = tempfile::tempdir().unwrap();
+    let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
+    let log = std::fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+    for (training, d) in trained.iter().zip(&plan.dictionaries) {
+        let stopped = training.stopped.as_ref().unwrap_or_else(|| panic!("{}", d.name));
+        assert!(stopped.reason.starts_with("diverged, its squared error is"), "{stopped:?}");
+        let line = format!(
+            r#"{{"step":{},"dictionary":"{}","stopped":"{}"}}"#,
+            stopped.step, d.name, stopped.reason
+        );
+        assert!(log.contains(&line), "{line} in {log}");
     }
 }
 

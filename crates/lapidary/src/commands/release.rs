@@ -4,7 +4,7 @@ use crate::evaluation_file::{EvaluationFile, broken, lines, remarks, row};
 use crate::global::Global;
 use crate::output::RELEASE;
 use crate::plan::RunPlan;
-use crate::run_folder::read_dictionaries;
+use crate::run_folder::{given_up_lines, read_dictionaries};
 use crate::{terminal, words};
 use anyhow::bail;
 use lapidary_dictionary::{Dictionary, Meta, Probe, hooks, save_sae_lens};
@@ -92,10 +92,7 @@ struct Choice<'a> {
 fn choose<'a>(args: &ReleaseArgs, plan: &RunPlan, file: &'a EvaluationFile) -> anyhow::Result<Choice<'a>> {
     let (mut released, mut left_out, mut baselines) = (Vec::new(), Vec::new(), 0);
     let finished = read_dictionaries(&args.run, plan)?;
-    let is_there = |d: &&DictionaryPlan| finished.iter().any(|(other, ..)| other.name == d.name);
-    for d in plan.training.dictionaries.iter().filter(|d| !is_there(d)) {
-        left_out.push(format!("{} is left out: it stopped in training.", d.name));
-    }
+    left_out.extend(given_up_lines(&args.run).into_iter().map(|line| line + "."));
     for (d, dictionary, meta) in finished {
         if d.baseline.is_some() && !args.with_baselines {
             baselines += 1;

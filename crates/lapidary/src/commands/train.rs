@@ -1,5 +1,6 @@
 //! `lapidary train`: a suite file becomes a run folder. Rows come from one fused pass of the model, or from a store.
 
+use crate::differences::differences;
 use crate::estimate::{self, Estimate};
 use crate::global::Global;
 use crate::opened::Opened;
@@ -8,7 +9,7 @@ use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::{WithRandom, site_rows};
 use crate::stopwatch::Stopwatch;
-use crate::suite::Suite;
+use crate::suite::{Suite, presets};
 use crate::tensorboard::EventFiles;
 use crate::text::Text;
 use crate::{run_folder, start, terminal};
@@ -19,6 +20,7 @@ use lapidary_lm::text::{Corpus, Split, resolve_context};
 use lapidary_lm::{Site, Spec};
 use lapidary_store::{Batches, Order, RowSource, SiteRows, StoreReader, norms};
 use lapidary_trainer::{Baseline, DictionaryPlan, Event, Run, Training, train};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,11 +31,14 @@ use std::time::Instant;
 ///
 /// Writes into the run folder: `plan.json` (every number, derived from the suite), `metrics.jsonl` (training health) and the
 /// same as `tensorboard/` event files, `checkpoints/`, and at the end `dictionaries/`, one folder each. Rows come from one pass of the language model that
-/// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time; the same
-/// command with --resume continues and ends with the same bytes.
+/// feeds every dictionary, or from a store when the suite says `[rows] store = "STORE"`. Stop it at any time: Ctrl-C (or
+/// SIGTERM) saves the step that it has come to, and the same command with --resume continues from there and ends with the
+/// same bytes. A dictionary whose loss is no number, or beyond all measure, is given up; the others go on, and the command
+/// ends with exit code 1 and the reason.
 ///
-/// Keys of a suite: model (and ignore_config_keys), text, context, tokens, seed, preset (short, gemma-scope; for jumprelu also gemma-scope-2 and
-/// anthropic, which choose the penalty); and, at the top or in a [[dictionaries]] table for several kinds side by side:
+/// Keys of a suite: model (and ignore_config_keys), text, context, tokens, seed, preset (short if left out, gemma-scope; for
+/// jumprelu also gemma-scope-2 and anthropic, which choose the penalty); and, at the top or in a [[dictionaries]] table for
+/// several kinds side by side:
 /// architecture (jumprelu, topk, batchtopk, matryoshka, gated, l1), sites, transcoders = ["3.mlp-in -> 3.mlp"] with skip,
 /// widths, lambdas or target_l0 (k; the target of a quadratic penalty; or a controller of λ: the printed plan says which),
 /// prefixes, init = "DICT" (fine-tunes it). [[baselines]] have the same keys and baseline = "frozen-decoder",
@@ -160,12 +165,13 @@ impl Job<'_> {
         let estimate = estimate::of(&draft, self.opened.parameters, self.corpus, self.global.device, fused);
         if !self.global.dry_run {
             estimate::check_memory(&estimate)?;
+            draft.training.check()?;
         }
         Ok((draft, estimate))
     }
 
     fn tell_cost(&self, (draft, estimate): &(RunPlan, Estimate)) -> anyhow::Result<()> {
-        let text = estimate::describe("dry run", draft, estimate);
+        let text = self.describe("dry run", draft, estimate);
         self.global.tell(&estimate::json(draft, estimate), text)
     }
 
@@ -181,20 +187,54 @@ impl Job<'_> {
         let folder = &out.path;
         let norms = self.norms(&mut batches, folder)?;
         let plan = self.resolve(&sites, &norms)?;
+        if let Some(trained) = self.finished(folder, &plan)? {
+            out.finish()?;
+            return run_folder::check_all(&self.args.out, &plan, &trained);
+        }
         self.prepare(folder, &plan)?;
         if self.tell && !self.global.quiet {
-            terminal::note(estimate::describe(&format!("{:.12}", plan.hash()), &plan, estimate));
+            terminal::note(self.describe(&format!("{:.12}", plan.hash()), &plan, estimate));
         }
         let began = Instant::now();
         let (trained, stopwatch) = self.train(&plan, &mut batches, folder)?;
-        run_folder::check_any(&plan, &trained)?;
         run_folder::write_dictionaries(folder, &plan, self.opened, &trained, &mut batches)?;
         out.finish()?;
         let seconds = began.elapsed().as_secs_f64();
         if self.tell {
-            run_folder::print_trained(&self.args.out, &plan, &trained, seconds, &stopwatch, self.global)?;
+            run_folder::print_trained(
+                &self.args.out,
+                &plan,
+                &trained,
+                Some((seconds, &stopwatch)),
+                self.global,
+            )?;
         }
-        Ok(())
+        run_folder::check_all(&self.args.out, &plan, &trained)
+    }
+
+    /// What a resumed run has trained, if nothing is left to do: its last figures are shown, and nothing is touched.
+    fn finished(&self, folder: &Path, plan: &RunPlan) -> anyhow::Result<Option<Vec<Training>>> {
+        let ended = || run_folder::finished(folder, plan, self.global.device);
+        let Some(trained) = self.args.resume.then(ended).flatten() else { return Ok(None) };
+        if self.tell {
+            let run = folder.display();
+            terminal::note(format_args!("{run}: this run is finished, nothing is left to do"));
+            run_folder::print_trained(folder, plan, &trained, None, self.global)?;
+        }
+        Ok(Some(trained))
+    }
+
+    /// The plan in words, and what stands in it because the suite does not say it.
+    fn describe(&self, title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
+        let plan = estimate::describe(title, plan, estimate);
+        match self.suite.preset_is_default() {
+            true => format!(
+                "{plan}\nThe suite names no preset, so that it is {}; there are {}.",
+                self.suite.preset(),
+                presets()
+            ),
+            false => plan,
+        }
     }
 
     /// The plan without the model's hash, which costs a look at all weights.
@@ -230,13 +270,13 @@ impl Job<'_> {
     /// Saves the plan; a resumed run must have the plan that it began with.
     fn prepare(&self, folder: &Path, plan: &RunPlan) -> anyhow::Result<()> {
         if self.args.resume && folder.join("plan.json").is_file() {
-            let found = RunPlan::read(folder)?.hash();
-            if found != plan.hash() {
+            let differing = plan.differences(&RunPlan::read(folder)?);
+            if !differing.is_empty() {
                 bail!(
-                    "{}: expected a run of this suite (plan {}), found plan {found}; resume with the suite, text and \
-                     model it began with, or choose another --out",
+                    "{}: expected a run of this suite, found one that differs in its plan: {}; resume with the suite, text \
+                     and model it began with, or choose another --out",
                     folder.display(),
-                    plan.hash()
+                    differing.join("; ")
                 );
             }
             return self.places.save(folder);
@@ -257,7 +297,7 @@ impl Job<'_> {
         let start = start::trainings(&plan.training, &inits, self.global)?;
         let stop = stop_on_interrupt()?;
         let hash = plan.hash();
-        let built_by = format!("{} {:?}", env!("CARGO_PKG_VERSION"), self.global.device);
+        let built_by = run_folder::built_by(self.global.device);
         let run = Run {
             plan: &plan.training,
             plan_hash: &hash,
@@ -277,6 +317,7 @@ impl Job<'_> {
                 damaged = true;
                 bar.say(&format!("passing over a damaged checkpoint: {error}"));
             }
+            Event::OddLog(odd) => bar.say(odd),
             Event::Began(step) => {
                 match step {
                     0 if damaged => bar.say("no whole checkpoint is left: training from the first step"),
@@ -297,6 +338,7 @@ impl Job<'_> {
             }
             Event::Rows => stopwatch.lap(None),
             Event::Phase(phase) => stopwatch.lap(Some(phase)),
+            Event::Settling => bar.message("fitting thresholds".into()),
             Event::Checkpoint(_) => stopwatch.skip(),
             Event::Step(done, lines) => {
                 bar.set(done * recipe.batch as u64);
@@ -319,26 +361,28 @@ impl Job<'_> {
     fn check_store(&self, store: &StoreReader, folder: &Path) -> anyhow::Result<()> {
         let manifest = store.manifest();
         // A dry run does without the model's hash.
-        let model = if self.global.dry_run { &manifest.model.hash } else { self.opened.hash()? };
-        let expected = [
-            ("model", model.to_owned(), manifest.model.hash.clone()),
-            ("documents", self.corpus.hash.clone(), manifest.text.hash.clone()),
-            ("context", self.context.to_string(), manifest.text.context.to_string()),
-            ("dtype", format!("{:?}", self.suite.rows.dtype), format!("{:?}", manifest.dtype)),
-        ];
-        for (what, expected, found) in expected {
-            if expected != found {
-                bail!(
-                    "{}: expected rows of {what} {expected}, found {found}; harvest again for this suite",
-                    folder.display()
-                );
-            }
+        let own = if self.global.dry_run { &manifest.model.hash } else { self.opened.hash()? };
+        let (model, text) = (&manifest.model, &manifest.text);
+        let expected = json!({
+            "model": own, "documents": self.corpus.hash, "context": self.context, "dtype": self.suite.rows.dtype,
+        });
+        let found = json!({
+            "model": model.hash, "documents": text.hash, "context": text.context, "dtype": manifest.dtype,
+        });
+        let differing = differences(&expected, &found);
+        if !differing.is_empty() {
+            bail!(
+                "{}: expected the rows of this suite, found others: {}; harvest again for this suite",
+                folder.display(),
+                differing.join("; ")
+            );
         }
         Ok(())
     }
 }
 
-/// Set by Ctrl-C: the run then ends after the current step, resumable. The second Ctrl-C ends the program at once.
+/// Set by Ctrl-C, and by SIGTERM or SIGHUP: the run then saves its state after the current step and ends. The second one ends
+/// the program at once.
 pub fn stop_on_interrupt() -> anyhow::Result<&'static AtomicBool> {
     static STOP: AtomicBool = AtomicBool::new(false);
     let stop = || {

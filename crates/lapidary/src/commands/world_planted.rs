@@ -129,7 +129,12 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
         lapidary_files::publish(&folder.path.join("scores.json"), json.as_bytes())?;
     }
     folder.finish()?;
-    if global.json { terminal::line(json) } else { terminal::print(report.table()) }
+    if global.json {
+        terminal::line(json)?
+    } else {
+        terminal::print(report.table())?
+    }
+    trained.map_or(Ok(()), |trained| trained.check_all())
 }
 
 impl PlantedArgs {
