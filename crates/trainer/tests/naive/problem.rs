@@ -74,7 +74,7 @@ pub(crate) struct Problem {
     pub(crate) plan: DictionaryPlan,
     pub(crate) recipe: Recipe,
     pub(crate) start: Parameters,
-    /// Every second feature and row is as the one before it, and row 0 is 0.
+    /// Every second feature and row that is read is as the one before it, and row 0 is 0.
     tied: bool,
 }
 
@@ -150,14 +150,15 @@ fn plan(
     }
 }
 
-/// Parameters as they might be in the middle of a run.
+/// Parameters as they might be in the middle of a run; some θ are so near 0 that a step leads below.
 fn perturb(p: &mut Parameters, recipe: &Recipe, draw: &mut Draw) {
     for (name, values) in p.tensors_mut() {
-        for v in values.iter_mut() {
+        for (j, v) in values.iter_mut().enumerate() {
+            let theta = if j % 6 == 1 { 0.002 } else { 0.11 + 0.1 * draw.signed() };
             *v = match (name, recipe.threshold) {
                 ("w_dec", _) => *v,
-                ("threshold", Threshold::Log) => (0.11 + 0.1 * draw.signed()).ln() as f32,
-                ("threshold", Threshold::Raw) => (0.11 + 0.1 * draw.signed()) as f32,
+                ("threshold", Threshold::Log) => theta.ln() as f32,
+                ("threshold", Threshold::Raw) => theta as f32,
                 _ => *v + 0.1 * draw.signed() as f32,
             };
         }
@@ -239,10 +240,14 @@ impl Problem {
     fn row(&self, zero: bool, draw: &mut Draw) -> (Vec<f32>, Vec<f32>) {
         let scale = if zero { 0.0 } else { self.plan.c * (3.0 / self.plan.d as f64).sqrt() };
         let x: Vec<f32> = (0..self.plan.d).map(|_| (scale * draw.signed()) as f32).collect();
-        let y = self.plan.transcoder.as_ref();
-        let y =
-            y.map(|t| (0..t.d_out).map(|i| (x[i % x.len()] + 0.3 * draw.signed() as f32).tanh()).collect());
-        (x.clone(), y.unwrap_or(x))
+        let y = self.output(&x, draw);
+        (x, y)
+    }
+
+    /// What is to be reconstructed of a row: itself, or another site's.
+    fn output(&self, x: &[f32], draw: &mut Draw) -> Vec<f32> {
+        let Some(t) = &self.plan.transcoder else { return x.to_vec() };
+        (0..t.d_out).map(|i| (x[i % x.len()] + 0.3 * draw.signed() as f32).tanh()).collect()
     }
 
     /// A batch without a decision that is near another; rows that were drawn in vain are counted.
@@ -276,7 +281,7 @@ impl Problem {
         for n in 0..self.recipe.batch {
             if self.tied && n % 2 == 1 {
                 x.extend_from_within((n - 1) * self.plan.d..);
-                y.extend_from_within((n - 1) * self.plan.d_out()..);
+                y.extend(self.output(&x[n * self.plan.d..], draw));
                 continue;
             }
             let mut zero = self.tied && n == 0;
