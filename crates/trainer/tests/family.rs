@@ -1,10 +1,12 @@
 //! Every objective, transcoders, baselines and the controller against an independent PyTorch account by autograd:
 //! `fixtures/trainer/family.py` holds plans, initial parameters, batches, and parameters after some of the steps. No
-//! decision there (threshold, window, kink, rank) is nearer than 1e-4 to being another, so what may differ is rounding.
+//! decision there (threshold, window, kink, rank) is nearer than 1e-4 to being another, so what may differ is rounding. The
+//! readable f64 twin follows the same account.
 
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::{Device, Isa};
-use lapidary_trainer::{Batch, DictionaryPlan, Parameters, Recipe, Seen, Training, train_step};
+use lapidary_trainer::naive::{self, State};
+use lapidary_trainer::{Batch, DictionaryPlan, Parameters, Recipe, Training, train_step};
 use std::path::Path;
 
 struct Fixture {
@@ -52,10 +54,10 @@ impl Fixture {
         (x, y)
     }
 
-    /// Compares what a step saw, and the parameters after it.
-    fn compare(&self, step: usize, seen: &Seen, training: &Training) {
+    /// Compares what a step saw, and the parameters after it: names, shapes and values.
+    fn compare(&self, step: usize, seen: [(&str, f64); 3], parameters: &[(&str, Vec<usize>, Vec<f64>)]) {
         let steps = self.recipe.steps as usize;
-        for (what, found) in [("loss", seen.loss), ("l0", seen.l0), ("lambda", seen.lambda)] {
+        for (what, found) in seen {
             let expected = f64::from(self.file.read_f32(what, &[steps]).unwrap()[step]);
             let off = (found - expected).abs();
             assert!(
@@ -65,11 +67,11 @@ impl Fixture {
             );
         }
         let Some(snapshot) = self.snapshots.iter().position(|&s| s == step) else { return };
-        for (name, shape, found) in training.parameters.tensors() {
+        for (name, shape, found) in parameters {
             let shape = [&[self.snapshots.len()], shape.as_slice()].concat();
             let after = self.file.read_f32(&format!("after.{name}"), &shape).unwrap();
             for (i, (&found, &expected)) in found.iter().zip(&after[snapshot * found.len()..]).enumerate() {
-                let off = f64::from((found - expected).abs());
+                let off = (found - f64::from(expected)).abs();
                 let off_lr = off / self.recipe.lr;
                 assert!(
                     off <= self.tolerance,
@@ -94,8 +96,32 @@ fn check(name: &str) {
             let device = Device::Cpu(isa);
             let seen = train_step(&mut training, batch, plan, recipe, step as u64, device, &mut |_| ());
             assert_eq!(training.stopped, None);
-            fixture.compare(step, &seen, &training);
+            let seen = [("loss", seen.loss), ("l0", seen.l0), ("lambda", seen.lambda)];
+            let tensors = training.parameters.tensors().into_iter();
+            let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect();
+            let tensors: Vec<_> = tensors.map(|(name, shape, v)| (name, shape, wide(v))).collect();
+            fixture.compare(step, seen, &tensors);
         }
+    }
+    twin(&fixture, (&x, &y));
+}
+
+/// The readable twin's trajectory.
+fn twin(fixture: &Fixture, (x, y): (&[f32], &[f32])) {
+    let (plan, recipe) = (&fixture.plan, &fixture.recipe);
+    let start = fixture.training().parameters;
+    let mut twin = State::new(&start);
+    for step in 0..recipe.steps as usize {
+        let of = |rows: &[f32], d: usize| rows[step * recipe.batch * d..][..recipe.batch * d].to_vec();
+        let (input, output) = (of(x, plan.d), of(y, plan.d_out()));
+        let lambda = twin.lambda(plan, recipe, step as u64);
+        let batch = Batch { input: &input, output: &output };
+        let seen = naive::step(&mut twin, batch, plan, recipe, step as u64);
+        let seen = [("loss", seen.loss), ("l0", seen.l0), ("lambda", lambda)];
+        let tensors = start.tensors().into_iter();
+        let tensors: Vec<_> =
+            tensors.map(|(name, shape, _)| (name, shape, twin.p.tensor(name).values.clone())).collect();
+        fixture.compare(step, seen, &tensors);
     }
 }
 
