@@ -102,7 +102,7 @@ fn dictionaries_and_baselines_are_scored_on_the_same_truth() {
     for line in lines {
         let same = lines.iter().find(|other| other["site"] == line["site"]).unwrap();
         let mean = &line["matched_f1_represented"];
-        assert_eq!(line["represented"], same["represented"], "one list of latents per site");
+        assert_eq!(line["represented"], same["represented"], "one list of variables per site");
         assert_eq!((&mean["indicators"], &line["known"]), (&line["represented"], &same["known"]));
         let scored = list(&file["scores"]).iter().find(|s| s["name"] == line["name"]);
         if let Some(scored) = scored {
