@@ -19,7 +19,7 @@ mod orthogonal;
 
 pub use config::{PlantedConfig, Size};
 use normal::{direction_in_plane, finer, normal, normals, stream, upper};
-use orthogonal::orthogonalise;
+use orthogonal::{dot, orthogonalise, scale_to};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
@@ -376,13 +376,4 @@ fn draw_directions(config: &PlantedConfig, rng: &mut ChaCha8Rng) -> Vec<f32> {
 fn remove_component(v: &mut [f32], u: &[f32]) {
     let share = dot(v, u) / dot(u, u);
     v.iter_mut().zip(u).for_each(|(v, u)| *v -= share * u);
-}
-
-fn scale_to(v: &mut [f32], norm: f32) {
-    let factor = norm / dot(v, v).sqrt();
-    v.iter_mut().for_each(|x| *x *= factor);
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32
 }
