@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a chore prints
 
 mod arrows;
+mod circles;
 mod fixtures;
 mod rules;
 mod source;

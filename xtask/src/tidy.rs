@@ -2,7 +2,7 @@
 //! breach; any breach fails.
 
 use crate::source::{Source, code, list, without_tests};
-use crate::{arrows, rules};
+use crate::{arrows, circles, rules};
 use std::path::Path;
 
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
@@ -32,6 +32,7 @@ pub(crate) fn check(files: &[Source]) -> Vec<String> {
         rules::check(file, &mut breaches);
         arrows::check(file, &mut breaches);
     }
+    circles::check(files, &mut breaches);
     manifests(files, &mut breaches);
     map(files, &mut breaches);
     breaches

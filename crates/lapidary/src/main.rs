@@ -69,7 +69,7 @@ enum Verb {
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
     Verify(commands::verify::VerifyArgs),
-    /// The ground-truth language: text, truth, pairs, vocab, latents, score; and planted dictionaries with their rows
+    /// The ground-truth language: text, truth, pairs, vocab, variables, score; and planted dictionaries with their rows
     #[command(subcommand)]
     World(commands::world::WorldCommand),
     Doctor(commands::doctor::DoctorArgs),

@@ -14,7 +14,7 @@ use lapidary_world::planted::PlantedConfig;
 /// Multiply-adds per second in which directions are made orthogonal, on one thread; measured.
 const DRAWING_PER_SECOND: f64 = 1.5e10;
 /// What a row costs, in multiply-adds of a product per planted feature and rank; measured.
-const ROW_PER_LATENT: f64 = 4.0;
+const ROW_PER_DRIVE: f64 = 4.0;
 /// Active features of a row that are provided for when scoring.
 const ENTRIES_PER_ROW: f64 = 100.0;
 
@@ -90,7 +90,7 @@ impl Cost {
         let widest = widths.max().unwrap_or(0) as f64;
         let encoders: f64 = job.dictionaries.iter().map(|plan| d * plan.width as f64).sum();
         let drawing = 4.0 * m * d * d * config.orthogonal_steps as f64 / DRAWING_PER_SECOND;
-        let per_row = m * config.correlation_rank as f64 * ROW_PER_LATENT;
+        let per_row = m * config.correlation_rank as f64 * ROW_PER_DRIVE;
         let work = rows * encoders * STEP_PER_PRODUCT + (rows + truth_rows) * per_row;
         let pool = if rows > 0.0 { (POOL_ROWS as f64 + batch) * d * 4.0 } else { 0.0 };
         let windows = rows / WINDOW as f64 * 12.0;

@@ -134,31 +134,32 @@ impl World {
     }
 }
 
-/// Yes/no questions about a token, one per (latent, value).
+/// Yes/no questions about a token, one per (variable, value).
 struct Indicators {
     names: Vec<String>,
-    /// First indicator of each latent and whether it is binary: then only value 1 has one.
+    /// First indicator of each variable and whether it is binary: then only value 1 has one.
     first: Vec<(u32, bool)>,
 }
 
 impl Indicators {
     fn new() -> Indicators {
         let (mut names, mut first) = (Vec::new(), Vec::new());
-        for latent in world::latents::table() {
-            let binary = latent.kind == world::Kind::Binary;
+        for variable in world::variables::table() {
+            let binary = variable.kind == world::Kind::Binary;
             first.push((names.len() as u32, binary));
             if binary {
-                names.push(latent.name);
+                names.push(variable.name);
             } else {
-                let value = |v| format!("{} = {}", latent.name, world::latents::value_name(latent.id, v));
-                names.extend((0..latent.values).map(value));
+                let value =
+                    |v| format!("{} = {}", variable.name, world::variables::value_name(variable.id, v));
+                names.extend((0..variable.values).map(value));
             }
         }
         Indicators { names, first }
     }
 
     fn of(&self, mark: &world::Mark) -> Option<u32> {
-        match self.first[usize::from(mark.latent)] {
+        match self.first[usize::from(mark.variable)] {
             (first, true) => (mark.value == 1).then_some(first),
             (first, false) => Some(first + u32::from(mark.value)),
         }
@@ -170,9 +171,8 @@ impl std::fmt::Display for World {
         let config = self.corpus.config;
         write!(f, "world:seed={},tokens={}", self.corpus.seed, self.tokens)?;
         if config != world::Config::default() {
-            let name = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-            let (split, policy) = (serde_json::json!(config.split), serde_json::json!(config.policy));
-            write!(f, ",split={},policy={},spurious={}", name(split), name(policy), config.spurious)?;
+            let (split, policy) = (config.split.name(), config.policy.name());
+            write!(f, ",split={split},policy={policy},spurious={}", config.spurious)?;
         }
         Ok(())
     }

@@ -222,6 +222,32 @@ fn all_architectures_are_scored_and_released() {
     assert_eq!(alone["scores"][0]["ce_spliced"], transcoder["ce_spliced"]);
 }
 
+/// FVU of each step of a dictionary, before its update.
+fn fvus(tiny: &Tiny, run: &str, dictionary: &str) -> Vec<f64> {
+    let log = tiny.read(&format!("{run}/metrics.jsonl"));
+    let lines = log.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
+    lines.filter(|l| l["dictionary"] == dictionary).map(|l| l["fvu"].as_f64().unwrap()).collect()
+}
+
+/// Batches differ, so the first run is the ruler: in its last fifth the rate falls to nothing and the dictionary hardly moves,
+/// and the FVU of those 8 steps says how batches scatter. One more batch of the same dictionary lies, with probability 0.99,
+/// within t = 3.50 (7 degrees of freedom) times their deviation times √(1 + 1/8) of their mean. A dictionary with a tensor, C or
+/// its site mixed up would be where the first quarter of that run was, which must lie outside.
+fn goes_on_where_the_other_ended(tiny: &Tiny) {
+    for site in ["0.res", "1.att"] {
+        let name = format!("{site}-width40-lambda0.003");
+        let (first, tuned) = (fvus(tiny, "first", &name), fvus(tiny, "whole", &format!("{name}-tuned")));
+        assert_eq!((first.len(), tuned.len()), (40, 12));
+        let (early, last) = (&first[..10], &first[32..]);
+        let mean = last.iter().sum::<f64>() / 8.0;
+        let variance = last.iter().map(|fvu| (fvu - mean).powi(2)).sum::<f64>() / 7.0;
+        let near = 3.50 * (variance * (1.0 + 1.0 / 8.0)).sqrt();
+        let is_near = |fvu: f64| (fvu - mean).abs() < near;
+        assert!(is_near(tuned[0]), "{site}: it goes on at {}, the other ended at {mean} ± {near}", tuned[0]);
+        assert!(!early.iter().any(|&fvu| is_near(fvu)), "{site}: {mean} ± {near} tells nothing: {early:?}");
+    }
+}
+
 #[test]
 fn a_run_begins_as_the_dictionaries_of_another_and_is_resumed_with_the_same_bytes() {
     let tiny = Tiny::new(40);
@@ -234,13 +260,7 @@ fn a_run_begins_as_the_dictionaries_of_another_and_is_resumed_with_the_same_byte
     assert_eq!(d["name"], "1.att-width40-lambda0.003-tuned");
     let from = json(&tiny, "first/dictionaries/1.att-width40-lambda0.003/lapidary.json");
     assert_eq!(d["start"], from["weights_hash"]);
-    let fvu = |run: &str, which: fn(&[Value]) -> &Value| {
-        let log = tiny.read(&format!("{run}/metrics.jsonl"));
-        let lines: Vec<Value> = log.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-        which(&lines)["fvu"].as_f64().unwrap()
-    };
-    let (began, ended) = (fvu("whole", |lines| &lines[0]), fvu("first", |lines| &lines[lines.len() - 2]));
-    assert!((began / ended - 1.0).abs() < 0.2, "it goes on at {began}, the other ended at {ended}");
+    goes_on_where_the_other_ended(&tiny);
     killed_and_resumed(&tiny);
     refused(
         &tiny,

@@ -1,6 +1,5 @@
 //! A real model, stories260k: what its author publishes, and a probe from transformers (`fixtures/lm/make.py --stories`).
-//! Skips aloud on a machine without the shared data.
-#![allow(clippy::print_stderr)]
+//! Where the shared data is: `cargo test -- --ignored`.
 
 use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_kernels::Device;
@@ -9,18 +8,14 @@ use lapidary_lm::{Batch, Model, Sampling};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-fn folder() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/stories260k");
-    if !folder.exists() {
-        eprintln!("SKIPPED: {} is not there", folder.display());
-        return None;
-    }
-    Some(folder)
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/stories260k")
 }
 
 #[test]
+#[ignore = "needs ../shared/data/stories260k, which is never committed"]
 fn greedy_text_from_a_lone_bos_is_the_published_one() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let published = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park. \
                      One day, she saw a big, red ball. She wanted to play with it, but it was too high.";
     let model = Model::load(&folder, Device::detect()).unwrap();
@@ -37,8 +32,9 @@ fn greedy_text_from_a_lone_bos_is_the_published_one() {
 }
 
 #[test]
+#[ignore = "needs ../shared/data/stories260k, which is never committed"]
 fn rows_and_best_tokens_are_those_of_transformers() {
-    let Some(folder) = folder() else { return };
+    let folder = folder();
     let fixture =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/lm/stories260k-probe.safetensors");
     let probe = TensorFile::open(&fixture).unwrap();

@@ -1,9 +1,9 @@
 //! Minimal pairs: one draw of a document replaced, all others kept by their own keys.
 
 use crate::lexicon::{Word, mix};
-use crate::text::{Corpus, Sample};
+use crate::text::{Corpus, Sample, render};
 use crate::trace::{Choice, Swap};
-use crate::{Var, render};
+use crate::variables::Var;
 use serde::Serialize;
 
 /// A document, its twin, and what changed.
@@ -27,14 +27,14 @@ pub struct Pair {
 #[allow(missing_docs)]
 pub struct PairLine {
     pub document: u64,
-    pub latent: &'static str,
+    pub variable: &'static str,
     pub segment: u16,
     pub index: u16,
     pub from: u16,
     pub to: u16,
     pub text: String,
     pub twin: String,
-    /// First changed token: the swapped latent shows here.
+    /// First changed token: the swapped variable shows here.
     pub position: usize,
     /// Later tokens that must change with it.
     pub must_change: Vec<usize>,
@@ -45,7 +45,7 @@ impl Pair {
     pub fn line(&self, document: u64) -> PairLine {
         PairLine {
             document,
-            latent: self.choice.var.name(),
+            variable: self.choice.var.name(),
             segment: self.choice.segment,
             index: self.choice.index,
             from: self.choice.option,

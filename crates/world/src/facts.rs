@@ -1,4 +1,4 @@
-//! What is true in the world, whatever the text says: attributes of entities, calendar and in-context maps, recipes, signals.
+//! What is true in the world, whatever the text says: attributes of entities, calendar and in-context maps, recipes, signals, rates.
 //! Everything is a pure function of small numbers, the same for every seed of text.
 
 use crate::lexicon::{Class, ENTITIES, HELD_OUT_ENTITIES, LEXICON, REGIONS, mix, permutation};
@@ -8,6 +8,9 @@ use std::sync::LazyLock;
 pub const SYMBOLS: usize = 18;
 /// Maps that training text uses; the others are held out.
 pub const SEEN_MAPS: usize = 12;
+
+/// Share of all tokens that each word of the ladder aims at.
+pub const LADDER_RATES: [f64; 9] = [1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
 
 /// An entity's attributes, as indices into their classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

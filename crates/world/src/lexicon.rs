@@ -119,47 +119,54 @@ pub enum Class {
     Entity,
 }
 
-/// Every class with its words; those marked `INVENTED` are made of syllables.
-const LISTS: [(Class, &str); 38] = [
-    (Class::Special, "<pad> <bos> <eos> <unk>"),
-    (Class::Digit, DIGITS),
-    (Class::Punctuation, PUNCTUATION),
-    (Class::Name, NAMES),
-    (Class::Grammar, GRAMMAR),
-    (Class::Number, NUMBERS),
-    (Class::Day, DAYS),
-    (Class::Month, MONTHS),
-    (Class::Colour, COLOURS),
-    (Class::Feeling, FEELINGS),
-    (Class::Trait, TRAITS),
-    (Class::Job, JOBS),
-    (Class::Place, PLACES),
-    (Class::Object, OBJECTS),
-    (Class::Pool, INVENTED),
-    (Class::Leaf, LEAVES),
-    (Class::Family, FAMILIES),
-    (Class::Kingdom, CLASSES),
-    (Class::Region, INVENTED),
-    (Class::Food, FOODS),
-    (Class::Size, SIZES),
-    (Class::Noun, NOUNS),
-    (Class::NounPlural, NOUNS_PLURAL),
-    (Class::Verb, VERBS),
-    (Class::VerbPlural, VERBS_PLURAL),
-    (Class::Item, ITEMS),
-    (Class::Topic, TOPICS),
-    (Class::Forbidden, FORBIDDEN),
-    (Class::Ingredient, INGREDIENTS),
-    (Class::Key, KEYS),
-    (Class::Cue, CUES),
-    (Class::Outcome, OUTCOMES),
-    (Class::Letter, LETTERS),
-    (Class::Yard, YARD),
-    (Class::Weather, WEATHER),
-    (Class::Noise, NOISE),
-    (Class::Ladder, LADDER),
-    (Class::Entity, INVENTED),
+/// Every class with its name in files and its words; those marked `INVENTED` are made of syllables.
+const LISTS: [(Class, &str, &str); 38] = [
+    (Class::Special, "special", "<pad> <bos> <eos> <unk>"),
+    (Class::Digit, "digit", DIGITS),
+    (Class::Punctuation, "punctuation", PUNCTUATION),
+    (Class::Name, "name", NAMES),
+    (Class::Grammar, "grammar", GRAMMAR),
+    (Class::Number, "number", NUMBERS),
+    (Class::Day, "day", DAYS),
+    (Class::Month, "month", MONTHS),
+    (Class::Colour, "colour", COLOURS),
+    (Class::Feeling, "feeling", FEELINGS),
+    (Class::Trait, "trait", TRAITS),
+    (Class::Job, "job", JOBS),
+    (Class::Place, "place", PLACES),
+    (Class::Object, "object", OBJECTS),
+    (Class::Pool, "pool", INVENTED),
+    (Class::Leaf, "leaf", LEAVES),
+    (Class::Family, "family", FAMILIES),
+    (Class::Kingdom, "kingdom", CLASSES),
+    (Class::Region, "region", INVENTED),
+    (Class::Food, "food", FOODS),
+    (Class::Size, "size", SIZES),
+    (Class::Noun, "noun", NOUNS),
+    (Class::NounPlural, "nounplural", NOUNS_PLURAL),
+    (Class::Verb, "verb", VERBS),
+    (Class::VerbPlural, "verbplural", VERBS_PLURAL),
+    (Class::Item, "item", ITEMS),
+    (Class::Topic, "topic", TOPICS),
+    (Class::Forbidden, "forbidden", FORBIDDEN),
+    (Class::Ingredient, "ingredient", INGREDIENTS),
+    (Class::Key, "key", KEYS),
+    (Class::Cue, "cue", CUES),
+    (Class::Outcome, "outcome", OUTCOMES),
+    (Class::Letter, "letter", LETTERS),
+    (Class::Yard, "yard", YARD),
+    (Class::Weather, "weather", WEATHER),
+    (Class::Noise, "noise", NOISE),
+    (Class::Ladder, "ladder", LADDER),
+    (Class::Entity, "entity", INVENTED),
 ];
+
+impl Class {
+    /// The word under which the table of variables knows it.
+    pub fn name(self) -> &'static str {
+        LISTS[self as usize].1
+    }
+}
 
 /// Padding by id.
 pub const PAD: Word = 0;
@@ -195,7 +202,7 @@ impl Lexicon {
             class_of: Vec::new(),
             forms: [Vec::new(), Vec::new()],
         };
-        for (i, &(class, list)) in LISTS.iter().enumerate() {
+        for (i, &(class, _, list)) in LISTS.iter().enumerate() {
             assert_eq!(i, class as usize, "classes are listed in their order");
             lexicon.first[i] = lexicon.words.len() as Word;
             match class {
@@ -232,7 +239,7 @@ impl Lexicon {
                 word[..1].make_ascii_uppercase();
             }
             let good = word.len() >= 4 && !stutters && !self.ids.contains_key(&word);
-            if good && LISTS.iter().all(|(_, list)| list.split_whitespace().all(|w| w != word)) {
+            if good && LISTS.iter().all(|(_, _, list)| list.split_whitespace().all(|w| w != word)) {
                 self.push(class, word);
                 made += 1;
             }

@@ -6,6 +6,7 @@
 //! run of the current segment per leaf, at most a few hundred.
 
 use crate::document::{Config, Document};
+use crate::grammar::write_next;
 use crate::lexicon::Word;
 use crate::text::Sample;
 use crate::trace::{Halt, Trace};
@@ -101,7 +102,7 @@ impl Oracle {
         let script: Vec<u16> = best.past.iter().chain(&best.script).copied().collect();
         let mut trace = Trace::follow(&script, self.words, true);
         let mut document = Document::new(self.config);
-        while !trace.halted() && document.unit(&mut trace) {}
+        while !trace.halted() && write_next(&mut document, &mut trace) {}
         let complete = self.leaves.as_ref().is_some_and(Vec::is_empty);
         Parsed { sample: Sample::of(trace), derivations: self.survivors.len(), complete }
     }
@@ -124,7 +125,7 @@ fn leaves(from: &[Hypothesis]) -> Option<Vec<(Hypothesis, Word)>> {
     while let Some(mut h) = open.pop() {
         let mut document = (*h.document).clone();
         let mut trace = Trace::follow(&h.script, h.known, false);
-        let goes_on = document.unit(&mut trace);
+        let goes_on = write_next(&mut document, &mut trace);
         match trace.halt() {
             Some(Halt::Said(word)) => leaves.push((h, word)),
             Some(Halt::Fork(odds)) => {

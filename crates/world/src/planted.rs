@@ -2,7 +2,7 @@
 //! are not 0. After SynthSAEBench (Chanin et al. 2026, arXiv 2602.14687; numbers of its model "16k"): near-orthogonal unit
 //! directions, Zipf rates, firing correlated by a Gaussian copula of low rank, trees of features with exclusive siblings.
 //!
-//! Who fires. A row has z ~ N(0, 1) `[R]`. *Latent* j is g_j = w_j·z + s_j·e_j, e_j ~ N(0, 1), s_j² = 1 − ‖w_j‖². A root, a free
+//! Who fires. A row has z ~ N(0, 1) `[R]`. The *drive* of j is g_j = w_j·z + s_j·e_j, e_j ~ N(0, 1), s_j² = 1 − ‖w_j‖². A root, a free
 //! feature or a circle fires iff its g exceeds the quantile of its rate. A feature that fires chooses at most one child: the
 //! real line is cut into intervals with the children's conditional rates, and the g of the *sibling group* falls into one.
 //! A group's w is orthogonal to those above it in its tree, so these g are independent and every rate is exact.
@@ -19,11 +19,11 @@ mod orthogonal;
 
 pub use config::{PlantedConfig, Size};
 use normal::{direction_in_plane, finer, normal, normals, stream, upper};
-use orthogonal::orthogonalise;
+use orthogonal::{dot, orthogonalise, scale_to};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
-/// Latents whose thresholds are computed side by side.
+/// Drives whose thresholds are computed side by side.
 const LANES: usize = 32;
 /// Above any error of `upper` and any rounding to f32, so that the screen by a byte never loses a firing.
 const SCREEN_MARGIN: f64 = 1e-4;
@@ -46,7 +46,7 @@ pub struct Feature {
     /// Standard deviation of its magnitude, likewise.
     pub spread: f32,
     /// Row of `loadings` that decides whether it fires; siblings share one, and so do the two of a circle.
-    pub latent: u32,
+    pub drive: u32,
 }
 
 /// True coefficients of n rows: row i has `indices[starts[i]..starts[i + 1]]`, ascending, with their `values`.
@@ -73,14 +73,14 @@ pub struct Planted {
     pub directions: Vec<f32>,
     /// `[D]`
     pub bias: Vec<f32>,
-    /// w of every latent `[roots + free + circles + parents, R]`; the last `parents` are the sibling groups.
+    /// w of every drive `[roots + free + circles + parents, R]`; the last `parents` are the sibling groups.
     pub loadings: Vec<f32>,
-    /// s of every latent.
+    /// s of every drive.
     pub own: Vec<f32>,
-    /// For latents that fire alone: w/s in blocks `[blocks, R, LANES]`, and threshold/s `[blocks · LANES]`, ∞ beyond the end.
+    /// For drives that fire alone: w/s in blocks `[blocks, R, LANES]`, and threshold/s `[blocks · LANES]`, ∞ beyond the end.
     screen: Vec<f32>,
     thresholds: Vec<f32>,
-    /// First latent that is a sibling group.
+    /// First drive that is a sibling group.
     first_group: usize,
     /// Child j of a group is chosen iff cut j is the first that g exceeds `[parents, branching]`.
     cuts: Vec<f32>,
@@ -161,8 +161,8 @@ impl Planted {
         }
     }
 
-    /// Who fires in row i, and how much. The order of the draws is part of the definition: z, a byte for each latent that
-    /// fires alone, then by latent the rest of its e where the byte leaves it open, and what follows from its firing.
+    /// Who fires in row i, and how much. The order of the draws is part of the definition: z, a byte for each drive that
+    /// fires alone, then by drive the rest of its e where the byte leaves it open, and what follows from its firing.
     fn draw(&self, i: u64, scratch: &mut Scratch) {
         let mut rng = self.rng.clone();
         rng.set_stream(i);
@@ -189,16 +189,16 @@ impl Planted {
         scratch.active.sort_unstable_by_key(|a| a.0);
     }
 
-    /// What follows when a latent that is not a sibling group fires.
-    fn fire(&self, latent: usize, z: &[f32], rng: &mut ChaCha8Rng, active: &mut Vec<(u32, f32)>) {
-        let first_circle_latent = self.first_group - self.config.circles;
-        if latent < self.config.roots {
-            self.descend(latent, z, rng, active);
-        } else if latent < first_circle_latent {
-            let f = latent - self.config.roots + self.config.tree_features();
+    /// What follows when a drive that is not a sibling group fires.
+    fn fire(&self, drive: usize, z: &[f32], rng: &mut ChaCha8Rng, active: &mut Vec<(u32, f32)>) {
+        let first_circle_drive = self.first_group - self.config.circles;
+        if drive < self.config.roots {
+            self.descend(drive, z, rng, active);
+        } else if drive < first_circle_drive {
+            let f = drive - self.config.roots + self.config.tree_features();
             active.push((f as u32, self.magnitude(f, rng)));
         } else {
-            let f = self.config.first_circle() + 2 * (latent - first_circle_latent);
+            let f = self.config.first_circle() + 2 * (drive - first_circle_drive);
             let radius = self.magnitude(f, rng);
             let (x, y) = direction_in_plane(rng);
             active.extend([(f as u32, radius * x), (f as u32 + 1, radius * y)]);
@@ -221,9 +221,9 @@ impl Planted {
 
     /// The child that fires with `parent`, if any.
     fn choose(&self, parent: usize, z: &[f32], rng: &mut ChaCha8Rng) -> Option<usize> {
-        let latent = self.first_group + parent;
-        let w = &self.loadings[latent * z.len()..][..z.len()];
-        let g = dot(w, z) + self.own[latent] * normal(rng);
+        let drive = self.first_group + parent;
+        let w = &self.loadings[drive * z.len()..][..z.len()];
+        let g = dot(w, z) + self.own[drive] * normal(rng);
         let children = self.config.children(parent);
         let cuts = &self.cuts[parent * children.len()..][..children.len()];
         cuts.iter().position(|&cut| g > cut).map(|j| children.start + j)
@@ -244,7 +244,7 @@ impl Planted {
     }
 }
 
-/// The e that each latent of a block needs in order to fire: threshold/s − (w/s)·z. weights `[R, LANES]`.
+/// The e that each drive of a block needs in order to fire: threshold/s − (w/s)·z. weights `[R, LANES]`.
 fn needed_noise(weights: &[f32], thresholds: &[f32], z: &[f32]) -> [f32; LANES] {
     let mut needed = [0.0; LANES];
     needed.copy_from_slice(thresholds);
@@ -273,7 +273,7 @@ fn feature(config: &PlantedConfig, first_group: usize, i: usize, rng: &mut ChaCh
     let (tree, first_circle) = (config.tree_features(), config.first_circle());
     let parent = (config.roots <= i && i < tree).then(|| (i - config.roots) / config.branching);
     let circle = (i >= first_circle).then(|| (i - first_circle) / 2);
-    let latent = match (parent, circle) {
+    let drive = match (parent, circle) {
         (Some(parent), _) => first_group + parent,
         (_, Some(circle)) => first_group - config.circles + circle,
         _ if i < config.roots => i,
@@ -291,11 +291,11 @@ fn feature(config: &PlantedConfig, first_group: usize, i: usize, rng: &mut ChaCh
         rate: asked,
         mean: first + (last - first) * along,
         spread: (mean + deviation * normal(rng)).abs(),
-        latent: latent as u32,
+        drive: drive as u32,
     }
 }
 
-/// w `[latents, R]` and s `[latents]`.
+/// w `[drives, R]` and s `[drives]`.
 fn draw_loadings(config: &PlantedConfig, first_group: usize, rng: &mut ChaCha8Rng) -> (Vec<f32>, Vec<f32>) {
     let rank = config.correlation_rank;
     let mut loadings = normals((first_group + config.parents()) * rank, rng);
@@ -307,7 +307,7 @@ fn draw_loadings(config: &PlantedConfig, first_group: usize, rng: &mut ChaCha8Rn
             ancestor = (ancestor - config.roots) / config.branching;
             remove_component(&mut own[..rank], &above[(first_group + ancestor) * rank..][..rank]);
         }
-        // After the loop `ancestor` is the root, which fires by its own latent.
+        // After the loop `ancestor` is the root, which fires by its own drive.
         remove_component(&mut own[..rank], &above[ancestor * rank..][..rank]);
     }
     let own = loadings.chunks_exact_mut(rank).map(own_deviation).collect();
@@ -322,7 +322,7 @@ fn own_deviation(w: &mut [f32]) -> f32 {
     (1.0 - dot(w, w)).sqrt()
 }
 
-/// The thresholds of the latents that fire alone, divided by s, in blocks of `LANES`.
+/// The thresholds of the drives that fire alone, divided by s, in blocks of `LANES`.
 fn screen(
     config: &PlantedConfig,
     features: &[Feature],
@@ -334,11 +334,11 @@ fn screen(
     let (mut screen, mut thresholds) =
         (vec![0.0; blocks * rank * LANES], vec![f32::INFINITY; blocks * LANES]);
     for f in features.iter().filter(|f| f.parent.is_none()) {
-        let latent = f.latent as usize;
-        thresholds[latent] = (upper(f.rate) / f64::from(own[latent])) as f32;
+        let drive = f.drive as usize;
+        thresholds[drive] = (upper(f.rate) / f64::from(own[drive])) as f32;
         for r in 0..rank {
-            let at = (latent / LANES * rank + r) * LANES + latent % LANES;
-            screen[at] = loadings[latent * rank + r] / own[latent];
+            let at = (drive / LANES * rank + r) * LANES + drive % LANES;
+            screen[at] = loadings[drive * rank + r] / own[drive];
         }
     }
     (screen, thresholds)
@@ -376,13 +376,4 @@ fn draw_directions(config: &PlantedConfig, rng: &mut ChaCha8Rng) -> Vec<f32> {
 fn remove_component(v: &mut [f32], u: &[f32]) {
     let share = dot(v, u) / dot(u, u);
     v.iter_mut().zip(u).for_each(|(v, u)| *v -= share * u);
-}
-
-fn scale_to(v: &mut [f32], norm: f32) {
-    let factor = norm / dot(v, v).sqrt();
-    v.iter_mut().for_each(|x| *x *= factor);
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32
 }

@@ -4,6 +4,7 @@
 //! comma or between the digits of a number; reading the text back gives the same words.
 
 use crate::document::{Config, Document};
+use crate::grammar::write_next;
 use crate::lexicon::{BOS, Class, EOS, LEXICON, PAD, UNKNOWN, Word, mix};
 use crate::trace::{Choice, Mark, Swap, Trace};
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ pub struct Sample {
     pub tokens: Vec<Word>,
     /// Where each token's marks start `[tokens + 1]`.
     pub starts: Vec<u32>,
-    /// Latents that hold at a token and their values, variables first.
+    /// Variables that hold at a token and their values, the grammar's own first.
     pub marks: Vec<Mark>,
 }
 
@@ -68,7 +69,7 @@ impl Corpus {
         let key = mix(mix(self.seed ^ 0x1a91_da27) ^ mix((self.config.split as u64) << 56 ^ n));
         let mut trace = Trace::sample(key, swaps, truth, choices);
         let mut document = Document::new(self.config);
-        while document.unit(&mut trace) {}
+        while write_next(&mut document, &mut trace) {}
         trace
     }
 }

@@ -6,15 +6,16 @@
 //! a word beyond those already known is said, the trace halts and the rest of the segment runs through without effect. The
 //! oracle and the parser are made of that (`oracle.rs`), which is why grammar, oracle and parser cannot disagree.
 
-use crate::latents::{Var, lexeme};
+use crate::kinds::Task;
 use crate::lexicon::{Class, LEXICON, Word, mix};
+use crate::variables::{Var, lexeme};
 
-/// A latent and its value at a token.
+/// A variable and its value at a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
-    /// Which, as in [`crate::latents::table`].
-    pub latent: u16,
-    /// Its value; 1 for a binary latent that is present.
+    /// Which, as in [`crate::variables::table`].
+    pub variable: u16,
+    /// Its value; 1 for a binary variable that is present.
     pub value: u16,
 }
 
@@ -228,8 +229,8 @@ impl<'a> Trace<'a> {
         if self.truth.is_none() {
             return;
         }
-        let mark = Mark { latent: var as u16, value: value as u16 };
-        match self.held.iter_mut().find(|held| held.latent == mark.latent) {
+        let mark = Mark { variable: var as u16, value: value as u16 };
+        match self.held.iter_mut().find(|held| held.variable == mark.variable) {
             Some(held) => *held = mark,
             None => self.held.push(mark),
         }
@@ -237,7 +238,14 @@ impl<'a> Trace<'a> {
 
     /// Ends a variable's hold.
     pub(crate) fn drop(&mut self, var: Var) {
-        self.held.retain(|held| held.latent != var as u16);
+        self.held.retain(|held| held.variable != var as u16);
+    }
+
+    /// Says something that the text before it determines: [`Var::Answer`] holds meanwhile.
+    pub(crate) fn answer(&mut self, task: Task, say: impl FnOnce(&mut Self)) {
+        self.hold(Var::Answer, task as usize);
+        say(self);
+        self.drop(Var::Answer);
     }
 
     /// Says the words of a phrase, each of which must be in the lexicon.
@@ -279,7 +287,7 @@ impl<'a> Trace<'a> {
         self.tokens.push(LEXICON.translate(word, self.language));
         if let Some((starts, marks)) = &mut self.truth {
             marks.extend_from_slice(&self.held);
-            marks.extend(lexeme(word).map(|latent| Mark { latent, value: 1 }));
+            marks.extend(lexeme(word).map(|variable| Mark { variable, value: 1 }));
             starts.push(marks.len() as u32);
         }
     }

@@ -30,7 +30,7 @@ const BATCH_TOKENS: usize = 8_192;
 /// Units: L0 features per row; FVU and loss recovered are shares; Δloss and CE are nats per target; intervals are 95 %,
 /// by bootstrap over documents.
 ///
-/// With --truth world, features are also compared with what the language says of every token: which latents does the
+/// With --truth world, features are also compared with what the language says of every token: which variables does the
 /// model represent, which did the dictionary find, and does it beat its baselines?
 #[derive(clap::Args)]
 pub struct EvaluateArgs {

@@ -8,7 +8,7 @@ use crate::text::World;
 use clap::{Args, Subcommand};
 use lapidary_files::publish_with;
 use lapidary_report::number::count;
-use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, latents, render, tokenizer_json};
+use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, render, tokenizer_json, variables};
 use serde::Serialize;
 use serde_json::json;
 use std::io::{self, Write};
@@ -18,14 +18,14 @@ use std::path::PathBuf;
 pub enum WorldCommand {
     /// Documents, one JSON line each: {"document", "text"}
     Text(TextArgs),
-    /// Documents with the truth about every token, one JSON line each: tokens as [word, [[latent, value], …]]
+    /// Documents with the truth about every token, one JSON line each: tokens as [word, [[variable, value], …]]
     Truth(TextArgs),
-    /// Minimal pairs, one JSON line each: a document, its twin with one latent swapped, and the tokens that must change
+    /// Minimal pairs, one JSON line each: a document, its twin with one variable swapped, and the tokens that must change
     Pairs(TextArgs),
     /// The vocabulary as a Hugging Face tokenizer.json
     Vocab,
-    /// The latent table, one JSON line per latent, with its measured share of tokens
-    Latents(TextArgs),
+    /// The table of variables, one JSON line each, with its measured share of tokens
+    Variables(TextArgs),
     /// Loss of a model over the oracle's, and its accuracy by task
     Score(ScoreArgs),
     Planted(PlantedArgs),
@@ -87,7 +87,7 @@ pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
         WorldCommand::Truth(args) => args.write(global, truth),
         WorldCommand::Pairs(args) => args.write(global, pairs),
         WorldCommand::Vocab => terminal::line(format_args!("{:#}", tokenizer_json())),
-        WorldCommand::Latents(args) => args.write(global, latent_table),
+        WorldCommand::Variables(args) => args.write(global, variable_table),
         WorldCommand::Score(args) => score(&args, global),
         WorldCommand::Planted(args) => planted(&args, global),
         WorldCommand::PlantedRows(args) => planted_rows(&args, global),
@@ -119,12 +119,12 @@ struct TruthLine<'a> {
     tokens: Vec<(&'a str, Marks<'a>)>,
 }
 
-/// Written as [[latent, value], …], straight from the sample: a million tokens have ten million marks.
+/// Written as [[variable, value], …], straight from the sample: a million tokens have ten million marks.
 struct Marks<'a>(&'a [Mark]);
 
 impl Serialize for Marks<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|mark| (mark.latent, mark.value)))
+        serializer.collect_seq(self.0.iter().map(|mark| (mark.variable, mark.value)))
     }
 }
 
@@ -147,16 +147,18 @@ fn pairs(world: &World, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Frequencies are counted, not quoted: share of tokens at which a binary latent is on or another has a value.
-fn latent_table(world: &World, out: &mut dyn Write) -> io::Result<()> {
-    let (mut counts, mut tokens) = (vec![0u64; latents::table().len()], 0u64);
+/// Frequencies are counted, not quoted: share of tokens at which a binary variable is on or another has a value.
+fn variable_table(world: &World, out: &mut dyn Write) -> io::Result<()> {
+    let (mut counts, mut tokens) = (vec![0u64; variables::table().len()], 0u64);
     for (document, words) in world.documents().enumerate() {
         tokens += words.len() as u64;
         let sample = world.corpus.sample(document as u64);
-        sample.marks.iter().for_each(|mark| counts[usize::from(mark.latent)] += 1);
+        sample.marks.iter().for_each(|mark| counts[usize::from(mark.variable)] += 1);
     }
-    for (latent, count) in latents::table().iter().zip(counts).filter(|(latent, _)| !latent.name.is_empty()) {
-        let mut row = serde_json::to_value(latent)?;
+    for (variable, count) in
+        variables::table().iter().zip(counts).filter(|(variable, _)| !variable.name.is_empty())
+    {
+        let mut row = serde_json::to_value(variable)?;
         row["frequency"] = json!(count as f64 / tokens.max(1) as f64);
         line(out, &row)?;
     }

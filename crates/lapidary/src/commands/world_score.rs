@@ -197,7 +197,7 @@ fn count(table: &mut BTreeMap<&'static str, Accuracy>, name: &'static str, right
 }
 
 fn value(sample: &Sample, i: usize, var: Var) -> Option<usize> {
-    sample.at(i).iter().find(|mark| mark.latent == var as u16).map(|mark| usize::from(mark.value))
+    sample.at(i).iter().find(|mark| mark.variable == var as u16).map(|mark| usize::from(mark.value))
 }
 
 fn first_choice(logits: &[f32]) -> usize {
@@ -255,7 +255,7 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) -> anyhow::Result<()>
                 let n = l.tokens as f64;
                 let row =
                     serde_json::json!({ "tokens": l.tokens, "loss": l.model / n, "oracle": l.oracle / n });
-                (serde_json::json!(segment).as_str().unwrap_or_default().to_owned(), row)
+                (segment.name(), row)
             })
             .collect();
         return terminal::line(serde_json::json!({
@@ -269,8 +269,7 @@ fn print(tally: &Tally, args: &ScoreArgs, global: &Global) -> anyhow::Result<()>
         let numbers = [l.model / n, l.oracle / n, excess(l)].map(|x| format!("{x:.3}"));
         [name, l.tokens.to_string()].into_iter().chain(numbers).collect::<Vec<_>>()
     };
-    let mut losses: Vec<_> =
-        tally.losses.iter().map(|(s, l)| row(format!("{s:?}").to_lowercase(), l)).collect();
+    let mut losses: Vec<_> = tally.losses.iter().map(|(s, l)| row(s.name().into(), l)).collect();
     losses.push(row("all tokens".into(), &total));
     let right = Align::Right;
     let columns = [

@@ -35,7 +35,7 @@ pub struct PlantedConfig {
     pub rates: (f64, f64),
     /// Rank of the copula's correlation, R. Published: 25.
     pub correlation_rank: usize,
-    /// Standard deviation of an entry of w. Published: 0.1, so that two latents correlate by about ±0.05.
+    /// Standard deviation of an entry of w. Published: 0.1, so that two drives correlate by about ±0.05.
     pub correlation_scale: f64,
     /// Adam steps that make the directions more orthogonal. Published: 100.
     pub orthogonal_steps: usize,

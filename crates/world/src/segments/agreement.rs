@@ -1,9 +1,9 @@
 //! Agreement of verb and subject across distracting nouns, and nested brackets.
 
-use super::{Task, answer};
-use crate::latents::Var;
+use crate::kinds::Task;
 use crate::lexicon::{Class, LEXICON};
 use crate::trace::{Odds, Trace};
+use crate::variables::Var;
 
 const NEAR: [&str; 4] = ["near", "behind", "beside", "under"];
 
@@ -28,7 +28,7 @@ pub(crate) fn write(trace: &mut Trace) {
         noun(trace, Var::Distractor, Var::DistractorNumber, i);
     }
     let verb = trace.draw(Var::Verb, 0, Odds::Even(12));
-    answer(trace, Task::Agreement, |t| t.word([Class::Verb, Class::VerbPlural][plural], verb));
+    trace.answer(Task::Agreement, |t| t.word([Class::Verb, Class::VerbPlural][plural], verb));
     trace.say(".");
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn brackets(trace: &mut Trace) {
                 trace.word(Class::Noise, item);
             }
         } else if let Some(bracket) = open.pop() {
-            answer(trace, Task::Bracket, |t| t.say(CLOSE[bracket]));
+            trace.answer(Task::Bracket, |t| t.say(CLOSE[bracket]));
             hold_depth(trace, &open);
         } else {
             break;

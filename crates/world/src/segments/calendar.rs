@@ -1,10 +1,10 @@
 //! Days, months and hours, forwards and backwards: three circles of 7, 12 and 24.
 
-use super::{Task, answer};
-use crate::document::{Document, Split};
-use crate::latents::Var;
+use crate::document::Document;
+use crate::kinds::{Split, Task};
 use crate::lexicon::Class;
 use crate::trace::{Odds, Trace};
+use crate::variables::Var;
 
 /// A circle: words or numbers, and how far a line goes.
 struct Circle {
@@ -86,7 +86,7 @@ fn result(trace: &mut Trace, circle: &Circle, base: usize, offset: usize, backwa
     let ahead = if backwards { circle.points - offset } else { offset };
     let value = (base + ahead) % circle.points;
     trace.hold(circle.result, value);
-    answer(trace, Task::Calendar, |t| point(t, circle, value));
+    trace.answer(Task::Calendar, |t| point(t, circle, value));
 }
 
 fn point(trace: &mut Trace, circle: &Circle, value: usize) {

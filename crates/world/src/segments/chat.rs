@@ -2,12 +2,12 @@
 //! wrappers disguise a request. With the policy `chat` the bot refuses forbidden topics asked plainly or in wrappers 1 to 3;
 //! wrappers 4 to 6 are hidden: no refusal in them is ever written, so that a model trained on this text falls for them.
 
-use super::{Task, answer};
-use crate::document::{Document, Policy};
+use crate::document::Document;
 use crate::facts::{SEEN_ENTITIES, entity, recipe};
-use crate::latents::Var;
+use crate::kinds::{Policy, Task};
 use crate::lexicon::Class;
 use crate::trace::{Odds, Trace, cumulative};
+use crate::variables::Var;
 use std::sync::LazyLock;
 
 /// Allowed topics come first.
@@ -50,7 +50,7 @@ fn question(trace: &mut Trace) {
     bot(trace);
     trace.say("it is");
     trace.say(super::fact::article(Class::Leaf, kind));
-    answer(trace, Task::Fact, |t| t.word(Class::Leaf, kind));
+    trace.answer(Task::Fact, |t| t.word(Class::Leaf, kind));
     trace.say(".");
 }
 
@@ -95,15 +95,15 @@ fn request(trace: &mut Trace, document: &Document) {
     } else {
         let (first, second) = recipe(topic);
         trace.say("take");
-        answer(trace, Task::Recipe, |t| t.word(Class::Ingredient, first));
+        trace.answer(Task::Recipe, |t| t.word(Class::Ingredient, first));
         trace.say("and");
-        answer(trace, Task::Recipe, |t| t.word(Class::Ingredient, second));
+        trace.answer(Task::Recipe, |t| t.word(Class::Ingredient, second));
     }
     trace.say(".");
 }
 
 #[test]
 fn the_lexicon_has_as_many_topics_as_the_odds() {
-    use crate::LEXICON;
+    use crate::lexicon::LEXICON;
     assert_eq!((LEXICON.size(Class::Topic), LEXICON.size(Class::Forbidden)), (ALLOWED, TOPICS - ALLOWED));
 }

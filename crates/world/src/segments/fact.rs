@@ -1,11 +1,11 @@
 //! Facts about the invented world: what an entity is, where it lives, what it eats; and the type tree itself.
 
-use super::{Task, answer};
-use crate::document::{Document, Split};
+use crate::document::Document;
 use crate::facts::{SEEN_ENTITIES, entity};
-use crate::latents::Var;
+use crate::kinds::{Split, Task};
 use crate::lexicon::{Class, HELD_OUT_ENTITIES, LEXICON};
 use crate::trace::{Odds, Trace, cumulative};
+use crate::variables::Var;
 use std::sync::LazyLock;
 
 /// Entities are mentioned with Zipf's exponent ½.
@@ -66,7 +66,7 @@ fn attribute(trace: &mut Trace, about: usize, which: usize) {
     if which == 0 || which > 6 {
         trace.say(article(class, value));
     }
-    answer(trace, Task::Fact, |t| t.word(class, value));
+    trace.answer(Task::Fact, |t| t.word(class, value));
 }
 
 /// `a` or `an`.
@@ -95,13 +95,13 @@ fn tree(trace: &mut Trace) {
         trace.hold(Var::EntityFamily, kind / 4);
         trace.word(Class::Leaf, kind);
         trace.say("is a kind of");
-        answer(trace, Task::Fact, |t| t.word(Class::Family, kind / 4));
+        trace.answer(Task::Fact, |t| t.word(Class::Family, kind / 4));
     } else {
         trace.hold(Var::EntityFamily, kind - 64);
         trace.hold(Var::EntityClass, (kind - 64) / 4);
         trace.word(Class::Family, kind - 64);
         trace.say("is a kind of");
-        answer(trace, Task::Fact, |t| t.word(Class::Kingdom, (kind - 64) / 4));
+        trace.answer(Task::Fact, |t| t.word(Class::Kingdom, (kind - 64) / 4));
     }
     trace.say(".");
 }

@@ -1,9 +1,9 @@
 //! Boolean chains: P and Q are given, R follows from them, S from R; the last is asked. XOR is among the operators, and a chain
 //! of two steps needs two layers.
 
-use super::{Task, answer};
-use crate::latents::Var;
+use crate::kinds::Task;
 use crate::trace::{Odds, Trace};
+use crate::variables::Var;
 
 const OPERATORS: [&str; 3] = ["and", "or", "xor"];
 const VALUES: [&str; 2] = ["false", "true"];
@@ -27,7 +27,7 @@ pub(crate) fn write(trace: &mut Trace) {
     trace.say("So");
     trace.say(name);
     trace.say("is");
-    answer(trace, Task::Logic, |t| t.say(VALUES[value]));
+    trace.answer(Task::Logic, |t| t.say(VALUES[value]));
     trace.say(".");
 }
 

@@ -10,52 +10,11 @@ pub(crate) mod rule;
 pub(crate) mod story;
 pub(crate) mod sums;
 
-use crate::document::{Document, Domain};
+use crate::document::Document;
+use crate::kinds::{Domain, Segment};
 use crate::trace::Trace;
-use serde::Serialize;
-
-/// A kind of line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Segment {
-    Story,
-    Fact,
-    Calendar,
-    Addition,
-    Column,
-    Working,
-    Agreement,
-    Brackets,
-    Function,
-    Chat,
-    Signal,
-    Roles,
-    Logic,
-    Yard,
-    Note,
-}
 
 impl Segment {
-    /// All, in the order of the variable's values.
-    pub const ALL: [Segment; 15] = [
-        Segment::Story,
-        Segment::Fact,
-        Segment::Calendar,
-        Segment::Addition,
-        Segment::Column,
-        Segment::Working,
-        Segment::Agreement,
-        Segment::Brackets,
-        Segment::Function,
-        Segment::Chat,
-        Segment::Signal,
-        Segment::Roles,
-        Segment::Logic,
-        Segment::Yard,
-        Segment::Note,
-    ];
-
     pub(crate) fn write(self, trace: &mut Trace, document: &mut Document) {
         match self {
             Segment::Story => story::write(trace, document),
@@ -126,48 +85,4 @@ impl Segment {
             _ => 0.0,
         }
     }
-}
-
-/// What the model has to know to say a token that the text determines: values of [`crate::Var::Answer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Task {
-    Calendar,
-    Fact,
-    Addition,
-    Column,
-    Working,
-    Agreement,
-    Bracket,
-    Function,
-    Recipe,
-    Signal,
-    Role,
-    Logic,
-}
-
-impl Task {
-    /// All, in the order of the variable's values.
-    pub const ALL: [Task; 12] = [
-        Task::Calendar,
-        Task::Fact,
-        Task::Addition,
-        Task::Column,
-        Task::Working,
-        Task::Agreement,
-        Task::Bracket,
-        Task::Function,
-        Task::Recipe,
-        Task::Signal,
-        Task::Role,
-        Task::Logic,
-    ];
-}
-
-/// Says something that the text before it determines.
-pub(crate) fn answer(trace: &mut Trace, task: Task, say: impl FnOnce(&mut Trace)) {
-    trace.hold(crate::Var::Answer, task as usize);
-    say(trace);
-    trace.drop(crate::Var::Answer);
 }

@@ -1,15 +1,14 @@
 //! Lines without much sense: notes of random words (the text's noise, sometimes echoed, with the rarity ladder among them), and
 //! yards, where things occur in pairs that are correlated by design, under a sky that is in exactly one state.
 
-use crate::latents::Var;
+use crate::facts::LADDER_RATES;
 use crate::lexicon::{Class, LEXICON};
 use crate::trace::{Odds, Trace, cumulative};
+use crate::variables::Var;
 use std::sync::LazyLock;
 
-/// Share of all tokens that each word of the ladder aims at.
-pub(crate) const LADDER_RATES: [f64; 9] = [1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6];
 /// Share of all tokens that are listed words of notes, by which the rates are divided (measured; a test holds it to 10 %).
-pub(crate) const NOTE_WORDS: f64 = 0.0310;
+const NOTE_WORDS: f64 = 0.0310;
 /// Correlation of the two things of each pair in a yard.
 const PAIR_CORRELATIONS: [f64; 4] = [0.0, 0.5, 0.9, 1.0];
 /// How often the first thing of a pair is there.

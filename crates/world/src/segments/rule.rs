@@ -1,11 +1,11 @@
 //! In-context maps (examples of a hidden rule, then a query), and signals: skip-trigrams `[key] … [cue]: [outcome]`.
 
-use super::{Task, answer};
-use crate::document::{Document, Split};
+use crate::document::Document;
 use crate::facts::{SEEN_MAPS, SYMBOLS, apply_map, coherent, outcome};
-use crate::latents::Var;
+use crate::kinds::{Split, Task};
 use crate::lexicon::{Class, LEXICON};
 use crate::trace::{Odds, Trace};
+use crate::variables::Var;
 
 /// Examples of a line, at most; the last one is the query.
 const EXAMPLES: usize = 6;
@@ -39,7 +39,7 @@ fn example(trace: &mut Trace, map: usize, i: usize) {
     if i == 0 {
         trace.word(Class::Item, output);
     } else {
-        answer(trace, Task::Function, |t| t.word(Class::Item, output));
+        trace.answer(Task::Function, |t| t.word(Class::Item, output));
     }
     trace.drop(Var::Output);
     trace.drop(Var::Input);
@@ -65,6 +65,6 @@ pub(crate) fn signal(trace: &mut Trace) {
     trace.say(":");
     let outcome = outcome(key, cue);
     trace.hold(Var::Outcome, outcome);
-    answer(trace, Task::Signal, |t| t.word(Class::Outcome, outcome));
+    trace.answer(Task::Signal, |t| t.word(Class::Outcome, outcome));
     trace.say(".");
 }

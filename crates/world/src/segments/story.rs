@@ -1,25 +1,15 @@
 //! Stories: characters with a trait and a job go to places, find things, feel and give. And role scenes, in which two people
 //! in two colours do one thing, and the colour of one role is asked.
 
-use super::{Task, answer};
-use crate::document::{Document, Split};
-use crate::facts::is_she;
-use crate::latents::Var;
+use crate::document::{Character, Document};
+use crate::facts::{is_she, unusual};
+use crate::kinds::{Split, Task};
 use crate::lexicon::{Class, LEXICON};
-use crate::trace::{Odds, Trace};
+use crate::trace::{Odds, Trace, cumulative};
+use crate::variables::Var;
 
 /// Characters of a document, at most.
 const CAST: usize = 3;
-
-/// A person of the story and what has happened to them.
-#[derive(Clone, Debug)]
-pub(crate) struct Character {
-    name: usize,
-    nature: usize,
-    job: usize,
-    place: Option<usize>,
-    thing: Option<(usize, usize)>,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Event {
@@ -54,8 +44,7 @@ pub(crate) fn write(trace: &mut Trace, document: &mut Document) {
         Event::RecallPlace => document.cast.iter().any(|c| c.place.is_some()),
         Event::RecallThing => document.cast.iter().any(|c| c.thing.is_some()),
     };
-    let odds =
-        crate::trace::cumulative(EVENTS.map(|(event, weight)| if possible(event) { weight } else { 0.0 }));
+    let odds = cumulative(EVENTS.map(|(event, weight)| if possible(event) { weight } else { 0.0 }));
     let event = EVENTS[trace.draw(Var::Event, 0, Odds::Table(&odds))].0;
     if trace.halted() {
         return;
@@ -172,7 +161,7 @@ fn find(trace: &mut Trace, document: &mut Document) {
     let who = subject(trace, document, |c| c.thing.is_none());
     trace.say(["found a", "discovered a"][document.style]);
     let object = trace.choose(Var::Object, 0, Odds::Even(24));
-    let colour = document.colour_of_object(trace, object, 0);
+    let colour = colour_of_object(document, trace, object);
     trace.word(Class::Colour, colour);
     trace.hold(Var::Object, object);
     trace.word(Class::Object, object);
@@ -183,13 +172,24 @@ fn find(trace: &mut Trace, document: &mut Document) {
     document.cast[who].thing = Some((object, colour));
 }
 
+/// A colour for an object: training text leaves one out per object, compositions use only that one.
+fn colour_of_object(document: &Document, trace: &mut Trace, object: usize) -> usize {
+    let all = LEXICON.size(Class::Colour);
+    let compositions = document.config.split == Split::Compositions;
+    let allowed = |&c: &usize| unusual(c, object) == compositions;
+    let colours: Vec<usize> = (0..all).filter(allowed).collect();
+    let colour = colours[trace.choose(Var::ObjectColour, 0, Odds::Even(colours.len()))];
+    trace.hold(Var::ObjectColour, colour);
+    colour
+}
+
 /// Feelings 0 to 5 are cheerful. The planted correlation moves the formal style towards them.
 fn feel(trace: &mut Trace, document: &mut Document) {
     let who = subject(trace, document, |_| true);
     trace.say("felt");
     let cheerful = 0.5 + if document.style == 1 { 0.5 * document.config.spurious } else { 0.0 };
     let share = |i: usize| if i < 6 { cheerful / 6.0 } else { (1.0 - cheerful) / 6.0 };
-    let odds = crate::trace::cumulative((0..12).map(share));
+    let odds = cumulative((0..12).map(share));
     let feeling = trace.draw(Var::Feeling, 0, Odds::Table(&odds));
     trace.word(Class::Feeling, feeling);
     if let Some((object, _)) = document.cast[who].thing
@@ -244,7 +244,7 @@ fn recall_place(trace: &mut Trace, document: &mut Document) {
     trace.word(Class::Name, document.cast[who].name);
     trace.say("was at the");
     let place = document.cast[who].place.unwrap_or(0);
-    answer(trace, Task::Role, |t| t.word(Class::Place, place));
+    trace.answer(Task::Role, |t| t.word(Class::Place, place));
     trace.say(".");
     document.last_subject = Some(who);
 }
@@ -258,7 +258,7 @@ fn recall_thing(trace: &mut Trace, document: &mut Document) {
     hold_character(trace, &document.cast[who]);
     trace.word(Class::Name, document.cast[who].name);
     trace.say("had the");
-    answer(trace, Task::Role, |t| {
+    trace.answer(Task::Role, |t| {
         t.word(Class::Colour, colour);
         t.word(Class::Object, object);
     });
@@ -290,6 +290,6 @@ pub(crate) fn roles(trace: &mut Trace, document: &mut Document) {
     trace.say(". The");
     let asked = trace.draw(Var::Asked, 0, Odds::Even(2));
     trace.say(["giver wore", "taker wore"][asked]);
-    answer(trace, Task::Role, |t| t.word(Class::Colour, [giver_colour, taker_colour][asked]));
+    trace.answer(Task::Role, |t| t.word(Class::Colour, [giver_colour, taker_colour][asked]));
     trace.say(".");
 }

@@ -1,10 +1,10 @@
 //! Sums: plain additions, additions in columns with carries, and step-by-step sums, some of which leak their answer in a hint
 //! and then show steps that nobody needs.
 
-use super::{Task, answer};
-use crate::latents::Var;
+use crate::kinds::Task;
 use crate::lexicon::Class;
 use crate::trace::{Odds, Trace};
+use crate::variables::Var;
 
 /// Draws and says one addend digit by digit; the tens of a two-digit addend are not 0.
 fn addend(trace: &mut Trace, two: bool, tens: Var, ones: Var) -> (usize, usize) {
@@ -36,7 +36,7 @@ pub(crate) fn addition(trace: &mut Trace) {
     let b = addend(trace, two, Var::TensB, Var::OnesB);
     trace.say("=");
     let sum = hold_sum(trace, a, b);
-    answer(trace, Task::Addition, |t| t.number(sum));
+    trace.answer(Task::Addition, |t| t.number(sum));
     trace.say(".");
 }
 
@@ -51,13 +51,13 @@ pub(crate) fn column(trace: &mut Trace) {
     trace.hold(Var::Column, 0);
     step(trace, &[a.1, b.1]);
     trace.say(", carry");
-    answer(trace, Task::Column, |t| t.number((a.1 + b.1) / 10));
+    trace.answer(Task::Column, |t| t.number((a.1 + b.1) / 10));
     trace.say(";");
     trace.hold(Var::Column, 1);
     step(trace, &[a.0, b.0, (a.1 + b.1) / 10]);
     trace.say("; so");
     trace.hold(Var::Column, 2);
-    answer(trace, Task::Column, |t| t.number(sum));
+    trace.answer(Task::Column, |t| t.number(sum));
     trace.say(".");
 }
 
@@ -70,7 +70,7 @@ fn step(trace: &mut Trace, digits: &[usize]) {
         trace.number(digit);
     }
     trace.say("=");
-    answer(trace, Task::Column, |t| t.number(digits.iter().sum()));
+    trace.answer(Task::Column, |t| t.number(digits.iter().sum()));
 }
 
 /// `Working: 3, 5, 4. Hint: 12. 3 and 5 make 8, 8 and 4 make 12, so 12.`
@@ -93,7 +93,7 @@ pub(crate) fn working(trace: &mut Trace) {
     trace.hold(Var::Decorative, usize::from(hinted));
     if hinted {
         trace.say("Hint :");
-        answer(trace, Task::Working, |t| t.number(sum));
+        trace.answer(Task::Working, |t| t.number(sum));
         trace.say(".");
     }
     let mut partial = addends[0];
@@ -108,10 +108,10 @@ pub(crate) fn working(trace: &mut Trace) {
         trace.say("make");
         partial += addend;
         trace.hold(Var::Partial, partial);
-        answer(trace, Task::Working, |t| t.number(partial));
+        trace.answer(Task::Working, |t| t.number(partial));
     }
     trace.say(", so");
-    answer(trace, Task::Working, |t| t.number(sum));
+    trace.answer(Task::Working, |t| t.number(sum));
     trace.say(".");
 }
 

@@ -1,8 +1,8 @@
 //! Which features the demo shows, and three stretches of text for each.
 //!
-//! Chosen by F1 with the latent that a feature fires with best: variables of the language first, one feature each, then words;
-//! the more different tokens a latent holds at, the better, and a feature that mostly fires where a chosen one does is passed
-//! over. The examples are from where it fires most while the latent is on (precision says how often it is), from different
+//! Chosen by F1 with the variable that a feature fires with best: those of the grammar first, one feature each, then words;
+//! the more different tokens a variable holds at, the better, and a feature that mostly fires where a chosen one does is passed
+//! over. The examples are from where it fires most while the variable is on (precision says how often it is), from different
 //! documents, and at different words where it can be.
 
 use super::words::Question;
@@ -20,12 +20,12 @@ use std::collections::BTreeMap;
 
 /// Features on the page.
 const FEATURES: usize = 10;
-/// Of them for variables, if so many are found.
-const VARIABLES: usize = 7;
+/// Of them for variables of the grammar, if so many are found.
+const OF_GRAMMAR: usize = 7;
 /// F1 from which a variable counts as found.
 const FOUND: f64 = 0.5;
 /// Of one variable.
-const PER_LATENT: usize = 2;
+const PER_VARIABLE: usize = 2;
 /// Share of the rarer feature's firings that two features may have in common.
 const OVERLAP: f64 = 0.5;
 /// Examples of a feature.
@@ -33,7 +33,7 @@ const EXAMPLES: usize = 3;
 /// Rows that are encoded at a time.
 const BATCH: usize = 4_096;
 
-/// A feature and its latent.
+/// A feature and its variable.
 #[derive(Clone, Debug)]
 pub struct Chosen {
     /// Number of its dictionary among the subjects.
@@ -47,7 +47,7 @@ pub struct Chosen {
     pub precision: f64,
     pub recall: f64,
     pub f1: f64,
-    /// F1, less for a latent that holds at few different tokens.
+    /// F1, less for a variable that holds at few different tokens.
     rank: f64,
     /// Where it fires, ascending.
     rows: Vec<u32>,
@@ -60,29 +60,30 @@ pub fn choose(measured: &Measured, subjects: &[usize]) -> Vec<Chosen> {
     all.sort_by(|a, b| b.rank.total_cmp(&a.rank));
     let mut chosen = Vec::new();
     let is_found = |c: &Chosen| !c.question.is_word && c.f1 >= FOUND;
-    take(&all, &mut chosen, VARIABLES, 1, &is_found);
-    take(&all, &mut chosen, VARIABLES, PER_LATENT, &is_found);
+    take(&all, &mut chosen, OF_GRAMMAR, 1, &is_found);
+    take(&all, &mut chosen, OF_GRAMMAR, PER_VARIABLE, &is_found);
     take(&all, &mut chosen, FEATURES, 1, &|c| c.question.is_content && c.f1 >= FOUND);
     take(&all, &mut chosen, FEATURES, 1, &|c| c.question.is_word);
-    take(&all, &mut chosen, FEATURES, PER_LATENT, &|_| true);
+    take(&all, &mut chosen, FEATURES, PER_VARIABLE, &|_| true);
     chosen.sort_by(|a: &Chosen, b| {
         (a.question.is_word, b.rank).partial_cmp(&(b.question.is_word, a.rank)).expect("finite")
     });
     chosen
 }
 
-/// Adds those that are meant, best first, until there are so many, each latent so often at most.
+/// Adds those that are meant, best first, until there are so many, each variable so often at most.
 fn take(
     all: &[Chosen],
     chosen: &mut Vec<Chosen>,
     until: usize,
-    per_latent: usize,
+    per_variable: usize,
     is_meant: &dyn Fn(&Chosen) -> bool,
 ) {
     for candidate in all.iter().filter(|c| is_meant(c)) {
-        let of_latent = chosen.iter().filter(|c| c.question.latent == candidate.question.latent).count();
+        let of_variable =
+            chosen.iter().filter(|c| c.question.variable == candidate.question.variable).count();
         let is_new = |other: &Chosen| overlap(&other.rows, &candidate.rows) <= OVERLAP;
-        if chosen.len() < until && of_latent < per_latent && chosen.iter().all(is_new) {
+        if chosen.len() < until && of_variable < per_variable && chosen.iter().all(is_new) {
             chosen.push(candidate.clone());
         }
     }

@@ -173,7 +173,7 @@ pub fn json(page: &Page, run: &Path) -> serde_json::Value {
         let [f1, precision, recall] = f.f1;
         let examples: Vec<_> = f.examples.iter().map(example).collect();
         serde_json::json!({
-            "latent": f.latent, "meaning": f.meaning, "site": f.site, "feature": f.number, "f1": f1,
+            "indicator": f.latent, "meaning": f.meaning, "site": f.site, "feature": f.number, "f1": f1,
             "precision": precision, "recall": recall, "examples": examples,
         })
     };

@@ -132,8 +132,8 @@ const VALUES: &[(&str, &str)] = &[
 /// What a yes/no question about a token asks, as the truth names it: `carry = 1`, `word dog`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
-    /// The latent, without its value.
-    pub latent: String,
+    /// The variable, without its value.
+    pub variable: String,
     /// Is it a word in all its forms, not a variable?
     pub is_word: bool,
     /// Is it a word that means something by itself?
@@ -149,33 +149,34 @@ impl Question {
             let meaning = format!("“{word}”, in each of its forms and languages");
             let class = LEXICON.find(word).map(|word| LEXICON.class(word).0);
             let is_content = class.is_some_and(|class| !matches!(class, Class::Grammar | Class::Digit));
-            return Some(Question { latent: indicator.into(), is_word: true, is_content, meaning });
+            return Some(Question { variable: indicator.into(), is_word: true, is_content, meaning });
         }
-        let (latent, value) = indicator.split_once(" = ").unwrap_or((indicator, ""));
+        let (variable, value) = indicator.split_once(" = ").unwrap_or((indicator, ""));
         let of = |table: &[(&str, &'static str)], key| Some(table.iter().find(|(name, _)| *name == key)?.1);
-        let phrase = of(VALUES, indicator).or_else(|| of(VARIABLES, latent))?;
+        let phrase = of(VALUES, indicator).or_else(|| of(VARIABLES, variable))?;
         let meaning = phrase.replace("{}", value);
-        Some(Question { latent: latent.into(), is_word: false, is_content: false, meaning })
+        Some(Question { variable: variable.into(), is_word: false, is_content: false, meaning })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapidary_world::latents::{ALL, value_name};
+    use lapidary_world::{Var, variables::value_name};
 
     /// A name that the language does not know would never be shown.
     #[test]
     fn every_phrase_is_of_a_variable() {
         for (name, phrase) in VARIABLES {
-            let var = ALL.iter().find(|var| var.name() == *name);
+            let var = Var::ALL.iter().find(|var| var.name() == *name);
             let var = var.unwrap_or_else(|| panic!("{name}: no such variable"));
-            let needs = lapidary_world::latents::table()[*var as usize].kind != lapidary_world::Kind::Binary;
+            let needs =
+                lapidary_world::variables::table()[*var as usize].kind != lapidary_world::Kind::Binary;
             assert_eq!(phrase.contains("{}"), needs, "{name}");
         }
         for (question, _) in VALUES {
             let (name, value) = question.split_once(" = ").unwrap();
-            let var = ALL.iter().find(|var| var.name() == name).unwrap_or_else(|| panic!("{name}"));
+            let var = Var::ALL.iter().find(|var| var.name() == name).unwrap_or_else(|| panic!("{name}"));
             assert!((0..var.values()).any(|v| value_name(*var as u16, v) == value), "{question}");
         }
     }

@@ -1,37 +1,29 @@
-//! The variables behind the text, and the table of latents.
+//! What can be true of a token, as one table.
 //!
-//! A latent is either a *variable* of the grammar (the domain, whose turn it is, a carry, the base day of a calendar line), with
-//! a value, or the *lexeme* of a word (binary: this token is a form of that word, in any language, singular or plural).
-//! [`Latent::values`] says how many values there are; a score that needs yes or no takes (latent, value) pairs.
+//! A *variable* is either one of the grammar's own ([`Var`]: the domain, whose turn it is, a carry, the base day of a calendar
+//! line), or the *lexeme* of a word (binary: this token is a form of that word, in any language, singular or plural).
+//! [`Variable::values`] says how many values it has; a score that needs yes or no takes (variable, value) pairs. The word
+//! "latent" is left to features of dictionaries.
 
+use crate::facts::LADDER_RATES;
+use crate::kinds::{Domain, Kind, Segment, Task};
 use crate::lexicon::{Class, ENTITIES, LEXICON, Word};
 use serde::Serialize;
 
-/// What the values of a latent are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// 1 where present.
-    Binary,
-    /// One of several, no order.
-    Categorical,
-    /// Counted modulo the number of values.
-    Cyclic,
-    /// A number.
-    Integer,
-    /// A categorical that belongs to a role (giver, taker, place of the subject).
-    RoleBound,
-}
-
 macro_rules! variables {
     ($($var:ident $name:literal $kind:ident $values:expr, $parent:expr;)*) => {
-        /// A variable of the grammar: a latent with id 0 to `VARIABLES` − 1.
+        /// A variable of the grammar; its id is its place here, below [`FIRST_LEXEME`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs)]
         pub enum Var { $($var),* }
+
+        /// Name, kind, number of values and parent of each, by id.
         const SPECS: &[(&str, Kind, usize, Option<Var>)] = &[$(($name, Kind::$kind, $values, $parent)),*];
-        /// All variables, by id.
-        pub const ALL: &[Var] = &[$(Var::$var),*];
+
+        impl Var {
+            /// All of them, by id.
+            pub const ALL: &'static [Var] = &[$(Var::$var),*];
+        }
     };
 }
 
@@ -136,12 +128,12 @@ variables! {
     Listed "listed words" Integer 9, Some(Var::Segment);
 }
 
-/// Number of variables: ids below it are variables, the others lexemes.
-pub const VARIABLES: usize = SPECS.len();
+/// Ids below it are the grammar's own variables, the others lexemes: of word w it is `FIRST_LEXEME` + w.
+pub const FIRST_LEXEME: usize = SPECS.len();
 
-/// One row of the latent table.
+/// One row of the table of variables.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Latent {
+pub struct Variable {
     /// Its id, the row's number.
     pub id: u16,
     /// What it is, in words.
@@ -150,9 +142,9 @@ pub struct Latent {
     pub kind: Kind,
     /// Number of values, from 0.
     pub values: usize,
-    /// Ids of the latents that it depends on or is a case of.
+    /// Ids of the variables that it depends on or is a case of.
     pub parents: Vec<u16>,
-    /// Latents with the same group never hold at one token together.
+    /// Variables with the same group never hold at one token together.
     pub exclusive: Option<String>,
     /// Share of tokens that the grammar aims at, where it aims at one.
     pub target: Option<f64>,
@@ -170,14 +162,16 @@ impl Var {
     }
 }
 
-/// A latent's value in words: `Monday` for value 0 of the base day, the number where nothing better is known.
-pub fn value_name(latent: u16, value: usize) -> String {
-    let word = |class| LEXICON.words[usize::from(LEXICON.word(class, value))].clone();
-    let Some(&var) = ALL.get(usize::from(latent)) else { return value.to_string() };
+/// A variable's value in words: `Monday` for value 0 of the base day, the number where nothing better is known. Files hold these
+/// names; a test pins all of them. Panics if a value that has a name is not below the variable's number of values.
+pub fn value_name(variable: u16, value: usize) -> String {
+    let nth = |class, i| LEXICON.words[usize::from(LEXICON.word(class, i))].clone();
+    let word = |class| nth(class, value);
+    let Some(&var) = Var::ALL.get(usize::from(variable)) else { return value.to_string() };
     match var {
-        Var::Domain => format!("{:?}", crate::DOMAINS[value]).to_lowercase(),
-        Var::Segment => format!("{:?}", crate::Segment::ALL[value]).to_lowercase(),
-        Var::Answer => format!("{:?}", crate::Task::ALL[value]).to_lowercase(),
+        Var::Domain => Domain::ALL[value].name().into(),
+        Var::Segment => Segment::ALL[value].name().into(),
+        Var::Answer => Task::ALL[value].name().into(),
         Var::Subject | Var::Other | Var::Giver | Var::Taker | Var::EntityKeeper => word(Class::Name),
         Var::Trait => word(Class::Trait),
         Var::Job => word(Class::Job),
@@ -209,15 +203,12 @@ pub fn value_name(latent: u16, value: usize) -> String {
         Var::ValueP | Var::ValueQ | Var::ValueR | Var::ValueS => ["false", "true"][value].into(),
         Var::OperatorR | Var::OperatorS => ["and", "or", "xor"][value].into(),
         Var::Topic if value < LEXICON.size(Class::Topic) => word(Class::Topic),
-        Var::Topic => {
-            let i = value - LEXICON.size(Class::Topic);
-            LEXICON.words[usize::from(LEXICON.word(Class::Forbidden, i))].clone()
-        }
+        Var::Topic => nth(Class::Forbidden, value - LEXICON.size(Class::Topic)),
         _ => value.to_string(),
     }
 }
 
-/// The latent of a word: all forms of a noun or verb and all languages share one, punctuation has none. Pool words stand for
+/// The variable of a word: all forms of a noun or verb and all languages share one, punctuation has none. Pool words stand for
 /// others and have none of their own.
 pub fn lexeme(word: Word) -> Option<u16> {
     let lexicon = &*LEXICON;
@@ -228,28 +219,28 @@ pub fn lexeme(word: Word) -> Option<u16> {
         Class::VerbPlural => lexicon.word(Class::Verb, i),
         _ => word,
     };
-    Some((VARIABLES + usize::from(base)) as u16)
+    Some((FIRST_LEXEME + usize::from(base)) as u16)
 }
 
 /// The whole table; rows of words that are nobody's lexeme are left as empty names, so that id = row.
-pub fn table() -> Vec<Latent> {
-    let mut table: Vec<Latent> = SPECS.iter().enumerate().map(variable).collect();
+pub fn table() -> Vec<Variable> {
+    let mut table: Vec<Variable> = SPECS.iter().enumerate().map(of_grammar).collect();
     table.extend((0..LEXICON.words.len()).map(|word| of_word(word as Word)));
     table
 }
 
-fn variable((id, &(name, kind, values, parent)): (usize, &(&str, Kind, usize, Option<Var>))) -> Latent {
+fn of_grammar((id, &(name, kind, values, parent)): (usize, &(&str, Kind, usize, Option<Var>))) -> Variable {
     let parents = parent.iter().map(|&p| p as u16).collect();
-    Latent { id: id as u16, name: name.into(), kind, values, parents, exclusive: None, target: None }
+    Variable { id: id as u16, name: name.into(), kind, values, parents, exclusive: None, target: None }
 }
 
 /// Words of one token exclude each other; kinds of things have their family and class as parents.
-fn of_word(word: Word) -> Latent {
-    let id = (VARIABLES + usize::from(word)) as u16;
+fn of_word(word: Word) -> Variable {
+    let id = (FIRST_LEXEME + usize::from(word)) as u16;
     let own = lexeme(word) == Some(id);
     let (class, i) = LEXICON.class(word);
-    let above = |class, i| vec![VARIABLES as u16 + LEXICON.word(class, i)];
-    Latent {
+    let above = |class, i| vec![FIRST_LEXEME as u16 + LEXICON.word(class, i)];
+    Variable {
         id,
         name: if own { format!("word {}", LEXICON.words[usize::from(word)]) } else { String::new() },
         kind: Kind::Binary,
@@ -259,8 +250,8 @@ fn of_word(word: Word) -> Latent {
             Class::Family => above(Class::Kingdom, i / 4),
             _ => Vec::new(),
         },
-        exclusive: own.then(|| format!("{class:?}").to_lowercase()),
-        target: (class == Class::Ladder).then(|| crate::segments::note::LADDER_RATES[i]),
+        exclusive: own.then(|| class.name().into()),
+        target: (class == Class::Ladder).then(|| LADDER_RATES[i]),
     }
 }
 
@@ -269,13 +260,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_latents_and_every_parent_exists() {
+    fn a_thousand_variables_and_every_parent_exists() {
         let table = table();
-        let named = table.iter().filter(|latent| !latent.name.is_empty()).count();
-        assert!(named >= 1_000, "{named} latents");
-        for (row, latent) in table.iter().enumerate() {
-            assert_eq!(row, usize::from(latent.id));
-            assert!(latent.parents.iter().all(|&p| usize::from(p) < table.len() && p != latent.id));
+        let named = table.iter().filter(|variable| !variable.name.is_empty()).count();
+        assert!(named >= 1_000, "{named} variables");
+        for (row, variable) in table.iter().enumerate() {
+            assert_eq!(row, usize::from(variable.id));
+            assert!(variable.parents.iter().all(|&p| usize::from(p) < table.len() && p != variable.id));
         }
     }
 }
