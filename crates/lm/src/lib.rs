@@ -1,6 +1,6 @@
 //! Text → tokens → activations: one decoder for all families, described by a [`Spec`], with taps.
 //!
-//! - [`site`]: names of the places that a tap can read or replace, `3.res`.
+//! - [`site`]: names of the places that a tap can read or replace, `3.res`; `hooks`: what others call them.
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
@@ -22,6 +22,7 @@ mod decoder;
 mod error;
 mod family;
 pub mod generate;
+mod hooks;
 pub mod model;
 mod randomised;
 mod rope;
