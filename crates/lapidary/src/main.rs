@@ -32,8 +32,11 @@ mod truth_scores;
 mod truth_table;
 mod words;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use global::GlobalFlags;
+use std::any::TypeId;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -88,6 +91,19 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// The command line, with `~/` understood wherever a path is given.
+fn parse() -> Cli {
+    let matches = with_home(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+fn with_home(command: clap::Command) -> clap::Command {
+    let path = PathBufValueParser::new().try_map(global::expand_home);
+    let is_path = |arg: &clap::Arg| arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    let command = command.mut_args(|arg| if is_path(&arg) { arg.value_parser(path.clone()) } else { arg });
+    command.mut_subcommands(with_home)
+}
+
 /// The chain of causes in one line, without those that the sentence before has already said.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
@@ -101,7 +117,7 @@ fn one_line(error: &anyhow::Error) -> String {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if global::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -1,6 +1,6 @@
 //! What a name on the command line opens: a model with its tokenizer and its identity.
 
-use crate::global::Global;
+use crate::global::{Global, expand_home};
 use lapidary_files::hash;
 use lapidary_lm::model::load_spec;
 use lapidary_lm::text::Tokenizer;
@@ -24,6 +24,7 @@ pub struct Opened {
 impl Opened {
     /// Loads the model that `name` says, as a path or inside `--data`.
     pub fn load(name: &Path, global: &Global) -> anyhow::Result<Opened> {
+        let name = &expand_home(name.to_path_buf())?;
         let folder = global.find(name).map_err(|missing| match load_spec(name) {
             // `owner/model` may be an id of the Hub: that error says how to fetch it.
             Err(error @ LmError::NoFolder { .. }) if name.components().count() == 2 => error.into(),

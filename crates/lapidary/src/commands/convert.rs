@@ -6,6 +6,7 @@ use lapidary_dictionary::gemma_scope::FILE_NAME;
 use lapidary_dictionary::{
     Dictionary, Meta, ModelRef, Probe, hooks, load, sae_lens, save_sae_lens, unscale_embedding, write_npz,
 };
+use lapidary_lm::Site;
 use std::path::{Path, PathBuf};
 
 /// Rewrite a dictionary in another format
@@ -51,6 +52,12 @@ const PROBE_ROWS: usize = 4;
 
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
+    let args = ConvertArgs {
+        source: global.find(&args.source)?,
+        site: args.site.as_deref().map(site_name).transpose()?,
+        site_out: args.site_out.as_deref().map(site_name).transpose()?,
+        ..args
+    };
     let (mut dictionary, mut meta) = load(&args.source)?;
     if let Some(meta) = &meta {
         meta.probe.verify(&args.source, &dictionary, global.device)?;
@@ -83,6 +90,14 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
         println!("{what}");
     }
     Ok(())
+}
+
+/// A site by any of its names; rows of a planted dictionary have one that no model has.
+fn site_name(name: &str) -> anyhow::Result<String> {
+    match name {
+        "planted" => Ok(name.to_string()),
+        _ => Ok(name.parse::<Site>()?.to_string()),
+    }
 }
 
 /// Emptying the output must not take the source with it.

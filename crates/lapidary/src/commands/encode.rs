@@ -36,6 +36,7 @@ const TILE_ROWS: usize = 512;
 
 /// Runs the verb.
 pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
+    let args = EncodeArgs { dictionary: global.find(&args.dictionary)?, ..args };
     let (dictionary, meta) = load(&args.dictionary)?;
     if let Some(meta) = meta {
         meta.probe.verify(&args.dictionary, &dictionary, global.device)?;

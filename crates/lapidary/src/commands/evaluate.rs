@@ -4,7 +4,7 @@
 use crate::evaluation_file::{EvaluationFile, lines, row};
 use crate::global::Global;
 use crate::opened::Opened;
-use crate::plan::{ModelIdentity, Places, RunPlan, TextIdentity};
+use crate::plan::{ModelIdentity, Places, RunPlan, TextIdentity, is_release};
 use crate::progress::Progress;
 use crate::run_folder::read_dictionaries;
 use crate::text::{Text, World};
@@ -79,9 +79,12 @@ enum Language {
 }
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
+    let found = args.subjects.iter().map(|subject| global.find(subject)).collect::<anyhow::Result<_>>()?;
+    let site = args.site.as_deref().map(str::parse::<Site>).transpose()?.map(|site| site.to_string());
+    let args = EvaluateArgs { subjects: found, site, ..args };
     let run = args.subjects.iter().find(|s| s.join("plan.json").is_file());
     let causes =
-        run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::read(run)?))).transpose()?;
+        run.map(|run| Ok::<_, anyhow::Error>((RunPlan::read(run)?, Places::of(run)?))).transpose()?;
     let subjects = subjects(&args, global)?;
     let opened = open_model(&args, causes.as_ref(), global)?;
     let context = args.context.or(causes.as_ref().map(|(plan, _)| plan.text.context));
@@ -108,7 +111,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
         documents: corpus.documents,
     };
     let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() };
-    let only_run = run.filter(|_| args.subjects.len() == 1);
+    let only_run = run.filter(|run| args.subjects.len() == 1 && !is_release(run));
     let plan_hash = causes.as_ref().filter(|_| only_run.is_some()).map(|(plan, _)| plan.hash());
     let file = EvaluationFile::new(model, text, plan_hash, scores, truth);
     if let Some(run) = only_run {
@@ -250,8 +253,8 @@ fn open_model(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> 
 
 fn texts(args: &EvaluateArgs, causes: Option<&Causes>, global: &Global) -> anyhow::Result<Text> {
     match (args.text.is_empty(), causes) {
-        (true, Some((_, places))) => Text::parse(&places.text, global),
-        (true, None) => bail!("no run folder is named: add --text FILE"),
+        (true, Some((_, places))) if !places.text.is_empty() => Text::parse(&places.text, global),
+        (true, _) => bail!("no run folder is named: add --text FILE"),
         (false, _) => Text::parse(&args.text, global),
     }
 }

@@ -22,10 +22,10 @@ pub struct HarvestArgs {
     /// Model folder (config.json, safetensors, tokenizer.json), as a path or inside --data
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Text files (documents separated by `<|endoftext|>`) or folders (one document per file)
+    /// Text files in UTF-8, folders of them, or - for standard input; documents are separated by `<|endoftext|>`
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     text: Vec<PathBuf>,
-    /// Sites: `all`, or a list such as `0.res,3.mlp,*.att`
+    /// Sites: `all`, or a list such as `0.res,3.mlp,*.att`; TransformerLens's and Hugging Face's names do too
     #[arg(long, value_name = "LIST")]
     sites: String,
     /// Folder of the store; must be empty or missing, unless --overwrite is given
@@ -58,9 +58,6 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;
     let corpus = Text::parse(&args.text, global)?.corpus(&opened, context, args.split)?;
-    if !global.quiet {
-        corpus.skipped.iter().for_each(|path| eprintln!("{}: skipped: hidden, or no file", path.display()));
-    }
     let rows = FusedRows::new(&opened.model, &corpus, &sites, args.dtype)?;
     let size = Size::of(&rows, args.dtype);
     if global.dry_run {

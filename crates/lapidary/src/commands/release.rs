@@ -39,6 +39,7 @@ pub struct ReleaseArgs {
 }
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
+    let args = ReleaseArgs { run: global.find(&args.run)?, ..args };
     let plan = RunPlan::read(&args.run)?;
     let scores = EvaluationFile::read(&args.run, &plan.hash())?;
     let (baselines, dictionaries): (Vec<_>, Vec<_>) = read_dictionaries(&args.run, &plan)?

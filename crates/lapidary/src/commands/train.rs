@@ -8,7 +8,7 @@ use crate::random_rows::WithRandom;
 use crate::stopwatch::Stopwatch;
 use crate::suite::Suite;
 use crate::tensorboard::EventFiles;
-use crate::text::Text;
+use crate::text::{Text, unscorable};
 use crate::{estimate, run_folder, start};
 use anyhow::{Context, bail};
 use lapidary_harvest::FusedRows;
@@ -62,6 +62,7 @@ pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Res
     let random_sites = sites_of(&suite, &opened, random)?;
     let text = Text::parse(&suite.text, global)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
+    unscorable(&corpus).iter().for_each(|warning| eprintln!("{warning}"));
     let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
     let places = Places { model: absolute(&opened.folder)?, text: text.places()?, store: store.clone() };
     let job = Job { args, suite: &suite, opened: &opened, corpus: &corpus, context, places, global, tell };

@@ -102,7 +102,7 @@ pub fn planted_rows(args: &PlantedRowsArgs, global: &Global) -> anyhow::Result<(
 pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     let recipe = args.recipe()?;
     let config = args.which.config();
-    let given = args.given(config.d)?;
+    let given = args.given(config.d, global)?;
     let job = Job {
         config: &config,
         recipe: &recipe,
@@ -163,10 +163,10 @@ impl PlantedArgs {
     }
 
     /// The dictionaries of --score, each with what the report calls it.
-    fn given(&self, d: usize) -> anyhow::Result<Vec<(String, Dictionary)>> {
+    fn given(&self, d: usize, global: &Global) -> anyhow::Result<Vec<(String, Dictionary)>> {
         let mut out = Vec::new();
         for path in &self.score {
-            let (name, (dictionary, _)) = (path.display().to_string(), load(path)?);
+            let (name, (dictionary, _)) = (path.display().to_string(), load(&global.find(path)?)?);
             let (d_in, d_out) = (dictionary.d_in, dictionary.d_out);
             if (d_in, d_out) != (d, d) {
                 bail!(
