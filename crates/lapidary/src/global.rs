@@ -4,8 +4,10 @@ use crate::organism;
 use anyhow::{Context, bail};
 use lapidary_files::failpoint::{self, Failure};
 use lapidary_kernels::{Device, Isa};
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 /// More threads than any machine that we know has cores.
 const MAX_THREADS: usize = 1_024;
@@ -56,6 +58,8 @@ pub struct Global {
     pub home: Option<PathBuf>,
     /// Where what the binary carries is unpacked.
     cache: PathBuf,
+    /// Names of which it was said that a folder hides what the binary carries.
+    hidden: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl GlobalFlags {
@@ -78,8 +82,8 @@ impl GlobalFlags {
             Err(_) => Device::detect(),
         };
         let Self { dry_run, quiet, overwrite, json, ignore_config_keys, data, .. } = self;
-        let (home, cache) = (var("HOME"), cache());
-        Ok(Global { dry_run, quiet, overwrite, json, ignore_config_keys, data, device, home, cache })
+        let (home, cache, hidden) = (var("HOME"), cache(), Mutex::default());
+        Ok(Global { dry_run, quiet, overwrite, json, ignore_config_keys, data, device, home, cache, hidden })
     }
 }
 
@@ -92,6 +96,19 @@ fn var(name: &str) -> Option<PathBuf> {
 fn cache() -> PathBuf {
     let system = var("XDG_CACHE_HOME").or_else(|| var("HOME").map(|home| home.join(".cache")));
     var("LAPIDARY_CACHE").unwrap_or_else(|| system.unwrap_or_else(std::env::temp_dir).join("lapidary"))
+}
+
+/// `~` and `~/x` in the home folder, which a shell does not see in `--model=~/x` or in a suite.
+pub fn expand_home(path: PathBuf) -> anyhow::Result<PathBuf> {
+    let Ok(rest) = path.strip_prefix("~") else { return Ok(path) };
+    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    let home = home.with_context(|| {
+        format!(
+            "{}: the environment does not say where the home folder is (HOME); write it out",
+            path.display()
+        )
+    })?;
+    Ok(PathBuf::from(home).join(rest))
 }
 
 /// `LAPIDARY_FAIL=kill:12` or `disk-full:12`: the twelfth step of publishing files fails so. For tests.
@@ -114,21 +131,42 @@ impl Global {
         std::io::stdout().is_terminal() && !refused
     }
 
-    /// A model or text named on the command line or in a suite: as it is if it exists, else inside `--data`, else what the
-    /// binary carries under that name.
+    /// A model, text, run or dictionary named on the command line or in a suite: as it is if it exists, else inside `--data`,
+    /// else what the binary carries under that name, which `embedded:NAME` says outright.
     pub fn find(&self, name: &Path) -> anyhow::Result<PathBuf> {
-        let inside = self.data.join(name);
-        match (name.exists(), inside.exists()) {
-            (true, _) => Ok(name.to_path_buf()),
-            (false, true) => Ok(inside),
-            _ => match organism::unpack(name, &self.cache)? {
-                Some(folder) => Ok(folder),
-                None => bail!(
-                    "{}: no such file or folder, neither here nor in {}; name the folder that holds it with --data",
+        let name = expand_home(name.to_path_buf())?;
+        if let Some(inner) = name.to_str().and_then(|name| name.strip_prefix(organism::SCHEME)) {
+            return organism::unpack(Path::new(inner), &self.cache)?.with_context(|| {
+                format!("{}: expected one of {}, found {inner}", name.display(), organism::NAMES.join(", "))
+            });
+        }
+        let inside = self.data.join(&name);
+        match [&name, &inside].into_iter().find(|path| path.exists()) {
+            Some(found) => {
+                self.say_hidden(&name, found);
+                Ok(found.clone())
+            }
+            None => organism::unpack(&name, &self.cache)?.with_context(|| {
+                format!(
+                    "{}: no such file or folder, neither here nor in {}; check the path, or name the folder that holds it with --data",
                     name.display(),
                     self.data.display()
-                ),
-            },
+                )
+            }),
+        }
+    }
+
+    /// Says once that `found` is meant, where the binary carries something of the same name.
+    fn say_hidden(&self, name: &Path, found: &Path) {
+        let first = || self.hidden.lock().is_ok_and(|mut hidden| hidden.insert(name.to_path_buf()));
+        if organism::carries(name) && first() {
+            crate::terminal::note(format_args!(
+                "{}: read from {}, not what the program carries; {}{} is that",
+                name.display(),
+                found.display(),
+                organism::SCHEME,
+                name.display()
+            ));
         }
     }
 }

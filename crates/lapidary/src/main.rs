@@ -37,9 +37,12 @@ mod truth_scores;
 mod truth_table;
 mod words;
 
-use clap::{Parser, Subcommand};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use global::GlobalFlags;
+use std::any::TypeId;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -96,6 +99,13 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+fn with_home(command: clap::Command) -> clap::Command {
+    let path = PathBufValueParser::new().try_map(global::expand_home);
+    let is_path = |arg: &clap::Arg| arg.get_value_parser().type_id() == TypeId::of::<PathBuf>();
+    let command = command.mut_args(|arg| if is_path(&arg) { arg.value_parser(path.clone()) } else { arg });
+    command.mut_subcommands(with_home)
+}
+
 /// The chain of causes in one line, without those that the sentence before has already said.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
@@ -108,9 +118,10 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// The command line, or the manual, which is a result, or what is wrong with it.
+/// The command line, with `~/` understood wherever a path is given; or the manual, which is a result, or what is wrong with it.
 fn parse() -> Result<Cli, ExitCode> {
-    Cli::try_parse().map_err(|answer| {
+    let matches = with_home(Cli::command()).try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|answer| {
         let text = answer.render();
         if answer.use_stderr() {
             let colour = std::io::stderr().is_terminal();

@@ -1,7 +1,7 @@
 //! What a name on the command line opens: a model with its tokenizer and its identity. Config, tensor headers and tokenizer
 //! are read at once; the weights, and their hash, when somebody asks for them: a dry run or a mistyped site never does.
 
-use crate::global::Global;
+use crate::global::{Global, expand_home};
 use anyhow::Context;
 use lapidary_files::hash;
 use lapidary_kernels::Device;
@@ -33,6 +33,7 @@ impl Opened {
     /// Opens the model that `name` says, as a path or inside `--data`. Keys of its config that the suite or the command
     /// line vouches for are `ignored`.
     pub fn open(name: &Path, ignored: &[String], global: &Global) -> anyhow::Result<Opened> {
+        let name = &expand_home(name.to_path_buf())?;
         let folder = global.find(name).map_err(|missing| match load_spec(name, &[]) {
             // `owner/model` may be an id of the Hub: that error says how to fetch it.
             Err(error @ LmError::NoFolder { .. }) if name.components().count() == 2 => error.into(),

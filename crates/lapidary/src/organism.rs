@@ -10,23 +10,35 @@ const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/organism.rs"
 /// Names under which the folders are found, wherever a model or a run is asked for.
 pub const NAMES: [&str; 3] = ["organism", "organism-chat", "organism-suite"];
 
-/// Does the binary carry something of this name?
-pub fn is_embedded(name: &str) -> bool {
-    FILES.iter().any(|(path, _)| path.split('/').next() == Some(name))
+/// Says outright that what follows is the name of something embedded.
+pub const SCHEME: &str = "embedded:";
+
+/// The embedded folder that `name` begins with, and the rest of it.
+fn split(name: &Path) -> Option<(&'static str, PathBuf)> {
+    let mut parts = name.components();
+    let first = parts.next()?.as_os_str();
+    let known = NAMES.into_iter().find(|known| first == *known)?;
+    Some((known, parts.as_path().to_path_buf()))
 }
 
-/// The folder of an embedded name, unpacked if it is not there yet; `None` if nothing of that name is embedded.
+/// Is there something embedded that `name` would mean?
+pub fn carries(name: &Path) -> bool {
+    let below = |(folder, rest): (&'static str, PathBuf)| Path::new(folder).join(rest);
+    split(name)
+        .map(below)
+        .is_some_and(|path| FILES.iter().any(|(file, _)| Path::new(file).starts_with(&path)))
+}
+
+/// The file or folder of an embedded name, `organism-suite` or `organism-suite/DICT`, unpacked if it is not there yet; `None`
+/// if nothing of that name is embedded.
 ///
 /// # Errors
 /// The cache cannot be written.
 pub fn unpack(name: &Path, cache: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let Some(name) = NAMES.into_iter().find(|known| Path::new(known) == name) else { return Ok(None) };
+    let Some((name, rest)) = split(name).filter(|_| carries(name)) else { return Ok(None) };
     let prefix = format!("{name}/");
     let own: Vec<_> =
         FILES.iter().filter_map(|(path, bytes)| Some((path.strip_prefix(&prefix)?, *bytes))).collect();
-    if own.is_empty() {
-        return Ok(None);
-    }
     let folder = cache.join(content(&own)).join(name);
     for (path, bytes) in own {
         let path = folder.join(path);
@@ -36,7 +48,7 @@ pub fn unpack(name: &Path, cache: &Path) -> anyhow::Result<Option<PathBuf>> {
             files::publish(&path, bytes)?;
         }
     }
-    Ok(Some(folder))
+    Ok(Some(folder.join(rest)))
 }
 
 /// Short name of the content.
@@ -60,5 +72,17 @@ mod tests {
         assert_eq!(unpack(Path::new("organism"), cache.path()).unwrap(), Some(folder));
         assert_eq!(std::fs::read(&weights).unwrap(), bytes);
         assert_eq!(unpack(Path::new("organisms"), cache.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn names_go_into_what_is_embedded() {
+        let cache = tempfile::tempdir().unwrap();
+        let unpack = |name: &str| unpack(Path::new(name), cache.path()).unwrap();
+        let suite = unpack("organism-suite").unwrap();
+        let one = unpack("organism-suite/2.res-width1024-lambda0.002/").unwrap();
+        assert_eq!(one, suite.join("2.res-width1024-lambda0.002"));
+        assert!(one.join("cfg.json").is_file());
+        assert_eq!(unpack("organism-suite/2.re"), None);
+        assert_eq!(unpack("organism-suite/../organism"), None);
     }
 }

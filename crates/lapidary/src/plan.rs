@@ -270,6 +270,20 @@ impl Places {
     pub fn read(run: &Path) -> anyhow::Result<Places> {
         read_json(&run.join("places.json"))
     }
+
+    /// Those of a run; a release says no more than the name of its model.
+    pub fn of(run: &Path) -> anyhow::Result<Places> {
+        if !is_release(run) {
+            return Places::read(run);
+        }
+        let model = RunPlan::read(run)?.model.name.into();
+        Ok(Places { model, text: Vec::new(), store: None, ignore_config_keys: Vec::new() })
+    }
+}
+
+/// Is it a run as `release` publishes it? Its dictionaries stand beside the plan.
+pub fn is_release(run: &Path) -> bool {
+    run.join("plan.json").is_file() && !run.join("places.json").exists() && !run.join("dictionaries").exists()
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {

@@ -2,7 +2,7 @@
 
 use crate::global::Global;
 use crate::opened::Opened;
-use crate::plan::RunPlan;
+use crate::plan::{RunPlan, is_release};
 use crate::stopwatch::Stopwatch;
 use crate::{terminal, words};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
@@ -131,14 +131,15 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
     }
 }
 
-/// The finished dictionaries of a run, in the plan's order; stopped ones are left out.
+/// The finished dictionaries of a run or a release, in the plan's order; stopped ones are left out.
 pub fn read_dictionaries(
     run: &Path,
     plan: &RunPlan,
 ) -> anyhow::Result<Vec<(DictionaryPlan, Dictionary, Meta)>> {
     let (mut out, mut missing) = (Vec::new(), Vec::new());
+    let released = is_release(run);
     for d in &plan.training.dictionaries {
-        let folder = dictionary_folder(run, &d.name);
+        let folder = if released { run.join(&d.name) } else { dictionary_folder(run, &d.name) };
         if !folder.is_dir() {
             missing.push(d);
             continue;
@@ -164,7 +165,9 @@ pub fn read_dictionaries(
             run.display()
         );
     }
-    check_missing(run, &missing)?;
+    if !released {
+        check_missing(run, &missing)?; // a release leaves baselines out
+    }
     Ok(out)
 }
 

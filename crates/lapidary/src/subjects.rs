@@ -52,7 +52,7 @@ impl Run {
     /// The runs among the paths.
     pub fn among(paths: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
         let read = |folder: &PathBuf| {
-            let (plan, places) = (RunPlan::read(folder)?, Places::read(folder)?);
+            let (plan, places) = (RunPlan::read(folder)?, Places::of(folder)?);
             Ok(Run { folder: folder.clone(), plan, places })
         };
         paths.iter().filter(|path| is_run(path)).map(read).collect()

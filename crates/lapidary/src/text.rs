@@ -1,4 +1,4 @@
-//! Where documents come from: files and folders, or the ground-truth language, named `world`, `world:tokens=3000000` or
+//! Where documents come from: files and folders, `-` (standard input), or the ground-truth language, named `world`, `world:tokens=3000000` or
 //! `world:seed=7,tokens=3000000,split=templates,policy=chat`. Only the language knows the truth about its tokens.
 
 use crate::global::Global;
@@ -8,6 +8,7 @@ use lapidary_evaluation::truth::Truth;
 use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, Split};
 use lapidary_world as world;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// Tokens of a `world` text when nobody says how many.
@@ -23,6 +24,21 @@ pub enum Text {
     Files(Vec<PathBuf>),
     /// The ground-truth language.
     World(World),
+}
+
+/// What is to be said before training on a text none of which will be left to score on; `None` if there is some.
+pub fn unscorable(corpus: &Corpus) -> Option<String> {
+    let held_out = corpus.read - corpus.documents;
+    (held_out == 0).then(|| {
+        format!(
+            "warning: the text has {} and none of them is held out, so `lapidary evaluate RUN` will have nothing to score; \
+             separate documents by <|endoftext|>, give a folder with one in each file, or evaluate with another --text",
+            match corpus.read {
+                1 => "1 document".to_owned(),
+                n => format!("{n} documents"),
+            }
+        )
+    })
 }
 
 /// Consecutive documents of a seed of the language.
@@ -43,7 +59,7 @@ impl Text {
             .filter(|n| *n == "world" || n.starts_with("world:"))
             .collect();
         match (worlds.as_slice(), names) {
-            ([], _) => Ok(Text::Files(names.iter().map(|n| global.find(n)).collect::<Result<_, _>>()?)),
+            ([], _) => Ok(Text::Files(files(names, global)?)),
             ([one], [_]) => Ok(Text::World(one.parse()?)),
             _ => {
                 bail!("text: expected `world` alone or files, found both; evaluate them one after the other")
@@ -51,21 +67,26 @@ impl Text {
         }
     }
 
-    /// Its windows.
+    /// Its windows; what of a folder was not read is said on stderr.
     pub fn corpus(&self, opened: &Opened, context: usize, split: Split) -> anyhow::Result<Corpus> {
         let (tokenizer, spec) = (&opened.tokenizer, &opened.spec);
-        Ok(match self {
+        let corpus = match self {
             Text::Files(paths) => Corpus::read(paths, tokenizer, spec, context, split)?,
             Text::World(world) => {
                 let documents = world.documents().map(|tokens| world::render(&tokens));
                 Corpus::from_documents("world", documents, tokenizer, spec, context, split)?
             }
-        })
+        };
+        for path in &corpus.skipped {
+            crate::terminal::note(format_args!("{}: skipped: {}", path.display(), why_skipped(path)));
+        }
+        Ok(corpus)
     }
 
     /// Names under which the same text is found from any folder.
     pub fn places(&self) -> anyhow::Result<Vec<PathBuf>> {
         match self {
+            Text::Files(paths) if paths.iter().any(|p| is_stdin(p)) => Ok(paths.clone()),
             Text::Files(paths) => paths.iter().map(|p| absolute(p)).collect(),
             Text::World(world) => Ok(vec![PathBuf::from(world.to_string())]),
         }
@@ -85,6 +106,31 @@ impl Text {
             Text::Files(_) => None,
             Text::World(world) => Some(world),
         }
+    }
+}
+
+/// Where the named files and folders are; `-` is standard input, once.
+fn files(names: &[PathBuf], global: &Global) -> anyhow::Result<Vec<PathBuf>> {
+    if names.iter().filter(|name| is_stdin(name)).count() > 1 {
+        bail!("text: expected `-` once, found it again; standard input can be read once");
+    }
+    if names.iter().any(|name| is_stdin(name)) && std::io::stdin().is_terminal() {
+        bail!("-: expected a text on standard input, found a terminal; pipe a text into it, or name a file");
+    }
+    names.iter().map(|name| if is_stdin(name) { Ok(name.clone()) } else { global.find(name) }).collect()
+}
+
+/// Is it the name of standard input? A file of that name is `./-`.
+fn is_stdin(name: &Path) -> bool {
+    name == Path::new("-")
+}
+
+fn why_skipped(path: &Path) -> &'static str {
+    match path.symlink_metadata() {
+        _ if path.is_dir() => "a folder; name it too if its files are wanted",
+        Ok(meta) if meta.is_symlink() && !path.exists() => "a link that leads nowhere",
+        _ if path.is_file() => "hidden",
+        _ => "neither a file nor a folder",
     }
 }
 

@@ -95,13 +95,15 @@ fn suites_that_no_machine_can_hold() {
 #[test]
 fn texts_without_tokens() {
     let tiny = Tiny::new(2);
-    let texts = ["", " \n\n\t ", "<|endoftext|>\n<|endoftext|>", "anna"];
-    for text in texts {
+    let empty = "is the text empty?";
+    for (text, next) in
+        [("", empty), (" \n\n\t ", empty), ("<|endoftext|>\n<|endoftext|>", empty), ("anna", "more text")]
+    {
         tiny.write("t.txt", text);
         suite_refused(
             &tiny,
             &format!("text = [{:?}]", tiny.at("t.txt")),
-            &["t.txt: expected text with tokens", "give more text"],
+            &["t.txt: expected text with tokens", next],
         );
     }
     std::fs::create_dir(tiny.path("folder")).unwrap();
@@ -175,7 +177,7 @@ fn verbs_in_the_wrong_order_or_without_what_they_need() {
     );
     tiny.write("one.txt", "anna likes the cat .");
     let few = ["evaluate", &dictionary, "--model", &model, "--text", &tiny.at("one.txt")];
-    refused(&few, &["one.txt", "held-out split", "give more text"]);
+    refused(&few, &["one.txt", "held-out split", "separate documents by `<|endoftext|>`"]);
     refused(&["evaluate", &tiny.at("run"), "--context", "65"], &["context 65", "64 positions"]);
     refused(
         &["harvest", "--model", &model, "--text", &text, "--sites", "1.rez", "--out", &out],

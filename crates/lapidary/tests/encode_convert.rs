@@ -134,7 +134,7 @@ fn convert_goes_both_ways() {
         "--model-name",
         "toy",
     ]);
-    assert!(site.contains("found `3.resid`"), "{site}");
+    assert!(site.contains("unknown site `3.resid`"), "{site}");
     assert!(!Path::new(&at("d")).exists());
     // A folder of SAELens says its own site and model, and what it writes if that is another.
     good(&["convert", &fixture("sae_lens_transcoder"), "--to", "sae-lens", "--out", &at("e")]);

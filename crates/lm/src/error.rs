@@ -121,7 +121,7 @@ pub enum LmError {
     /// No window in the chosen split of the text.
     #[error(
         "{paths}: expected text with tokens, found {read} documents, {documents} of them in the {split} split, \
-         and no piece of 2 tokens; give more text or another split"
+         and no piece of 2 tokens; {next}"
     )]
     NoText {
         /// Files and folders that were read.
@@ -132,5 +132,7 @@ pub enum LmError {
         read: u32,
         /// Those in the split.
         documents: usize,
+        /// What to do next.
+        next: &'static str,
     },
 }

@@ -91,7 +91,9 @@ fn next_for(dir: &Path) -> String {
             None => "it is a file: name the folder that holds it".to_string(),
         };
     }
-    if parts.len() == 2 && parts.iter().all(|p| !p.is_empty() && *p != "." && *p != "..") {
+    let of_an_id = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_name = |p: &&str| !p.is_empty() && *p != "." && *p != ".." && p.chars().all(of_an_id);
+    if parts.len() == 2 && parts.iter().all(is_name) {
         return format!(
             "if it is a Hugging Face id, fetch it with `hf download {text} --local-dir DIR` and name DIR"
         );

@@ -1,6 +1,6 @@
 //! Text → tokens → activations: one decoder for all families, described by a [`Spec`], with taps.
 //!
-//! - [`site`]: names of the places that a tap can read or replace, `3.res`.
+//! - [`site`]: names of the places that a tap can read or replace, `3.res`; `hooks`: what others call them.
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
 //! - [`folder`]: a folder's config and tensor headers, before any weight; `checkpoint` is its files, `instead` what else may be there.
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
@@ -26,6 +26,7 @@ mod family;
 pub mod folder;
 pub mod generate;
 mod harmless;
+mod hooks;
 mod instead;
 pub mod model;
 mod randomised;

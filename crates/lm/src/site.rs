@@ -1,9 +1,11 @@
 //! Names of places in a model: `LAYER.KIND`, such as `3.res`, or `embed`, which has no layer.
 //!
-//! A pattern is a comma-separated list of names; `*` stands for every layer or every kind, `all` for everything. What is
-//! not understood is answered with the nearest name that exists.
+//! A pattern is a comma-separated list of names; `*` stands for every layer or every kind, `all` for everything. The names
+//! that TransformerLens and Hugging Face have for the same places are understood too (`hooks.rs`). What is not understood is
+//! answered with the nearest name that exists.
 
 use crate::LmError;
+use crate::hooks::{self, Modules};
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,12 +88,14 @@ impl fmt::Display for Site {
 impl FromStr for Site {
     type Err = LmError;
 
-    /// Parses `3.res` or `embed`; the layer is not checked against any model.
-    fn from_str(s: &str) -> Result<Site, LmError> {
+    /// Parses `3.res` or `embed`, or what others call it; the layer is not checked against any model.
+    fn from_str(name: &str) -> Result<Site, LmError> {
         let unknown = || LmError::Site {
-            found: s.to_string(),
+            found: name.to_string(),
             next: "a site is LAYER.KIND, such as `3.res`".to_string(),
         };
+        let ours = hooks::ours(name, None)?;
+        let s = ours.as_deref().unwrap_or(name);
         if s == "embed" {
             return Ok(Site::new(0, SiteKind::Embed));
         }
@@ -102,12 +106,14 @@ impl FromStr for Site {
     }
 }
 
-/// The sites of a model of `layers` layers that `patterns` names, each once, in the order in which a run meets them.
-pub(crate) fn parse(patterns: &str, layers: usize) -> Result<Vec<Site>, LmError> {
+/// The sites of a model of `layers` layers that `patterns` names, each once, in the order in which a run meets them; `modules`
+/// says what Hugging Face's names mean there.
+pub(crate) fn parse(patterns: &str, layers: usize, modules: Modules) -> Result<Vec<Site>, LmError> {
     let every = every(layers);
     let mut sites: Vec<Site> = Vec::new();
-    for pattern in patterns.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-        let before = sites.len();
+    for named in patterns.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let (before, ours) = (sites.len(), hooks::ours(named, Some(modules))?);
+        let pattern = ours.as_deref().unwrap_or(named);
         sites.extend(every.iter().copied().filter(|s| matches(pattern, *s)));
         if sites.len() == before {
             return Err(LmError::Site { found: pattern.to_string(), next: nearest(pattern, layers) });
@@ -168,8 +174,10 @@ fn nearest_kind(text: &str) -> SiteKind {
 mod tests {
     use super::*;
 
+    const LLAMA: Modules = Modules { post_norms: false, scaled_embedding: false };
+
     fn check(patterns: &str, expect: &str) {
-        let found = match parse(patterns, 5) {
+        let found = match parse(patterns, 5, LLAMA) {
             Ok(sites) => sites.iter().map(Site::to_string).collect::<Vec<_>>().join(" "),
             Err(e) => e.to_string(),
         };
@@ -182,8 +190,11 @@ mod tests {
         check("*.att", "0.att 1.att 2.att 3.att 4.att");
         check("1.*", "1.att 1.attn 1.mid 1.mlp-in 1.mlp 1.res");
         check("embed,0.att", "embed 0.att");
-        assert_eq!(parse("all", 5).unwrap().len(), 31);
-        assert!(parse("all", 5).unwrap().is_sorted_by_key(|s| s.rank()));
+        check("blocks.0.hook_resid_post, model.layers.1.mlp,hook_embed", "embed 0.res 1.mlp");
+        check("blocks.*.attn.hook_z", "0.att 1.att 2.att 3.att 4.att");
+        check("blocks.2.hook_resid_pre,blocks.0.hook_resid_pre", "embed 1.res");
+        assert_eq!(parse("all", 5, LLAMA).unwrap().len(), 31);
+        assert!(parse("all", 5, LLAMA).unwrap().is_sorted_by_key(|s| s.rank()));
     }
 
     #[test]
@@ -198,6 +209,8 @@ mod tests {
         check("7.rez", "layers 0 to 4; did you mean `4.res`");
         check("5.res", "did you mean `4.res`");
         check("embedding", "did you mean `embed`");
+        check("blocks.7.hook_resid_post", "layers 0 to 4; did you mean `4.res`");
+        check("blocks.0.hook_resid", "TransformerLens");
         check(" , ", "name at least one");
     }
 

@@ -1,6 +1,7 @@
 //! Everything about a model that is not a weight: sizes, switches of its maths, special tokens. Read from `config.json` by
 //! a file per family; every field is resolved, so that the decoder asks no family.
 
+use crate::hooks::Modules;
 use crate::{LmError, Site, SiteKind, site};
 use std::fmt;
 
@@ -134,12 +135,13 @@ impl Spec {
     }
 
     /// The sites that `patterns` names, each once, in the order in which a run meets them: `all`, or a list such as
-    /// `0.res,3.mlp,*.att`.
+    /// `0.res,3.mlp,*.att`, with TransformerLens's and Hugging Face's names for the same places.
     ///
     /// # Errors
     /// A name that the model does not have, with the nearest that it has.
     pub fn parse_sites(&self, patterns: &str) -> Result<Vec<Site>, LmError> {
-        site::parse(patterns, self.n_layers)
+        let modules = Modules { post_norms: self.post_norms, scaled_embedding: self.embed_scale.is_some() };
+        site::parse(patterns, self.n_layers, modules)
     }
 
     /// Can the model read this sequence?

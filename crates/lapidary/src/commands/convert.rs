@@ -10,6 +10,7 @@ use lapidary_dictionary::{
     write_npz,
 };
 use lapidary_files::OutFolder;
+use lapidary_lm::Site;
 use std::path::PathBuf;
 
 /// Rewrite a dictionary in another format
@@ -56,6 +57,12 @@ const PROBE_ROWS: usize = 4;
 
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
+    let args = ConvertArgs {
+        source: global.find(&args.source)?,
+        site: args.site.as_deref().map(site_name).transpose()?,
+        site_out: args.site_out.as_deref().map(site_name).transpose()?,
+        ..args
+    };
     let out = Output::open(&args, global)?;
     let (mut dictionary, mut meta) = load(&args.source)?;
     if let Some(meta) = &meta {
@@ -137,6 +144,14 @@ fn places(args: &ConvertArgs, dictionary: &Dictionary, meta: Option<&Meta>) -> a
     let silent = args.unscaled_embedding && !args.source.join("cfg.json").is_file();
     let site = args.site.as_deref().or(silent.then_some("embed"));
     Ok(sites(&args.source, dictionary, meta, site, args.site_out.as_deref())?)
+}
+
+/// A site by any of its names; rows of a planted dictionary have one that no model has.
+fn site_name(name: &str) -> anyhow::Result<String> {
+    match name {
+        "planted" => Ok(name.to_string()),
+        _ => Ok(name.parse::<Site>()?.to_string()),
+    }
 }
 
 /// The source's meta data, with what the command line says; or fresh ones, with a probe made from the encoder's rows.

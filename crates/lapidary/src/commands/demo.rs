@@ -12,7 +12,7 @@ use crate::commands::train::{self, TrainArgs};
 use crate::evaluation_file::{EvaluationFile, Scored};
 use crate::global::Global;
 use crate::opened::Opened;
-use crate::organism::is_embedded;
+use crate::organism::carries;
 use crate::output::DEMO;
 use crate::plan::{ModelIdentity, RunPlan, TextIdentity};
 use crate::progress::Progress;
@@ -150,7 +150,7 @@ fn typed(suite: &Path, run: &Path) -> TrainArgs {
 }
 
 fn check_embedded(model: &str, global: &Global) -> anyhow::Result<()> {
-    if global.dry_run && is_embedded(model) {
+    if global.dry_run && carries(Path::new(model)) {
         return Ok(()); // to find it would be to unpack it
     }
     match global.find(Path::new(model)) {

@@ -40,6 +40,7 @@ const TILE_ROWS: usize = 512;
 pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
     file_name::safetensors(&args.out)?;
     file_name::check_input(&args.input)?;
+    let args = EncodeArgs { dictionary: global.find(&args.dictionary)?, ..args };
     global.output_file(&args.out, &[&args.dictionary, &args.input])?;
     let (dictionary, meta) = load(&args.dictionary)?;
     if let Some(meta) = &meta {

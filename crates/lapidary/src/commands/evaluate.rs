@@ -4,7 +4,7 @@
 use crate::evaluation_file::{EvaluationFile, Foreign, Scored, lines, remarks, row};
 use crate::global::Global;
 use crate::opened::Opened;
-use crate::plan::{ModelIdentity, TextIdentity};
+use crate::plan::{ModelIdentity, TextIdentity, is_release};
 use crate::progress::Progress;
 use crate::subjects::{self, Named, Run, Sites, check_alike, check_model};
 use crate::terminal;
@@ -13,8 +13,8 @@ use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
 use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
-use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_lm::{Site, Spec};
 use lapidary_report::number::count;
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
@@ -85,8 +85,9 @@ enum Language {
 }
 
 pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
+    let args = args.found(global)?;
     let runs = Run::among(&args.subjects)?;
-    let only_run = runs.first().filter(|_| args.subjects.len() == 1);
+    let only_run = runs.first().filter(|run| args.subjects.len() == 1 && !is_release(&run.folder));
     only_run.map_or(Ok(()), |run| global.rewritten_file(&run.folder.join("evaluation.json")))?;
     args.check(&runs)?;
     let sites = Sites { reads: args.site.as_deref(), writes: args.site_out.as_deref() };
@@ -119,6 +120,16 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 impl EvaluateArgs {
+    /// With subjects where they are, and sites by the names that we use.
+    fn found(self, global: &Global) -> anyhow::Result<EvaluateArgs> {
+        let site = |name: &Option<String>| {
+            name.as_deref().map(str::parse::<Site>).transpose().map(|site| site.map(|site| site.to_string()))
+        };
+        let subjects =
+            self.subjects.iter().map(|subject| global.find(subject)).collect::<anyhow::Result<_>>()?;
+        Ok(EvaluateArgs { subjects, site: site(&self.site)?, site_out: site(&self.site_out)?, ..self })
+    }
+
     /// Refuses runs that were made for different scores, and flags that would be of no effect.
     fn check(&self, runs: &[Run]) -> anyhow::Result<()> {
         let given = [("--site", &self.site), ("--site-out", &self.site_out)];
@@ -157,8 +168,8 @@ impl EvaluateArgs {
 
     fn text(&self, run: Option<&Run>, global: &Global) -> anyhow::Result<Text> {
         match (self.text.is_empty(), run) {
-            (true, Some(run)) => Text::parse(&run.places.text, global),
-            (true, None) => bail!("no run folder is named: add --text FILE"),
+            (true, Some(run)) if !run.places.text.is_empty() => Text::parse(&run.places.text, global),
+            (true, _) => bail!("no run folder is named: add --text FILE"),
             (false, _) => Text::parse(&self.text, global),
         }
     }

@@ -25,10 +25,10 @@ pub struct HarvestArgs {
     /// Model folder (config.json, safetensors, tokenizer.json), as a path or inside --data
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// Text files (documents separated by `<|endoftext|>`) or folders (one document per file)
+    /// Text files in UTF-8, folders of them, or - for standard input; documents are separated by `<|endoftext|>`
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
     text: Vec<PathBuf>,
-    /// Sites: `all`, or a list such as `0.res,3.mlp,*.att`
+    /// Sites: `all`, or a list such as `0.res,3.mlp,*.att`; TransformerLens's and Hugging Face's names do too
     #[arg(long, value_name = "LIST")]
     sites: String,
     /// Folder of the store; must be empty or missing, unless --overwrite is given
@@ -66,11 +66,6 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;
     let corpus = texts.corpus(&opened, context, args.split)?;
-    if !global.quiet {
-        let say =
-            |path: &PathBuf| terminal::note(format_args!("{}: skipped: hidden, or no file", path.display()));
-        corpus.skipped.iter().for_each(say);
-    }
     let size = Size::of(spec, &corpus, &sites, args.dtype);
     let Some(out) = out else { return size.print(global, corpus.documents) };
     let model = opened.model()?;

@@ -7,12 +7,12 @@ mod info;
 use crate::file_name;
 use crate::global::Global;
 use crate::opened::open_folder;
-use crate::organism::NAMES;
+use crate::organism::{SCHEME, carries};
 use crate::terminal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_files::tensors::{self, Dtype, Tensor};
-use lapidary_lm::text::Tokenizer;
+use lapidary_lm::text::{Tokenizer, read_text};
 use lapidary_lm::{Batch, ModelFolder, Spec};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -49,11 +49,11 @@ struct InputArgs {
     /// A text; the model's BOS is put before it, so "" is a lone BOS
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     text: Option<String>,
-    /// A file with the text, as it is; the model's BOS is put before it
+    /// A file with the text, as it is, or - for standard input; the model's BOS is put before it
     #[arg(long, value_name = "FILE")]
     text_file: Option<PathBuf>,
     /// Token ids, verbatim; needs no tokenizer
-    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',')]
+    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',', allow_hyphen_values = true, value_parser = token_id)]
     tokens: Option<Vec<u32>>,
 }
 
@@ -83,7 +83,8 @@ pub struct TapArgs {
     /// Sites: `all`, or a list such as `embed,0.res,3.mlp,*.att`
     ///
     /// Kinds: res (stream after the layer), att (heads before W_O), attn (what attention adds), mid (stream between
-    /// attention and MLP), mlp-in (MLP input without the norm's gain), mlp (what the MLP adds), embed.
+    /// attention and MLP), mlp-in (MLP input without the norm's gain), mlp (what the MLP adds), embed. TransformerLens's and
+    /// Hugging Face's names of these are understood too: blocks.3.hook_resid_post, model.layers.3.self_attn.o_proj.
     #[arg(long, value_name = "SITES")]
     sites: String,
     /// File to write
@@ -124,7 +125,7 @@ pub fn run(command: LmCommand, global: &Global) -> anyhow::Result<()> {
 impl ModelArgs {
     /// The folder as named, inside `--data`, or what the program carries; of what is nowhere, the loader says more.
     fn folder(&self, global: &Global) -> anyhow::Result<PathBuf> {
-        let is_embedded = NAMES.iter().any(|name| Path::new(name) == self.model);
+        let is_embedded = carries(&self.model) || self.model.to_string_lossy().starts_with(SCHEME);
         match global.find(&self.model) {
             Err(error) if is_embedded => Err(error),
             found => Ok(found.unwrap_or_else(|_| self.model.clone())),
@@ -142,12 +143,18 @@ impl ModelArgs {
     }
 }
 
+/// One of `--tokens`; spaces around it do not count.
+fn token_id(text: &str) -> Result<u32, String> {
+    let text = text.trim();
+    text.parse().map_err(|_| format!("expected token ids from 0, separated by commas, found `{text}`"))
+}
+
 /// Token ids of the input, checked against the model.
 fn tokens(input: &InputArgs, model: &ModelArgs, spec: &Spec, global: &Global) -> anyhow::Result<Vec<u32>> {
     let tokens = match (&input.tokens, &input.text, &input.text_file) {
         (Some(tokens), ..) => tokens.clone(),
         (_, Some(text), _) => with_bos(text, model, spec, global)?,
-        (_, _, Some(file)) => with_bos(&lapidary_files::read_string(file, MAX_TEXT)?, model, spec, global)?,
+        (_, _, Some(file)) => with_bos(&read_text(file, MAX_TEXT)?, model, spec, global)?,
         (None, None, None) => bail!("give --text, --text-file or --tokens"), // clap has said so already
     };
     spec.check_tokens(&tokens)?;

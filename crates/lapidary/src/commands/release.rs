@@ -41,6 +41,7 @@ pub struct ReleaseArgs {
 }
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
+    let args = ReleaseArgs { run: global.find(&args.run)?, ..args };
     let out = global.output_folder(&args.out, &RELEASE, false, &[&args.run])?;
     let plan = RunPlan::read(&args.run)?;
     let file = EvaluationFile::read(&args.run, &plan.hash())?;

@@ -11,7 +11,7 @@ use crate::random_rows::{WithRandom, site_rows};
 use crate::stopwatch::Stopwatch;
 use crate::suite::{Suite, presets};
 use crate::tensorboard::EventFiles;
-use crate::text::Text;
+use crate::text::{Text, unscorable};
 use crate::{run_folder, start, terminal};
 use anyhow::{Context, bail};
 use lapidary_files::OutFolder;
@@ -73,6 +73,7 @@ pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Res
     let sites = sites_of(&suite, spec, |baseline| !random(baseline))?;
     let random_sites = sites_of(&suite, spec, random)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
+    unscorable(&corpus).iter().for_each(terminal::note);
     let ignore_config_keys = [&suite.ignore_config_keys[..], &global.ignore_config_keys].concat();
     let model = absolute(&opened.folder)?;
     let places = Places { model, text: text.places()?, store: store.clone(), ignore_config_keys };

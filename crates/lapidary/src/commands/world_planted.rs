@@ -106,7 +106,7 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     let config = args.which.config();
     let inputs: Vec<&Path> = args.score.iter().map(PathBuf::as_path).collect();
     let folder = Folder::open(args.out.as_deref(), args.resume, &inputs, global)?;
-    let given = args.given(config.d)?;
+    let given = args.given(config.d, global)?;
     let job = Job {
         config: &config,
         recipe: &recipe,
@@ -164,10 +164,10 @@ impl PlantedArgs {
     }
 
     /// The dictionaries of --score, each with what the report calls it.
-    fn given(&self, d: usize) -> anyhow::Result<Vec<(String, Dictionary)>> {
+    fn given(&self, d: usize, global: &Global) -> anyhow::Result<Vec<(String, Dictionary)>> {
         let mut out = Vec::new();
         for path in &self.score {
-            let (name, (dictionary, _)) = (path.display().to_string(), load(path)?);
+            let (name, (dictionary, _)) = (path.display().to_string(), load(&global.find(path)?)?);
             let (d_in, d_out) = (dictionary.d_in, dictionary.d_out);
             if (d_in, d_out) != (d, d) {
                 bail!(

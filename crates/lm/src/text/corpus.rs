@@ -49,6 +49,8 @@ pub struct Corpus {
     pub windows: Vec<Window>,
     /// Documents of the split.
     pub documents: usize,
+    /// Documents of the text, of all splits.
+    pub read: usize,
     /// Tokens in windows, BOS not counted.
     pub tokens: u64,
     /// The documents' hash: blake3 (hex) of the 32-byte blake3 digests of the split's stripped documents in reading order.
@@ -60,11 +62,11 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Reads text files (documents separated by `<|endoftext|>`) and folders (one document per file) into windows of at
-    /// most `context` tokens (see [`resolve_context`]).
+    /// Reads text files (documents separated by `<|endoftext|>`), `-` (standard input) and folders of text files into windows
+    /// of at most `context` tokens (see [`resolve_context`]).
     ///
     /// # Errors
-    /// A missing or unreadable file, text that is not UTF-8, a context that the model does not have, a token that it does
+    /// A missing or unreadable file, one that is not plain text in UTF-8, a context that the model does not have, a token that it does
     /// not have, or no window at all in the split.
     pub fn read(
         paths: &[PathBuf],
@@ -178,7 +180,8 @@ impl<'a> Reading<'a> {
 
     fn finish(self) -> Corpus {
         let hex = |hasher: blake3::Hasher| hasher.finalize().to_hex().to_string();
-        Corpus { hash: hex(self.hasher), train_hash: hex(self.train), ..self.corpus }
+        let (hash, train_hash) = (hex(self.hasher), hex(self.train));
+        Corpus { hash, train_hash, read: self.read as usize, ..self.corpus }
     }
 }
 
@@ -197,8 +200,17 @@ pub fn resolve_context(spec: &Spec, asked: Option<usize>) -> Result<usize, LmErr
 
 fn no_text(paths: &[PathBuf], split: Split, read: u32, documents: usize) -> LmError {
     let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
-    LmError::NoText { paths: names.join(", "), split, read, documents }
+    let next = match (read, documents) {
+        (0, _) => "is the text empty?",
+        (_, 0) => SEPARATE,
+        _ => "give more text",
+    };
+    LmError::NoText { paths: names.join(", "), split, read, documents, next }
 }
+
+/// What to do about a text whose documents all fell into the other split.
+const SEPARATE: &str = "each document falls into one split, by its hash, whole: separate documents by `<|endoftext|>`, or give a \
+                        folder with one in each file";
 
 #[cfg(test)]
 mod tests {
@@ -315,7 +327,7 @@ mod tests {
         assert!(short.contains("found 1 document"), "{short}");
         let absent = if Split::Train.contains(&document_hash("aa")) { Split::HeldOut } else { Split::Train };
         let other = error("aa", 8, absent);
-        assert!(other.contains("0 of them in the"), "{other}");
+        assert!(other.contains("0 of them in the") && other.contains("separate documents by"), "{other}");
         let long = error("aaaa", 17, Split::All);
         assert!(long.contains("17") && long.contains("16"), "{long}");
         assert!(error("aaaa", 2, Split::All).contains("3"));

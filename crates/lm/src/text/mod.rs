@@ -1,16 +1,21 @@
 //! Text → documents → pieces of tokens → windows (NUMERICS §1).
 //!
-//! `read.rs` finds documents, `split.rs` says which are held out and what their hash is, `tokenizer.rs` wraps the
-//! `tokenizers` crate, `corpus.rs` cuts windows;
-//! `stream.rs` goes back, from ids that come one by one to text. Attention never crosses documents: a window has tokens of one only.
+//! `read.rs` finds documents (`format.rs` knows what is not plain text), `split.rs` says which are held out and what their hash
+//! is, `tokenizer.rs` wraps the `tokenizers` crate (`cuts.rs` cuts long documents for it, `panics.rs` catches its panics),
+//! `corpus.rs` cuts windows; `stream.rs` goes back, from ids that come one by one to text. Attention never crosses documents: a
+//! window has tokens of one only.
 
 mod corpus;
+mod cuts;
+mod format;
+mod panics;
 mod read;
 mod split;
 mod stream;
 mod tokenizer;
 
 pub use corpus::{Corpus, DEFAULT_CONTEXT, Window, resolve_context};
+pub use read::read_text;
 pub use split::{SPLIT_RULE, Split, document_hash, is_held_out};
 pub use stream::TextStream;
 pub use tokenizer::Tokenizer;

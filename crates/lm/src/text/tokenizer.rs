@@ -3,15 +3,21 @@
 //! `tokenizer.json` may ask for truncation, padding and a BOS of its own: all are switched off here, since windows add the
 //! BOS and cut pieces (NUMERICS §1). A marker such as `<s>` that stands in a text is text, not a special token.
 
+use super::cuts::{Added, Cuts, Description};
+use super::panics::caught;
 use crate::LmError;
 use lapidary_files::{FileError, read_string};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokenizers::ModelWrapper;
 
 /// Largest `tokenizer.json` that is read; Gemma's has 17–34 MB.
 const MAX_BYTES: u64 = 512 << 20;
+
+/// Text that is encoded at once, about: the library takes some hundred bytes of memory per byte.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// A model's tokenizer.
 #[derive(Clone, Debug)]
@@ -19,6 +25,8 @@ pub struct Tokenizer {
     /// Where it came from, for messages.
     path: PathBuf,
     inner: tokenizers::Tokenizer,
+    /// Found out when the first long document comes.
+    cuts: Arc<OnceLock<Cuts>>,
 }
 
 impl Tokenizer {
@@ -47,8 +55,9 @@ impl Tokenizer {
             problem,
             next: "copy tokenizer.json from the model's own repository",
         };
-        let mut inner: tokenizers::Tokenizer =
-            json.parse().map_err(|e| broken(format!("not a tokenizer ({e})")))?;
+        let mut inner = caught(|| json.parse::<tokenizers::Tokenizer>())
+            .map_err(|e| broken(format!("not a tokenizer (its library fails: {e})")))?
+            .map_err(|e| broken(format!("not a tokenizer ({e})")))?;
         if let ModelWrapper::BPE(bpe) = inner.get_model()
             && bpe.dropout.is_some_and(|p| p > 0.0)
         {
@@ -57,16 +66,20 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|e| broken(e.to_string()))?;
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
-        Ok(Tokenizer { path, inner })
+        Ok(Tokenizer { path, inner, cuts: Arc::default() })
     }
 
-    /// The ids of a text, without special tokens.
+    /// The ids of a text, without special tokens. A long text is encoded in pieces where that gives the same ids, so that
+    /// memory does not grow with it beyond the ids.
     ///
     /// # Errors
-    /// The tokenizer has no id for some of the text and no token for the unknown.
+    /// The tokenizer has no id for some of the text and no token for the unknown, or its library fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, LmError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|e| self.failed("encode", &e))?;
-        Ok(encoding.get_ids().to_vec())
+        let mut ids = Vec::new();
+        for piece in self.pieces(text) {
+            ids.extend(self.encode_piece(piece)?);
+        }
+        Ok(ids)
     }
 
     /// The text of ids; special tokens are left out.
@@ -74,7 +87,7 @@ impl Tokenizer {
     /// # Errors
     /// The tokenizer's decoder fails.
     pub fn decode(&self, ids: &[u32]) -> Result<String, LmError> {
-        self.inner.decode(ids, true).map_err(|e| self.failed("decode", &e))
+        self.run("decode", || self.inner.decode(ids, true))
     }
 
     /// Is it a token of one byte, `<0x0A>`, for what no other token spells?
@@ -87,28 +100,96 @@ impl Tokenizer {
     /// [`Tokenizer::encode`] of many documents on all threads, results in their order. Every worker has a clone: one
     /// shared tokenizer would queue at its cache.
     pub(super) fn encode_all(&self, documents: &[&str]) -> Result<Vec<Vec<u32>>, LmError> {
+        let pieces: Vec<Vec<&str>> = documents.iter().map(|document| self.pieces(document)).collect();
+        let all: Vec<&str> = pieces.iter().flatten().copied().collect();
+        let mut ids = self.encode_pieces(&all).into_iter();
+        pieces.iter().map(|own| join(ids.by_ref().take(own.len()))).collect()
+    }
+
+    fn encode_pieces(&self, pieces: &[&str]) -> Vec<Result<Vec<u32>, LmError>> {
         let next = AtomicUsize::new(0);
         let work = |_| {
             let (own, mut done) = (self.clone(), Vec::new());
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
-                let Some(document) = documents.get(i) else { return done };
-                done.push((i, own.encode(document)));
+                let Some(piece) = pieces.get(i) else { return done };
+                done.push((i, own.encode_piece(piece)));
             }
         };
-        let workers = rayon::current_num_threads().min(documents.len());
+        let workers = rayon::current_num_threads().min(pieces.len());
         let mut all: Vec<_> = (0..workers).into_par_iter().flat_map_iter(work).collect();
         all.sort_by_key(|&(i, _)| i);
         all.into_iter().map(|(_, ids)| ids).collect()
     }
 
-    fn failed(&self, verb: &str, error: &tokenizers::Error) -> LmError {
+    fn encode_piece(&self, text: &str) -> Result<Vec<u32>, LmError> {
+        let encoding = self.run("encode", || self.inner.encode_fast(text, false))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text itself, or what it is cut into.
+    fn pieces<'a>(&self, text: &'a str) -> Vec<&'a str> {
+        match text.len() > PIECE_BYTES {
+            true => self.cuts.get_or_init(|| Cuts::of(&self.description())).pieces(text, PIECE_BYTES),
+            false => vec![text],
+        }
+    }
+
+    pub(super) fn description(&self) -> Description {
+        let json = |part: Option<serde_json::Result<_>>| match part {
+            None => serde_json::Value::Null,
+            Some(part) => part.unwrap_or(serde_json::json!("not known")),
+        };
+        let added = self.inner.get_added_tokens_decoder();
+        let added = added.into_values().map(|token| Added {
+            content: token.content,
+            lstrip: token.lstrip,
+            rstrip: token.rstrip,
+            single_word: token.single_word,
+            normalized: token.normalized,
+        });
+        Description {
+            normalizer: json(self.inner.get_normalizer().map(serde_json::to_value)),
+            pre_tokenizer: json(self.inner.get_pre_tokenizer().map(serde_json::to_value)),
+            vocabulary: match self.inner.get_model() {
+                ModelWrapper::BPE(bpe) if is_plain(bpe) => Some(bpe.get_vocab().into_keys().collect()),
+                _ => None,
+            },
+            added: added.collect(),
+        }
+    }
+
+    /// What the library says; that it fails or panics is an error that names the file.
+    fn run<T>(&self, verb: &str, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, LmError> {
+        match caught(work) {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.failed(verb, &error.to_string())),
+            Err(panic) => Err(self.failed(verb, &panic)),
+        }
+    }
+
+    fn failed(&self, verb: &str, error: &str) -> LmError {
         LmError::Tokenizer {
             path: self.path.clone(),
             problem: format!("cannot {verb}: {error}"),
             next: "is this the model's own tokenizer?",
         }
     }
+}
+
+/// Do merges alone say what becomes of a word?
+fn is_plain(bpe: &tokenizers::models::bpe::BPE) -> bool {
+    let affixes = bpe.get_continuing_subword_prefix().is_some() || bpe.end_of_word_suffix.is_some();
+    !affixes && !bpe.ignore_merges
+}
+
+/// The ids of pieces as those of their text. A lone piece is not copied.
+fn join(mut pieces: impl Iterator<Item = Result<Vec<u32>, LmError>>) -> Result<Vec<u32>, LmError> {
+    let mut ids = pieces.next().unwrap_or(Ok(Vec::new()))?;
+    for piece in pieces {
+        ids.extend(piece?);
+    }
+    Ok(ids)
 }
 
 #[cfg(test)]
@@ -186,6 +267,35 @@ pub(super) mod tests {
         std::fs::write(&path, "{}").unwrap();
         let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
         assert!(error.contains("not a tokenizer"), "{error}");
+    }
+
+    /// The library subtracts 1 from nothing there.
+    #[test]
+    fn a_decoder_that_panics_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        letters(dir.path());
+        let path = dir.path().join("tokenizer.json");
+        let json = std::fs::read_to_string(&path).unwrap();
+        let strip = r#""decoder":{"type":"Strip","content":"a","start":0,"stop":3}"#;
+        std::fs::write(&path, json.replace(r#""decoder":null"#, strip)).unwrap();
+        let tokenizer = Tokenizer::load(dir.path()).unwrap();
+        let error = tokenizer.decode(&[4]).unwrap_err().to_string();
+        assert!(error.contains("tokenizer.json: cannot decode"), "{error}");
+        assert_eq!(tokenizer.encode("ab").unwrap(), [4, 5]);
+    }
+
+    #[test]
+    fn long_documents_have_the_ids_of_their_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokenizer = letters(dir.path());
+        let text = "abc de\n".repeat(PIECE_BYTES);
+        let pieces = tokenizer.pieces(text.trim());
+        assert!(pieces.len() > 6 && pieces.iter().all(|piece| piece.len() < PIECE_BYTES + 8));
+        let (whole, many) =
+            (tokenizer.encode(text.trim()).unwrap(), tokenizer.encode_all(&["b", text.trim()]).unwrap());
+        assert_eq!(many, [vec![5], whole.clone()]);
+        assert_eq!(whole.len(), 7 * PIECE_BYTES - 1);
+        assert_eq!(whole[7 * 60_000..][..8], tokenizer.encode("abc de\na").unwrap());
     }
 
     /// On a real tokenizer, and there and back.
