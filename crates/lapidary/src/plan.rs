@@ -94,7 +94,7 @@ impl RunPlan {
         let dictionaries =
             Derived { suite, recipe: &recipe, spec, rows: sites, norms, global }.dictionaries()?;
         let every = |parts: u64| (recipe.steps / parts).max(1);
-        let plan = RunPlan {
+        Ok(RunPlan {
             format: FORMAT,
             model: ModelIdentity { name: opened.name.clone(), hash: opened.hash.clone() },
             text: TextIdentity {
@@ -116,9 +116,7 @@ impl RunPlan {
                 dictionaries,
                 recipe,
             },
-        };
-        plan.training.check()?;
-        Ok(plan)
+        })
     }
 
     /// blake3 of the plan as it is saved.

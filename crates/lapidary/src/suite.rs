@@ -287,7 +287,11 @@ fn one_line(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map_or(1, |span| 1 + newlines(span.start));
     let meant = did_you_mean(error.message())
         .map_or("correct the suite".into(), |name| format!("did you mean `{name}`?"));
-    format!("line {line}: {}; {meant}", error.message())
+    let whole = |message: String, kind: &str| {
+        message.replace(&format!("expected {kind}"), "expected a whole number of at least 0")
+    };
+    let message = ["u64", "usize"].into_iter().fold(error.message().to_string(), whole);
+    format!("line {line}: {message}; {meant}")
 }
 
 /// Of the names that a message lists in backticks behind the one that is unknown, the one like it.
@@ -385,6 +389,10 @@ mod tests {
             ),
             ("target_l00 = 3", "did you mean `target_l0`?"),
             ("architecture = 'zzz'", "`l1`; correct the suite"),
+            (
+                "seed = -1",
+                "invalid value: integer `-1`, expected a whole number of at least 0; correct the suite",
+            ),
         ];
         for (lines, expected) in cases {
             let found = error(&format!("lambdas = [0.1]\n{lines}"));

@@ -114,8 +114,8 @@ fn ctrl_c_leaves_a_run_that_can_be_resumed_and_says_how() {
         while !std::fs::metadata(&log).is_ok_and(|m| m.len() > 0) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let kill = std::process::Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]);
-        assert!({ kill }.status().unwrap().success());
+        let kill = format!("kill -{signal} {}", child.id());
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
         let ran: Ran = child.wait_with_output().unwrap().into();
         assert_eq!(ran.code, Some(1), "{}", ran.error);
         let said = ran.error.strip_prefix("error: stopped at step ").expect(&ran.error);

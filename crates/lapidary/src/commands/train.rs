@@ -131,6 +131,7 @@ impl Job<'_> {
             return Ok(());
         }
         estimate::check_memory(&estimate)?;
+        draft.training.check()?;
         let mut batches = Batches::new(source, order, draft.training.recipe.batch)?;
         let folder = &self.args.out;
         let norms = self.norms(&mut batches, folder)?;
