@@ -176,7 +176,7 @@ pub(crate) fn save_checkpoint(
 /// Removes checkpoints from before `newest`: of the plan's steps all but two (with `newest`), and all from between them.
 /// Those after it are damaged (a run was resumed before them) and must not count: they are replaced when the run comes by.
 pub(crate) fn prune(run: &Path, plan: &Plan, newest: u64) -> Result<(), FileError> {
-    let planned = |step: u64| step % plan.checkpoint_every == 0 || step == plan.recipe.steps;
+    let planned = |step: u64| step.is_multiple_of(plan.checkpoint_every) || step == plan.recipe.steps;
     let mut kept = 0;
     for (step, path) in checkpoints(run).into_iter().filter(|(step, _)| *step <= newest) {
         kept += usize::from(planned(step));

@@ -93,7 +93,7 @@ fn dictionary(at: &str, d: &DictionaryPlan) -> Result<(), TrainError> {
     number(&key("theta_init"), f64::from(d.theta_init), false)?;
     d.target_l0.map_or(Ok(()), |target| number(&key("target_l0"), target, true))?;
     let ascend = d.prefixes.windows(2).all(|pair| pair[0] < pair[1]) && d.prefixes.first() != Some(&0);
-    if !d.prefixes.is_empty() && !(ascend && d.prefixes.last() == Some(&d.width)) {
+    if d.prefixes.last().is_some_and(|&last| !ascend || last != d.width) {
         let expected = format!("numbers that ascend to {}", d.width);
         return Err(bad(&key("prefixes"), expected, format!("{:?}", d.prefixes)));
     }

@@ -168,7 +168,7 @@ fn one_step(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Health>, TrainError> {
     let recipe = &run.plan.recipe;
-    let logged = s % run.plan.log_every == 0 || s + 1 == recipe.steps;
+    let logged = s.is_multiple_of(run.plan.log_every) || s + 1 == recipe.steps;
     let mut lines = Vec::new();
     for ((training, plan), &(input, output)) in state.iter_mut().zip(&run.plan.dictionaries).zip(sites) {
         if training.stopped.is_some() {

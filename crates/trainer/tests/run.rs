@@ -179,7 +179,7 @@ fn interrupted_and_resumed(plan: &Plan, interruptions: &[Vec<u64>]) {
         let folder = tempfile::tempdir().unwrap();
         for (i, stop) in stops.iter().enumerate() {
             let ended = run(folder.path(), plan, planted(None), i > 0, Some(*stop));
-            let error = ended.err().expect("it was interrupted");
+            let Err(error) = ended else { panic!("it was not interrupted") };
             assert!(matches!(error, TrainError::Interrupted { steps: 23, .. }), "{error}");
         }
         run(folder.path(), plan, planted(None), true, None).unwrap();
