@@ -17,7 +17,7 @@ use crate::objectives::matryoshka::{Second, Views};
 use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
 use crate::tiles::{self, Source, Sum};
-use crate::{Baseline, DictionaryPlan, Parameters, Recipe, Threshold, Training};
+use crate::{Baseline, DictionaryPlan, Recipe, Threshold, Training};
 use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{AdamStep, Csr, Device, Strips};
 use rayon::prelude::*;
@@ -61,28 +61,41 @@ pub(crate) struct ByFeature {
     pub dead: Option<Csr>,
 }
 
-/// Rows of parameters (or of their moments) that one task owns; empty where the dictionary has none.
-#[derive(Default)]
-struct Rows<'a> {
-    w_enc: &'a mut [f32],
-    b_enc: &'a mut [f32],
-    threshold: &'a mut [f32],
-    r_mag: &'a mut [f32],
-    b_mag: &'a mut [f32],
-    w_dec: &'a mut [f32],
+/// Rows of one tensor that a task owns.
+struct Slot<'a> {
+    p: &'a mut [f32],
+    /// First moments; none where β₁ = 0.
+    m: Option<&'a mut [f32]>,
+    v: &'a mut [f32],
 }
 
-/// The features of one task.
+impl Slot<'_> {
+    /// Row `i`.
+    fn row(&mut self, i: usize, width: usize) -> Slot<'_> {
+        let span = i * width..(i + 1) * width;
+        let m = self.m.as_deref_mut().map(|m| &mut m[span.clone()]);
+        Slot { p: &mut self.p[span.clone()], m, v: &mut self.v[span] }
+    }
+
+    fn step(&mut self, gradient: &[f32], adam: AdamStep, device: Device) {
+        device.adam(self.p, gradient, self.m.as_deref_mut().unwrap_or_default(), self.v, adam);
+    }
+}
+
+/// The features of one task, with what their objective has.
 struct Owned<'a> {
-    p: Rows<'a>,
-    m: Rows<'a>,
-    v: Rows<'a>,
+    w_enc: Slot<'a>,
+    b_enc: Slot<'a>,
+    w_dec: Slot<'a>,
+    threshold: Option<Slot<'a>>,
+    r_mag: Option<Slot<'a>>,
+    b_mag: Option<Slot<'a>>,
     active_stamp: &'a mut [u32],
     window_stamp: &'a mut [u32],
-    fired_stamp: &'a mut [u32],
+    fired_stamp: Option<&'a mut [u32]>,
 }
 
-/// The part of each task of `values` [F, width], if there are any.
+/// The part of each task of `values` [F, width]; no parts where there are no values.
 fn parts<'a, T>(
     values: &'a mut [T],
     block: &Range<usize>,
@@ -93,50 +106,49 @@ fn parts<'a, T>(
     values[span].chunks_mut(size * width.max(1))
 }
 
-fn rows<'a>(
-    p: &'a mut Parameters,
+/// The slot of each task of a tensor [F, width], given as p, m and v; none where the dictionary has no such tensor.
+fn slots<'a>(
+    [p, m, v]: [&'a mut [f32]; 3],
     block: &Range<usize>,
     size: usize,
-    d: usize,
-) -> impl Iterator<Item = Rows<'a>> + use<'a> {
-    let d_out = p.b_dec.len();
-    let (mut w_enc, mut w_dec) =
-        (parts(&mut p.w_enc, block, size, d), parts(&mut p.w_dec, block, size, d_out));
-    let (mut r_mag, mut b_mag) = (parts(&mut p.r_mag, block, size, 1), parts(&mut p.b_mag, block, size, 1));
-    let mut threshold = parts(&mut p.threshold, block, size, 1);
-    parts(&mut p.b_enc, block, size, 1).map(move |b_enc| Rows {
-        w_enc: w_enc.next().unwrap_or_default(),
-        b_enc,
-        threshold: threshold.next().unwrap_or_default(),
-        r_mag: r_mag.next().unwrap_or_default(),
-        b_mag: b_mag.next().unwrap_or_default(),
-        w_dec: w_dec.next().unwrap_or_default(),
+    width: usize,
+) -> impl Iterator<Item = Slot<'a>> + use<'a> {
+    let mut m = parts(m, block, size, width);
+    parts(p, block, size, width).zip(parts(v, block, size, width)).map(move |(p, v)| Slot {
+        p,
+        m: m.next(),
+        v,
     })
 }
 
 /// The features of `block`, in tasks of `size`.
 fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: usize) -> Vec<Owned<'a>> {
-    let Training { parameters, means, moments, active_stamp, window_stamp, fired_stamp, .. } = training;
-    let mut means = rows(means, block, size, d);
-    let mut window_stamp = parts(window_stamp, block, size, 1);
+    let Training { parameters: p, means: m, moments: v, active_stamp, window_stamp, fired_stamp, .. } =
+        training;
+    let d_out = p.b_dec.len();
+    let slots = |tensor, width| slots(tensor, block, size, width);
+    let mut w_enc = slots([&mut p.w_enc, &mut m.w_enc, &mut v.w_enc], d);
+    let mut b_enc = slots([&mut p.b_enc, &mut m.b_enc, &mut v.b_enc], 1);
+    let mut w_dec = slots([&mut p.w_dec, &mut m.w_dec, &mut v.w_dec], d_out);
+    let mut threshold = slots([&mut p.threshold, &mut m.threshold, &mut v.threshold], 1);
+    let mut r_mag = slots([&mut p.r_mag, &mut m.r_mag, &mut v.r_mag], 1);
+    let mut b_mag = slots([&mut p.b_mag, &mut m.b_mag, &mut v.b_mag], 1);
     let mut fired_stamp = parts(fired_stamp, block, size, 1);
-    let rows = rows(parameters, block, size, d).zip(rows(moments, block, size, d));
-    let tasks = rows.zip(parts(active_stamp, block, size, 1));
-    tasks
-        .map(|((p, v), active_stamp)| Owned {
-            p,
-            m: means.next().unwrap_or_default(),
-            v,
+    let stamps = parts(active_stamp, block, size, 1).zip(parts(window_stamp, block, size, 1));
+    let owned = |(active_stamp, window_stamp)| {
+        Some(Owned {
+            w_enc: w_enc.next()?,
+            b_enc: b_enc.next()?,
+            w_dec: w_dec.next()?,
+            threshold: threshold.next(),
+            r_mag: r_mag.next(),
+            b_mag: b_mag.next(),
             active_stamp,
-            window_stamp: window_stamp.next().unwrap_or_default(),
-            fired_stamp: fired_stamp.next().unwrap_or_default(),
+            window_stamp,
+            fired_stamp: fired_stamp.next(),
         })
-        .collect()
-}
-
-/// `count` values from `first` on, of first moments that may not be there.
-fn part(values: &mut [f32], first: usize, count: usize) -> &mut [f32] {
-    if values.is_empty() { values } else { &mut values[first..first + count] }
+    };
+    stamps.map_while(owned).collect()
 }
 
 /// The entries of a feature that have a gradient.
@@ -329,13 +341,11 @@ impl Backward<'_> {
         let mut rows = (vec![0.0; self.plan.d_out()], vec![0.0; d]);
         for (i, work) in works.iter().enumerate() {
             share.penalty += work.by_objective.penalty;
-            if work.by_objective.fired
-                && let Some(stamp) = owned.fired_stamp.get_mut(i)
-            {
-                self.adam.touch(stamp);
+            if let (true, Some(stamps)) = (work.by_objective.fired, &mut owned.fired_stamp) {
+                self.adam.touch(&mut stamps[i]);
             }
             if work.touched {
-                let weights = &owned.p.w_enc[i * d..][..d];
+                let weights = &owned.w_enc.p[i * d..][..d];
                 self.device.axpy(-work.through, weights, &mut share.through_encoder);
                 w_dec.copy_row(first + i, &mut rows.0);
                 w_enc.copy_row(first + i, &mut rows.1);
@@ -358,43 +368,41 @@ impl Backward<'_> {
     ) {
         let device = self.device;
         let adam = self.adam.touch(&mut owned.active_stamp[i]);
-        let Owned { p, m, v, .. } = owned;
         if self.plan.trains_decoder() {
-            let d = self.plan.d_out();
-            let w_dec = &mut p.w_dec[i * d..(i + 1) * d];
-            let parallel = device.dot(g_dec, w_dec);
-            device.axpy(-parallel, w_dec, g_dec);
-            let decoder = AdamStep { lr: adam.lr * self.recipe.lr_decoder as f32, ..adam };
-            device.adam(w_dec, g_dec, part(m.w_dec, i * d, d), &mut v.w_dec[i * d..(i + 1) * d], decoder);
-            let norm = device.dot(w_dec, w_dec).sqrt();
-            w_dec.iter_mut().for_each(|w| *w /= norm);
+            let mut w_dec = owned.w_dec.row(i, self.plan.d_out());
+            let parallel = device.dot(g_dec, w_dec.p);
+            device.axpy(-parallel, w_dec.p, g_dec);
+            w_dec.step(g_dec, AdamStep { lr: adam.lr * self.recipe.lr_decoder as f32, ..adam }, device);
+            let norm = device.dot(w_dec.p, w_dec.p).sqrt();
+            w_dec.p.iter_mut().for_each(|w| *w /= norm);
         }
         if self.plan.trains_encoder() {
-            let (d, span) = (self.plan.d, i * self.plan.d..(i + 1) * self.plan.d);
-            device.adam(&mut p.w_enc[span.clone()], g_enc, part(m.w_enc, i * d, d), &mut v.w_enc[span], adam);
+            owned.w_enc.row(i, self.plan.d).step(g_enc, adam, device);
             let b_enc = work.by_objective.b_enc.unwrap_or(work.through);
-            device.adam(&mut p.b_enc[i..=i], &[b_enc], part(m.b_enc, i, 1), &mut v.b_enc[i..=i], adam);
+            owned.b_enc.row(i, 1).step(&[b_enc], adam, device);
         }
-        if !p.r_mag.is_empty() && self.plan.baseline != Some(Baseline::Random) {
+        if self.plan.baseline != Some(Baseline::Random) {
             let Gradient { r_mag, b_mag, .. } = work.by_objective;
-            device.adam(&mut p.r_mag[i..=i], &[r_mag], part(m.r_mag, i, 1), &mut v.r_mag[i..=i], adam);
-            device.adam(&mut p.b_mag[i..=i], &[b_mag], part(m.b_mag, i, 1), &mut v.b_mag[i..=i], adam);
+            for (slot, gradient) in [(&mut owned.r_mag, r_mag), (&mut owned.b_mag, b_mag)] {
+                slot.iter_mut().for_each(|slot| slot.row(i, 1).step(&[gradient], adam, device));
+            }
         }
     }
 
     fn update_threshold(&self, owned: &mut Owned<'_>, i: usize, gradient: f64) {
         let adam = self.adam.touch(&mut owned.window_stamp[i]);
+        let Some(threshold) = &mut owned.threshold else { return };
         if self.plan.baseline == Some(Baseline::Random) {
             return;
         }
-        let (p, v) = (&mut owned.p.threshold[i..=i], &mut owned.v.threshold[i..=i]);
+        let mut threshold = threshold.row(i, 1);
         let gradient = match self.recipe.threshold {
             Threshold::Raw => gradient,
-            Threshold::Log => gradient * f64::from(lapidary_kernels::elementwise::exp(p[0])),
+            Threshold::Log => gradient * f64::from(lapidary_kernels::elementwise::exp(threshold.p[0])),
         };
-        self.device.adam(p, &[gradient as f32], part(owned.m.threshold, i, 1), v, adam);
+        threshold.step(&[gradient as f32], adam, self.device);
         if self.recipe.threshold == Threshold::Raw {
-            p[0] = p[0].max(0.0);
+            threshold.p[0] = threshold.p[0].max(0.0);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Gated SAEs (Rajamanoharan et al. 2024, arXiv 2404.16014): one path decides, the other measures.
+//! Gated SAEs (Rajamanoharan et al. 2024, arXiv 2404.16014 eq. 6–9): one path decides, the other measures.
 //!
-//!   a = W_enc x'        π = a + b_gate        m = e^r·a + b_mag           eq. 6, with tied weights W_mag = e^r·W_gate (eq. 7)
+//!   a = W_enc x'        π = a + b_gate        m = e^r·a + b_mag           tied weights: W_mag = e^r·W_gate
 //!   f = 1[π > 0]·relu(m)
-//!   penalty     (λ/N)·Σ_n Σ_j relu(π_j)                                   eq. 8, second term
-//!   second      (1/N)·Σ_n ‖s − (b̄_dec + W̄_decᵀ relu(π))‖²                  eq. 8, third term: L_aux, a bar holds fixed
+//!   penalty     (λ/N)·Σ_n Σ_j relu(π_j)                                   L_sparsity
+//!   second      (1/N)·Σ_n ‖s − (b̄_dec + W̄_decᵀ relu(π))‖²                  L_aux; a bar holds fixed
 //!
 //! The step 1[π > 0] has no derivative; the gate learns from penalty and second term alone. With g₂ = (2/N)·(ŝ₂ − s):
 //!
