@@ -41,7 +41,7 @@ pub struct Line {
     pub f1: Option<f64>,
     /// The same of the best baseline.
     pub to_beat: Option<f64>,
-    /// Latents found and represented, latents represented.
+    /// Variables found and represented, variables represented.
     pub found: Option<[u64; 2]>,
     /// One word.
     pub verdict: String,
@@ -50,8 +50,8 @@ pub struct Line {
 /// One feature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Feature {
-    /// The latent that it fires with, by name.
-    pub latent: String,
+    /// The variable and value that it fires with: `carry = 1`.
+    pub indicator: String,
     /// The same in plain words.
     pub meaning: String,
     /// Where its dictionary reads.
@@ -184,9 +184,9 @@ impl Style {
     }
 
     fn feature(&self, n: usize, feature: &Feature) -> String {
-        let Feature { latent, meaning, site, number, f1: [f1, precision, recall], examples } = feature;
+        let Feature { indicator, meaning, site, number, f1: [f1, precision, recall], examples } = feature;
         let found = format!("F1 {f1:.2} (precision {precision:.2}, recall {recall:.2})");
-        let name = self.heading(&format!("{n:>2}  {latent}"));
+        let name = self.heading(&format!("{n:>2}  {indicator}"));
         let meaning = self.faint(meaning);
         let at = self.faint(&format!("feature {number} of {site}"));
         let mut out = format!("\n{name}  {meaning}\n    {found}  {at}\n");
@@ -268,7 +268,7 @@ mod tests {
             scored_on: vec!["Scored on 5 rows.".into()],
             about_text: "Some text.".into(),
             features: vec![Feature {
-                latent: "subject's number = plural".into(),
+                indicator: "subject's number = plural".into(),
                 meaning: "the subject is plural".into(),
                 site: "2.res".into(),
                 number: 199,

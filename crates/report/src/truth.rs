@@ -1,6 +1,6 @@
 //! Scores against a known truth as a table, with the reasons of verdicts and the words below it.
 //!
-//! The table fits in 110 columns. F1, null and baselines are means over the same latents, two decimals: the verdict's
+//! The table fits in 110 columns. F1, null and baselines are means over the same variables, two decimals: the verdict's
 //! margin is 0.05.
 
 use crate::number;
@@ -18,11 +18,11 @@ pub struct TruthRow {
     pub setting: Option<Setting>,
     /// Mean features that fire in a row.
     pub l0: f64,
-    /// Mean one-to-one F1 over the latents that the model represents; n of them.
+    /// Mean one-to-one F1 over the variables that the model represents; n of them.
     pub f1: Measure,
     /// What chance gives.
     pub null: Option<f64>,
-    /// Latents found and represented, represented, known.
+    /// Variables found and represented, represented, known.
     pub counts: [u64; 3],
     /// F1 of frozen decoder, random model, principal components, neurons.
     pub baselines: [Option<f64>; 4],
@@ -51,10 +51,10 @@ const COLUMNS: [(&str, Align); 12] = [
 const WIDTH: usize = 108;
 
 const WORDS: &str = "\
-F1: does one feature fire where a latent of the text is on? Mean over the latents that the model represents
-(a linear probe reads them), one feature each; null: by chance. found/rep/known: represented latents with a
-feature of F1 ≥ 0.5, latents represented, latents asked about. The last four: the same F1 with a frozen
-decoder, on a model with random weights, of principal components and neurons. Valid: beats each by 0.05.
+F1: does one feature fire where a variable of the text has one of its values? Mean over those that the model
+represents (a linear probe reads them), one feature each; null: by chance. found/rep/known: represented ones
+with a feature of F1 ≥ 0.5, represented, asked about. The last four: the same F1 with a frozen decoder, on a
+model with random weights, of principal components and neurons. Valid: beats each by 0.05.
 ";
 
 /// The table, a line per reason, and what the words mean. Reasons that are the same stand once.

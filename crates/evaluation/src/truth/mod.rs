@@ -1,6 +1,6 @@
 //! What features have to do with the truth, where the text comes from a language whose generator says what each token means.
 //!
-//! A [`Truth`] holds, for every row of the evaluation text, which *indicators* are on: an indicator is one (latent, value)
+//! A [`Truth`] holds, for every row of the evaluation text, which *indicators* are on: an indicator is one (variable, value)
 //! pair of the generator, a yes/no question. Features are looked at by when they fire ([`Firings`]), nothing else:
 //! `matching` pairs indicators with features by F1 and knows what chance gives, `probe` says which indicators the model
 //! represents at the site at all, [`TruthScores`] is what comes out. [`planted`] is for dictionaries whose true directions are
@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 /// What is true of every row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truth {
-    /// Names of the (latent, value) pairs [V].
+    /// Names of the (variable, value) pairs [V].
     pub indicators: Vec<String>,
     /// [N + 1]: row n has `on[starts[n]..starts[n + 1]]`.
     pub starts: Vec<usize>,

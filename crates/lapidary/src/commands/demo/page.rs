@@ -69,7 +69,7 @@ fn chosen(demo: &Demo) -> anyhow::Result<Vec<Feature>> {
     let all: Vec<(Site, &Dictionary)> = demo.trained.iter().map(|t| (t.site, &t.dictionary)).collect();
     let examples = features::examples(&demo.opened, &demo.measured, &all, &chosen)?;
     let feature = |(chosen, examples): (Chosen, Vec<Vec<Piece>>)| Feature {
-        latent: chosen.indicator,
+        indicator: chosen.indicator,
         meaning: chosen.question.meaning,
         site: demo.trained[chosen.subject].plan.site.clone(),
         number: chosen.feature,
@@ -173,7 +173,7 @@ pub fn json(page: &Page, run: &Path) -> serde_json::Value {
         let [f1, precision, recall] = f.f1;
         let examples: Vec<_> = f.examples.iter().map(example).collect();
         serde_json::json!({
-            "indicator": f.latent, "meaning": f.meaning, "site": f.site, "feature": f.number, "f1": f1,
+            "indicator": f.indicator, "meaning": f.meaning, "site": f.site, "feature": f.number, "f1": f1,
             "precision": precision, "recall": recall, "examples": examples,
         })
     };
