@@ -172,14 +172,7 @@ mod tests {
         for step in [0, 200] {
             EventFiles::begin(run.path(), &["a", "b"], step).unwrap();
         }
-        let other = run.path().join("tensorboard/a");
-        std::fs::write(other.join("of-a-person.txt"), "mine").unwrap();
-        std::fs::remove_file(other.join("events.out.tfevents.0000000000")).unwrap();
-        std::fs::write(other.join("events.out.tfevents.0000000000"), b"\xffodd").unwrap();
-        EventFiles::begin(run.path(), &["a"], 300).unwrap();
-        assert_eq!(std::fs::read(other.join("events.out.tfevents.0000000000")).unwrap(), b"\xffodd");
-        assert!(other.join("events.out.tfevents.0000000002").is_file());
-        for name in ["b"] {
+        for name in ["a", "b"] {
             let read = |n: u32| {
                 std::fs::read(run.path().join(format!("tensorboard/{name}/events.out.tfevents.{n:010}")))
                     .unwrap()
@@ -189,5 +182,18 @@ mod tests {
             assert_eq!(second[second.len() - 11..][..7], [0x10, 0xc8, 0x01, 0x3a, 2, 0x08, 1]);
             assert_eq!(read(0).len(), second.len() - 1);
         }
+    }
+
+    /// Somebody's files are neither counted nor written into.
+    #[test]
+    fn a_start_writes_into_no_file_that_is_there() {
+        let run = tempfile::tempdir().unwrap();
+        let folder = run.path().join("tensorboard/a");
+        std::fs::create_dir_all(&folder).unwrap();
+        let odd = ["events.out.tfevents.0000000001", "of-a-person.txt", "events.out.tfevents.x"];
+        odd.iter().for_each(|name| std::fs::write(folder.join(name), b"\xffodd").unwrap());
+        EventFiles::begin(run.path(), &["a"], 300).unwrap();
+        assert!(odd.iter().all(|name| std::fs::read(folder.join(name)).unwrap() == b"\xffodd"));
+        assert!(folder.join("events.out.tfevents.0000000002").is_file());
     }
 }

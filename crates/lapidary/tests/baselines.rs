@@ -135,7 +135,7 @@ fn mistakes_are_answered() {
     };
     bad(
         "baseline = 'frozen'",
-        "unknown variant `frozen`, expected one of `frozen-decoder`, `random-lm`, `frozen-encoder`, `random`; correct",
+        "unknown variant `frozen`, expected one of `frozen-decoder`, `random-lm`, `frozen-encoder`, `random`; did you mean `frozen-",
     );
     bad("baseline = 'random-lm'\nsites = '1.rez'", "did you mean `1.res`?");
     bad(

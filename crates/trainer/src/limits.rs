@@ -136,6 +136,8 @@ fn penalty_of(at: &str, penalty: Penalty) -> Result<(), TrainError> {
 mod tests {
     use super::*;
 
+    type Spoil = fn(&mut Plan);
+
     fn good() -> Plan {
         let d = DictionaryPlan::test(4, 8);
         let top =
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn what_cannot_be_followed_is_refused_by_its_key() {
         good().check().unwrap();
-        let cases: [(fn(&mut Plan), &str); 19] = [
+        let cases: [(Spoil, &str); 19] = [
             (|p| p.recipe.steps = 0, "recipe.steps"),
             (|p| p.recipe.steps = 1 << 40, "recipe.steps"),
             (|p| p.recipe.batch = 0, "recipe.batch"),
