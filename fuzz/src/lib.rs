@@ -10,4 +10,4 @@
 mod readers;
 pub mod seeds;
 
-pub use readers::{READERS, read};
+pub use readers::{READERS, Reader, read};

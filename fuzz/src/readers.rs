@@ -7,8 +7,11 @@ use lapidary_lm::text::Tokenizer;
 use lapidary_store::StoreReader;
 use std::path::Path;
 
-/// Name and function of every reader.
-pub const READERS: [(&str, fn(&[u8])); 9] = [
+/// A name and what reads.
+pub type Reader = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const READERS: [Reader; 10] = [
     ("safetensors", safetensors),
     ("sae_lens", sae_lens),
     ("params_npz", params_npz),
@@ -18,6 +21,7 @@ pub const READERS: [(&str, fn(&[u8])); 9] = [
     ("manifest", manifest),
     ("checkpoint", checkpoint),
     ("log", log),
+    ("suite", suite),
 ];
 
 /// Feeds `input` to the reader of this name.
@@ -129,6 +133,15 @@ fn manifest(input: &[u8]) {
 fn checkpoint(input: &[u8]) {
     with_file("step-000000001.safetensors", input, |path| {
         let _ = lapidary_trainer::load_checkpoint(path, &crate::seeds::plan());
+    });
+}
+
+/// A suite file, and what its tables ask for of a small model.
+fn suite(input: &[u8]) {
+    with_file("suite.toml", input, |path| {
+        if let Ok(suite) = lapidary_suite::Suite::read(path) {
+            let _ = suite.grids(&crate::seeds::spec());
+        }
     });
 }
 

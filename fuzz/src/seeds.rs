@@ -2,6 +2,7 @@
 
 use lapidary_dictionary::{Activation, Dictionary, Meta, ModelRef, Probe};
 use lapidary_kernels::Device;
+use lapidary_lm::Spec;
 use lapidary_store::{
     Batches, DEFAULT_SHARD_BYTES, Labels, Named, Norm, Order, RowDtype, SiteRows, StoreInfo, StoreReader,
     StoreWriter, TextInfo,
@@ -120,6 +121,42 @@ const TOKENIZER: &str = r#"{"version":"1.0","truncation":null,"padding":null,"ad
 
 const CONFIG: &str = r#"{"architectures":["LlamaForCausalLM"],"model_type":"llama","hidden_size":8,"intermediate_size":16,"num_hidden_layers":2,"num_attention_heads":2,"num_key_value_heads":1,"head_dim":4,"vocab_size":16,"max_position_embeddings":32,"rms_norm_eps":1e-5,"rope_theta":10000.0,"rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":16},"hidden_act":"silu","tie_word_embeddings":true,"attention_bias":false,"mlp_bias":false,"bos_token_id":1,"eos_token_id":[2,3],"torch_dtype":"bfloat16"}"#;
 
+/// The spec of [`CONFIG`].
+pub fn spec() -> Spec {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("config.json"), CONFIG).expect("the folder can be written");
+    lapidary_lm::load_spec(folder.path(), &[]).expect("the config is good")
+}
+
+const SUITE: &str = r#"model = "m"
+text = ["a.txt"]
+context = 16
+sites = "*.res,0.mlp"
+transcoders = ["0.mlp-in -> 0.mlp"]
+widths = [8, 16]
+lambdas = [0.001]
+tokens = 4096
+preset = "short"
+seed = 1
+
+[[dictionaries]]
+architecture = "matryoshka"
+target_l0 = [2, 4]
+prefixes = [2, 8]
+
+[[baselines]]
+baseline = "frozen-decoder"
+sites = "1.res"
+
+[rows]
+dtype = "bf16"
+pool_rows = 512
+
+[recipe]
+lr = 1e-3
+threshold = "raw"
+"#;
+
 /// A good input for every reader of [`crate::READERS`], by name.
 pub fn good() -> Vec<(&'static str, Vec<u8>)> {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -140,6 +177,7 @@ pub fn good() -> Vec<(&'static str, Vec<u8>)> {
         ("tokenizer", TOKENIZER.into()),
         ("manifest", read("store/manifest.json")),
         ("checkpoint", read("run/checkpoints/step-000000001.safetensors")),
+        ("suite", SUITE.into()),
         ("log", two(&metrics[..metrics.len() / 2], &metrics[metrics.len() / 2..])),
     ]
 }

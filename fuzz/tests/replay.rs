@@ -58,6 +58,11 @@ fn the_good_seeds_are_read() {
                 lapidary_trainer::load_checkpoint(&folder.path().join("c.safetensors"), &seeds::plan())
                     .unwrap();
             }
+            "suite" => {
+                write("suite.toml", &good);
+                let suite = lapidary_suite::Suite::read(&folder.path().join("suite.toml")).unwrap();
+                assert_eq!(suite.grids(&seeds::spec()).unwrap().len(), 2);
+            }
             _ => {}
         }
     }

@@ -4,7 +4,7 @@
 use crate::source::Source;
 
 /// Crate and what it may depend on, in the order of the data's way up.
-pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
+pub(crate) const ARROWS: [(&str, &[&str]); 14] = [
     ("kernels", &[]),
     ("files", &[]),
     ("stats", &[]),
@@ -17,6 +17,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
     ("trainer", &["kernels", "files", "store", "dictionary"]),
     ("splice", &["lm", "dictionary"]),
     ("evaluation", &["kernels", "lm", "dictionary", "splice", "stats"]),
+    ("suite", &["files", "lm", "store", "trainer"]),
     (
         "lapidary",
         &[
@@ -32,6 +33,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 13] = [
             "splice",
             "evaluation",
             "world",
+            "suite",
         ],
     ),
 ];

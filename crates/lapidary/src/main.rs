@@ -6,13 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod commands;
-mod derive;
 mod differences;
 mod estimate;
 mod evaluation_file;
 mod file_name;
 mod global;
-mod grid;
 mod opened;
 mod organism;
 mod output;
@@ -29,7 +27,6 @@ mod run_folder;
 mod start;
 mod stopwatch;
 mod subjects;
-mod suite;
 mod tensorboard;
 mod terminal;
 mod text;

@@ -3,18 +3,18 @@
 //! It names causes by content, never by place: model and documents by hash, no paths. A fused run and a run from a store of
 //! the same rows therefore have one plan, one hash and the same bytes. Places are in [`Places`], beside it.
 
-use crate::derive::{At, Derive};
 use crate::differences::differences;
 use crate::global::Global;
-use crate::grid::{Grid, Place, Wanted};
 use crate::opened::Opened;
 use crate::start::{self, Like};
-use crate::suite::Suite;
 use anyhow::{Context, bail};
 use lapidary_files as files;
 use lapidary_lm::Spec;
 use lapidary_lm::text::{Corpus, SPLIT_RULE};
 use lapidary_store::{RowDtype, SiteRows};
+use lapidary_suite::derive::{At, Derive};
+use lapidary_suite::file::Suite;
+use lapidary_suite::grid::{Grid, Place, Wanted};
 use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Preset, Recipe, Transcoder, row_set};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -3,12 +3,12 @@
 //! Each architecture is a table of its own (`grid.rs`), derived as in a suite (`derive.rs`): k, or a controller of λ, for a
 //! target L0, AuxK and nested widths by default. JumpReLU alone has a baseline, behind each of its dictionaries.
 
-use crate::derive::{At, Derive};
-use crate::grid::{Architecture, Grid, SparseBy, Table, once};
 use crate::planted_rows::{SITE, Which};
-use crate::suite::Aux;
 use anyhow::Context;
 use clap::Args;
+use lapidary_suite::derive::{At, Derive};
+use lapidary_suite::file::Aux;
+use lapidary_suite::grid::{Architecture, Grid, SparseBy, Table, once};
 use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Preset, Recipe};
 use serde::Serialize;
 
@@ -23,8 +23,8 @@ pub struct Asked {
     /// Features of each trained dictionary
     #[arg(long, value_name = "F", default_value_t = 512)]
     pub width: usize,
-    /// What is trained side by side on the same rows
-    #[arg(long, value_enum, value_name = "A,…", value_delimiter = ',', default_value = "jumprelu")]
+    /// What is trained side by side on the same rows: jumprelu, topk, batchtopk, matryoshka, gated, l1
+    #[arg(long, value_name = "A,…", value_delimiter = ',', default_value = "jumprelu")]
     pub architecture: Vec<Architecture>,
     /// Weights of the sparsity term, as in a suite: a dictionary for each; not for topk, batchtopk and matryoshka
     /// [default: 0.003,0.01]
@@ -84,7 +84,7 @@ impl Asked {
             ..Table::default()
         };
         table.check(preset)?;
-        table.grid(Vec::new(), preset)
+        Ok(table.grid(Vec::new(), preset)?)
     }
 
     fn kinds(&self, architecture: Architecture) -> Vec<Option<Baseline>> {

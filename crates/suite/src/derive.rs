@@ -1,16 +1,18 @@
 //! One planned dictionary, every number of it: from what a table asks for (`grid.rs`), the recipe, and where it stands.
 
+use crate::file::Aux;
 use crate::grid::{Architecture, Grid, SparseBy, Wanted};
-use crate::suite::Aux;
 use lapidary_trainer::{
     AuxK, DictionaryPlan, Objective, Penalty, Preset, Recipe, Transcoder, default_prefixes,
 };
 
 /// Where a dictionary stands.
 pub struct At {
-    /// What it reads: its name, D and C.
+    /// What it reads.
     pub site: String,
+    /// D, its width.
     pub d: usize,
+    /// C, the root mean square norm of its rows.
     pub c: f64,
     /// What it writes, if that is elsewhere.
     pub transcoder: Option<Transcoder>,
@@ -20,6 +22,7 @@ pub struct At {
 
 /// What all dictionaries of a run are derived with.
 pub struct Derive<'a> {
+    /// Every number of the training.
     pub recipe: &'a Recipe,
     /// Numbers of AuxK that were set by hand.
     pub aux: &'a Aux,
@@ -28,6 +31,7 @@ pub struct Derive<'a> {
 }
 
 impl Derive<'_> {
+    /// One dictionary of a grid.
     pub fn dictionary(&self, grid: &Grid, width: usize, wanted: Wanted, at: At) -> DictionaryPlan {
         let by = grid.architecture.sparse_by(self.recipe.preset);
         let d_out = at.transcoder.as_ref().map_or(at.d, |t| t.d_out);

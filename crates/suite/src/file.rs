@@ -1,8 +1,9 @@
 //! A suite file: few dials, as a person writes them. What it asks for is in `grid.rs`; everything else is derived in
 //! `plan.rs`.
 
+use crate::SuiteError;
+use crate::error::{Within, invalid};
 use crate::grid::{Architecture, Grid, Place, SparseBy, Table, one_or_more};
-use anyhow::{Context, bail};
 use lapidary_lm::{Site, Spec};
 use lapidary_store::RowDtype;
 use lapidary_trainer::{Baseline, Preset, Threshold};
@@ -84,16 +85,27 @@ impl Default for Rows {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Overrides {
+    /// Rows of a step.
     pub batch: Option<usize>,
+    /// Learning rate.
     pub lr: Option<f64>,
+    /// The decoder's rate, over `lr`.
     pub lr_decoder: Option<f64>,
+    /// Steps over which the rate rises.
     pub lr_warmup: Option<u64>,
+    /// Steps at the end over which it falls.
     pub lr_decay: Option<u64>,
+    /// Steps over which λ rises.
     pub lambda_warmup: Option<u64>,
+    /// ε, width of the straight-through window.
     pub bandwidth: Option<f32>,
+    /// Is θ trained as it is, or as its logarithm?
     pub threshold: Option<Threshold>,
+    /// θ before the first step.
     pub theta_init: Option<f32>,
+    /// Adam's β₁.
     pub beta1: Option<f64>,
+    /// Adam's β₂.
     pub beta2: Option<f64>,
 }
 
@@ -111,38 +123,38 @@ pub struct Aux {
 
 impl Suite {
     /// Reads and checks a suite file.
-    pub fn read(path: &Path) -> anyhow::Result<Suite> {
+    pub fn read(path: &Path) -> Result<Suite, SuiteError> {
         let text = lapidary_files::read_string(path, MAX_BYTES)?;
-        Suite::parse(&text).with_context(|| path.display().to_string())
+        Suite::parse(&text).within(path.display().to_string())
     }
 
-    fn parse(text: &str) -> anyhow::Result<Suite> {
-        let suite: Suite = toml::from_str(text).map_err(|e| anyhow::anyhow!("{}", one_line(text, &e)))?;
+    fn parse(text: &str) -> Result<Suite, SuiteError> {
+        let suite: Suite = toml::from_str(text).map_err(|e| SuiteError::Invalid(one_line(text, &e)))?;
         suite.check()
     }
 
-    fn check(self) -> anyhow::Result<Suite> {
+    fn check(self) -> Result<Suite, SuiteError> {
         let top = self.top();
         if self.dictionaries.is_empty() {
             top.check(self.preset())?;
         }
         for table in &self.dictionaries {
-            check_dictionaries(table, &top, self.preset()).context("[[dictionaries]]")?;
+            check_dictionaries(table, &top, self.preset()).within("[[dictionaries]]")?;
         }
         for table in &self.baselines {
-            self.check_baselines(table).context("[[baselines]]")?;
+            self.check_baselines(table).within("[[baselines]]")?;
         }
         if self.text.is_empty() {
-            bail!("text: expected at least one file or folder, found none");
+            invalid!("text: expected at least one file or folder, found none");
         }
         if self.rows.pool_rows == 0 || self.rows.norm_rows == 0 {
-            bail!("[rows]: expected pool_rows and norm_rows of at least 1");
+            invalid!("[rows]: expected pool_rows and norm_rows of at least 1");
         }
         self.check_aux()?;
         Ok(self)
     }
 
-    fn check_aux(&self) -> anyhow::Result<()> {
+    fn check_aux(&self) -> Result<(), SuiteError> {
         let Aux { alpha, k, dead_rows } = self.aux;
         let top = self.top();
         let tables =
@@ -152,27 +164,27 @@ impl Suite {
             && !used
             && self.preset() != Preset::Anthropic
         {
-            bail!("[aux]: expected architecture topk, batchtopk or matryoshka, found none; leave it out");
+            invalid!("[aux]: expected architecture topk, batchtopk or matryoshka, found none; leave it out");
         }
         if alpha.is_some_and(|alpha| !(0.0..=1e6).contains(&alpha)) || k == Some(0) || dead_rows == Some(0) {
-            bail!(
+            invalid!(
                 "[aux]: expected alpha from 0 to 1e6, k and dead_rows of at least 1; leave them out for the defaults"
             );
         }
         Ok(())
     }
 
-    fn check_baselines(&self, table: &Table) -> anyhow::Result<()> {
+    fn check_baselines(&self, table: &Table) -> Result<(), SuiteError> {
         let Some(baseline) = table.baseline else {
-            bail!(
+            invalid!(
                 "missing field `baseline`, expected one of frozen-decoder, frozen-encoder, random, random-lm"
             )
         };
         if table.init.is_some() {
-            bail!("init: expected a baseline that begins at random, found `init`; leave it out");
+            invalid!("init: expected a baseline that begins at random, found `init`; leave it out");
         }
         if baseline == Baseline::RandomLm && self.rows.store.is_some() {
-            bail!(
+            invalid!(
                 "random-lm: expected rows in flight, found [rows] store, which holds the trained model's only; leave out \
                  the store or this baseline"
             );
@@ -212,7 +224,7 @@ impl Suite {
     }
 
     /// All that is trained: the dictionaries, then the baselines, in the order of the file.
-    pub fn grids(&self, spec: &Spec) -> anyhow::Result<Vec<Grid>> {
+    pub fn grids(&self, spec: &Spec) -> Result<Vec<Grid>, SuiteError> {
         let top = self.top();
         let mut grids = Vec::new();
         if self.dictionaries.is_empty() {
@@ -221,27 +233,27 @@ impl Suite {
         for table in &self.dictionaries {
             let table = table.over(&top);
             let grid = table.places(spec).and_then(|places| table.grid(places, self.preset()));
-            grids.push(grid.context("[[dictionaries]]")?);
+            grids.push(grid.within("[[dictionaries]]")?);
         }
         let all: Vec<Place> = grids.iter().flat_map(|grid| grid.places.clone()).collect();
         for table in &self.baselines {
             let places = baseline_places(table, all.clone(), spec)?;
             let table = Table { init: None, ..table.over(&top) };
-            grids.push(table.grid(places, self.preset()).context("[[baselines]]")?);
+            grids.push(table.grid(places, self.preset()).within("[[baselines]]")?);
         }
         Ok(grids)
     }
 }
 
-fn check_dictionaries(table: &Table, top: &Table, preset: Preset) -> anyhow::Result<()> {
+fn check_dictionaries(table: &Table, top: &Table, preset: Preset) -> Result<(), SuiteError> {
     if let Some(baseline) = table.baseline {
-        bail!("expected a dictionary, found baseline {baseline}; put it under [[baselines]]");
+        invalid!("expected a dictionary, found baseline {baseline}; put it under [[baselines]]");
     }
     table.over(top).check(preset)
 }
 
 /// Where baselines are: at the suite's own sites, all of them unless it names some.
-fn baseline_places(table: &Table, suite: Vec<Place>, spec: &Spec) -> anyhow::Result<Vec<Place>> {
+fn baseline_places(table: &Table, suite: Vec<Place>, spec: &Spec) -> Result<Vec<Place>, SuiteError> {
     let mut sites: Vec<Site> = suite.iter().filter(|p| p.output.is_none()).map(|p| p.input).collect();
     sites.sort_by_key(|site| site.rank());
     sites.dedup();
@@ -253,25 +265,27 @@ fn baseline_places(table: &Table, suite: Vec<Place>, spec: &Spec) -> anyhow::Res
             Ok(places)
         }
         (Some(named), _) => {
-            let named = among(named, &sites, spec).context("[[baselines]] sites")?;
+            let named = among(named, &sites, spec).within("[[baselines]] sites")?;
             let transcoders = Table { sites: None, ..table.clone() };
             let mut places: Vec<Place> = named.into_iter().map(Place::sae).collect();
             if table.transcoders.is_some() {
-                places.extend(transcoders.places(spec).context("[[baselines]]")?);
+                places.extend(transcoders.places(spec).within("[[baselines]]")?);
             }
             Ok(places)
         }
-        (None, Some(_)) => table.places(spec).context("[[baselines]]"),
+        (None, Some(_)) => table.places(spec).within("[[baselines]]"),
     }
 }
 
 /// The sites of the suite that `patterns` names; each pattern must name one.
-fn among(patterns: &str, suite: &[Site], spec: &Spec) -> anyhow::Result<Vec<Site>> {
+fn among(patterns: &str, suite: &[Site], spec: &Spec) -> Result<Vec<Site>, SuiteError> {
     let named = spec.parse_sites(patterns)?;
     for pattern in patterns.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         if !spec.parse_sites(pattern)?.iter().any(|site| suite.contains(site)) {
             let have = suite.iter().map(Site::to_string).collect::<Vec<_>>().join(", ");
-            bail!("expected sites of the suite ({have}), found `{pattern}`; add it to the suite's `sites`");
+            invalid!(
+                "expected sites of the suite ({have}), found `{pattern}`; add it to the suite's `sites`"
+            );
         }
     }
     Ok(named.into_iter().filter(|site| suite.contains(site)).collect())
