@@ -68,7 +68,10 @@ pub(crate) fn sweep(folder: &Path) {
     let entries = folder.read_dir().into_iter().flatten().flatten();
     for entry in entries.filter(|e| is_temp(&e.file_name()) && e.file_type().is_ok_and(|t| t.is_file())) {
         let path = entry.path();
-        if File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+        // The lock is held until the name is gone: a writer that made the file just now sees either.
+        if let Ok(file) = File::open(&path)
+            && file.try_lock().is_ok()
+        {
             let _ = fs::remove_file(&path);
         }
     }
