@@ -4,6 +4,8 @@
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
 #   make test-avx512    the same for AVX-512 in an emulated machine; by hand, see .ci/avx512 for the packages
 #   make bench          speed of the dense products
+#   make fuzz           every reader of foreign bytes under cargo fuzz, RUNS executions each; needs a nightly toolchain and cargo-fuzz
+#   make miri           the kernels' portable path under Miri; needs a nightly toolchain with it
 #   make fixtures       golden files again, by PyTorch (PYTHON=…, see fixtures/README.md)
 
 SHELL := bash
@@ -27,7 +29,7 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures
+.PHONY: demo test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
@@ -79,6 +81,18 @@ test-avx512:
 
 bench:
 	$(CARGO) bench --locked -p lapidary-kernels --bench product
+
+# What is found is kept in target/fuzz/READER; copy it into fuzz/corpus/READER under a name that says what it was.
+RUNS := 1000000
+READERS := $(shell ls fuzz/corpus)
+fuzz:
+	@for reader in $(READERS); do mkdir -p target/fuzz/$$reader; \
+	$(CARGO) +nightly fuzz run --fuzz-dir fuzz/cargo-fuzz -s none --target-dir target/cargo-fuzz $$reader target/fuzz/$$reader fuzz/corpus/$$reader -- \
+	-runs=$(RUNS) -malloc_limit_mb=512 -artifact_prefix=target/fuzz/$$reader- ; done
+
+# Miri knows no vector instructions here, so that the portable path runs. Tree borrows, because rayon's queue breaks the older rules.
+miri:
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-tree-borrows -Zmiri-ignore-leaks" $(CARGO) +nightly miri test -p lapidary-kernels --lib -- $(MIRI)
 
 fixtures:
 	$(CARGO) run --release --locked --quiet --package xtask -- fixtures

@@ -1,5 +1,5 @@
 //! A dictionary and its two verbs (JumpReLU SAEs: Rajamanoharan et al. 2024, arXiv 2407.14435; TopK: Gao et al. 2024, arXiv
-//! 2406.04093; skip transcoders: Paulo et al. 2025, arXiv 2501.18823; definitions: NUMERICS §2, §3).
+//! 2406.04093; skip transcoders: Paulo et al. 2025, arXiv 2501.18823; definitions: docs/numerics.md §2, §3).
 //!
 //!   z = W_enc x + b_enc        f = z·1[z > θ], or relu of the k largest z        x̂ = W_decᵀ f + b_dec + W_skip x
 //!

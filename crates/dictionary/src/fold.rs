@@ -1,4 +1,4 @@
-//! From training units to raw units at release, and back to train on; in f64 (NUMERICS §6; Gemma Scope, appendix A).
+//! From training units to raw units at release, and back to train on; in f64 (docs/numerics.md §6; Gemma Scope, appendix A).
 //!
 //! Training sees u = x/C_in, x' = u − b_dec (an SAE) or u (a transcoder), and rebuilds the target over C_out:
 //! z = W_enc x' + b_enc, ŝ = W_decᵀ f + b_dec + W_skip u. So with
@@ -143,7 +143,7 @@ mod tests {
         v.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt()
     }
 
-    /// Two encoders compared as NUMERICS §3 says: active sets where |z − θ| > 1e-5·‖x‖·‖w‖ (in the units of `a`), values
+    /// Two encoders compared as docs/numerics.md §3 says: active sets where |z − θ| > 1e-5·‖x‖·‖w‖ (in the units of `a`), values
     /// where the sets agree. `scale` = values of b per value of a. Returns the excluded share.
     fn agree(a: &Csr, b: &Csr, x: &[f32], a_of: &Dictionary, scale: f64) -> f64 {
         let (d, f_total) = (a_of.d_in, a_of.width());

@@ -61,7 +61,7 @@ fn canonical(layer: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// The table of DESIGN §1.
+    /// The table of docs/design.md §1.
     #[test]
     fn names_are_those_of_the_design() {
         for (site, lens, hf) in [

@@ -337,7 +337,7 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
     let mut total = [0.0; SUMS];
     flat.chunks_exact(SUMS)
         .for_each(|sums| total.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum));
-    // The estimate takes the variance by NUMERICS' formula; resamples take Σ‖x − μ‖² over what they drew.
+    // The estimate takes the variance by the formula of docs/numerics.md §4; resamples take Σ‖x − μ‖² over what they drew.
     let total = Sums { variance: table.moments.variance(), ..Sums::from_slice(&total) };
     let value = total.metrics();
     let metrics = |sums: &[f64]| Sums::from_slice(sums).metrics().into_array();

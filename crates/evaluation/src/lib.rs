@@ -1,6 +1,6 @@
 //! Named numbers with intervals: how well do dictionaries stand in for a model's activations, on held-out text?
 //!
-//! One file per family of metrics, its formula, unit and n on top (NUMERICS §4): [`sparsity`], [`reconstruction`],
+//! One file per family of metrics, its formula, unit and n on top (docs/numerics.md §4): [`sparsity`], [`reconstruction`],
 //! [`cross_entropy`]. [`evaluate`] runs the passes that feed them all; [`Scores`] is what comes out, plain data that
 //! serialises with every n and every interval, and with values that are not finite in plain sight.
 //!

@@ -1,6 +1,6 @@
 //! Arithmetic on slices: everything that Lapidary multiplies, adds or squashes goes through here.
 //!
-//! Three rooms. `naive/` is the definition, written for reading: one dot product of sixteen running sums (NUMERICS §2),
+//! Three rooms. `naive/` is the definition, written for reading: one dot product of sixteen running sums (docs/numerics.md §2),
 //! and what is built on it. `cpu/` is the same arithmetic, fast: one generic tile over a small `Lanes` trait with an
 //! instance per instruction set. `dispatch.rs` is the door, a [`Device`] an argument of whoever computes; `encoder.rs` chooses
 //! among the ways to encode.

@@ -49,7 +49,7 @@ fn nasty_values(n: usize, seed: u64) -> Vec<f32> {
     v
 }
 
-/// NUMERICS §2 once more, written another way: k mod 16 instead of steps of sixteen, no padding, the tree spelled out.
+/// docs/numerics.md §2 once more, written another way: k mod 16 instead of steps of sixteen, no padding, the tree spelled out.
 fn dot_by_hand(a: &[f32], b: &[f32]) -> f32 {
     let mut s = [0.0f32; 16];
     for k in 0..a.len() {

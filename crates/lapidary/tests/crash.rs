@@ -1,4 +1,4 @@
-//! Crash safety (NUMERICS §5): a run that is killed, fills the disk, is interrupted or finds its checkpoints damaged ends,
+//! Crash safety (docs/numerics.md §5): a run that is killed, fills the disk, is interrupted or finds its checkpoints damaged ends,
 //! once resumed, with the bytes of a run to which nothing happened. What cannot be resumed is refused by name.
 #![allow(clippy::print_stderr)]
 

@@ -58,7 +58,7 @@ fn squares(values: &[f32]) -> f64 {
     values.iter().map(|&v| f64::from(v).powi(2)).sum()
 }
 
-/// FVU of NUMERICS §4 over rows x [N, D].
+/// FVU of docs/numerics.md §4 over rows x [N, D].
 fn fvu(x: &[f32], recon: &[f32]) -> f64 {
     let error: f64 = x.iter().zip(recon).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
     let column = |d: usize| x.iter().skip(d).step_by(D).map(|&v| f64::from(v)).sum::<f64>();

@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    /// The table of DESIGN §1, read backwards.
+    /// The table of docs/design.md §1, read backwards.
     #[test]
     fn other_peoples_names_are_ours() {
         for (name, llama, gemma) in [

@@ -83,7 +83,7 @@ fn plain_texts_have_their_documents() {
         ("bom.txt", 12),
         ("crlf.txt", 1),
         ("sep_spaces.txt", 2),
-        ("gpt2_eos_other.txt", 1), // only <|endoftext|> separates: </s> is text (NUMERICS §1)
+        ("gpt2_eos_other.txt", 1), // only <|endoftext|> separates: </s> is text (docs/numerics.md §1)
         ("a.md", 1),
         ("a.html", 1),
         ("clean", 2),

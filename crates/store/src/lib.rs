@@ -1,4 +1,4 @@
-//! Rows of activations and the one order in which everybody sees them (NUMERICS §1).
+//! Rows of activations and the one order in which everybody sees them (docs/numerics.md §1).
 //!
 //! A [`RowSource`] knows windows and can produce the rows of any of them at every site. An [`Order`] says which window
 //! comes when and how rows are mixed; [`Batches`] serves batch s as a pure function of (seed, s), so a resumed run needs

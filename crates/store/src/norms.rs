@@ -1,4 +1,4 @@
-//! The normalisation constants: C² = mean of ‖x‖² over the first rows of the seeded order, in f64 (NUMERICS §1).
+//! The normalisation constants: C² = mean of ‖x‖² over the first rows of the seeded order, in f64 (docs/numerics.md §1).
 //!
 //! One row's ‖x‖² is eight running f64 sums (sum l takes k ≡ l mod 8) added pairwise; rows are added in order. Sites go to
 //! different threads, a site's sum never does, so C does not depend on the thread count or the batch size.

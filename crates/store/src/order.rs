@@ -1,4 +1,4 @@
-//! The order of rows (NUMERICS §1), exact enough to be written again in another language
+//! The order of rows (docs/numerics.md §1), exact enough to be written again in another language
 //! (`fixtures/store/order.py` does so, and the test below compares).
 //!
 //! - A stream of u64 is ChaCha8 (rand_chacha's: key, 64-bit counter from 0, stream 0; words in pairs, low half first)

@@ -11,7 +11,7 @@ pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
 /// A site and the width of its rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SiteRows {
-    /// Name as in DESIGN §1: `3.res`, `embed`.
+    /// Name as in docs/design.md §1: `3.res`, `embed`.
     pub site: String,
     /// `D`, elements of one row.
     pub width: usize,

@@ -1,6 +1,6 @@
 //! Backward: gradients written out by hand, by feature, and the update of each row while it is hot.
 //!
-//! With g = ∂L/∂ŝ for each row n, and for each feature j over its entries (n, z) (DESIGN §4):
+//! With g = ∂L/∂ŝ for each row n, and for each feature j over its entries (n, z) (docs/design.md §4):
 //!
 //!   ∂L/∂f_j    = ⟨g_n, W_dec,j⟩                             for every entry
 //!   ∂L/∂z      by the objective, from ∂L/∂f                   and with it what returns to θ (`objectives/`)
@@ -9,7 +9,7 @@
 //!   ∂L/∂b_dec   = Σ_n g_n − Σ_j (Σ ∂L/∂z)·W_enc,j             through the decoder and through x' (not in a transcoder)
 //!
 //! Rows of W_dec are renormalised to 1 after their update; what a baseline freezes has no update at all. A feature without
-//! a gradient does not move (NUMERICS §3).
+//! a gradient does not move (docs/numerics.md §3).
 //! Tasks own fixed ranges of features, and sums over tasks are taken in order: the bits do not depend on the threads.
 
 use crate::blocks::FEATURES_PER_TASK;

@@ -1,4 +1,4 @@
-//! A batch through a dictionary in training, forward (DESIGN §4, NUMERICS §2–3).
+//! A batch through a dictionary in training, forward (docs/design.md §4, docs/numerics.md §2–3).
 //!
 //!   s  = y/C_out                  the target, unit mean square; y = x and C_out = C for an autoencoder
 //!   x' = x/C − b_dec              input of the encoder (a transcoder: x/C)

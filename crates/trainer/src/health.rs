@@ -3,7 +3,7 @@
 use crate::{Batch, DictionaryPlan, Recipe, Seen, Stopped, Training};
 use serde::Serialize;
 
-/// A feature is dead in training when it has not fired for this many rows (NUMERICS §4).
+/// A feature is dead in training when it has not fired for this many rows (docs/numerics.md §4).
 const DEAD_AFTER_ROWS: u64 = 1_000_000;
 
 /// A line of `metrics.jsonl`.

@@ -6,8 +6,8 @@
 //! `transcoder` where two sites do — beside its readable dense twin `naive`; then `controller`, `health`, `run` (the loop
 //! over batches), `fit` (what is found after the last), `log` (as found on resume), `checkpoint` (exact resume) and `release`.
 //!
-//! The first recipe is Gemma Scope's (arXiv 2408.05147 §2.2, §3.2; JumpReLU: arXiv 2407.14435), written out in DESIGN §4
-//! and NUMERICS §3. After the encoder product everything is sparse: decode, gradients and update touch active features and
+//! The first recipe is Gemma Scope's (arXiv 2408.05147 §2.2, §3.2; JumpReLU: arXiv 2407.14435), written out in docs/design.md §4
+//! and docs/numerics.md §3. After the encoder product everything is sparse: decode, gradients and update touch active features and
 //! those inside the straight-through window, nothing else; no `[N, F]` buffer exists.
 //!
 //! Knows rows, not where they come from: no language model, no text, no clock, no printing.

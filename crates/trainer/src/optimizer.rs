@@ -1,4 +1,4 @@
-//! Adam, lazily (NUMERICS §3): a row without gradient does not move, and its moments decay by β₁^Δ and β₂^Δ when the row is
+//! Adam, lazily (docs/numerics.md §3): a row without gradient does not move, and its moments decay by β₁^Δ and β₂^Δ when the row is
 //! next touched, Δ steps later.
 //!
 //!   m ← β₁^Δ·m + (1 − β₁)·g
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use lapidary_kernels::Device;
 
-    /// The lazy second moment is the dense one within (Δ + 4)·2⁻²³ relative (NUMERICS §3), and so is the move.
+    /// The lazy second moment is the dense one within (Δ + 4)·2⁻²³ relative (docs/numerics.md §3), and so is the move.
     #[test]
     fn lazy_is_dense() {
         let recipe = Recipe { beta2: 0.99, ..Recipe::gemma_scope(400) };

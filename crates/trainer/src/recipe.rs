@@ -90,7 +90,7 @@ fn is_one(x: &f64) -> bool {
 }
 
 impl Recipe {
-    /// The recipe of DESIGN §4 (arXiv 2408.05147 §3.2), unchanged for any number of steps.
+    /// The recipe of docs/design.md §4 (arXiv 2408.05147 §3.2), unchanged for any number of steps.
     pub fn gemma_scope(steps: u64) -> Recipe {
         Recipe {
             preset: Preset::GemmaScope,

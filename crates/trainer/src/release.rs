@@ -1,4 +1,4 @@
-//! From training units to a released dictionary (NUMERICS §6) and back: every objective but TopK is a JumpReLU by then.
+//! From training units to a released dictionary (docs/numerics.md §6) and back: every objective but TopK is a JumpReLU by then.
 //!
 //!   jumprelu  θ as trained           l1  θ = 0           batchtopk  θ as fitted after the last step
 //!   gated     W' = e^r W_enc, b' = b_mag, θ' = max(0, b_mag − e^r b_gate); as it is where some e^r is small: f32 would lose the gate

@@ -1,5 +1,5 @@
 //! The loop over batches: every dictionary of the plan takes one step on each batch, in order; lines go to the log, state
-//! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (NUMERICS §5).
+//! to checkpoints at fixed steps. Killed at any moment and resumed, it ends with the same bytes (docs/numerics.md §5).
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
 use crate::health::{GivenUp, check_last};

@@ -1,4 +1,4 @@
-//! Rates over the steps, counted from 0 (NUMERICS §3).
+//! Rates over the steps, counted from 0 (docs/numerics.md §3).
 //!
 //!   lr(s) = lr·(0.1 + 0.45·(1 − cos(π·min(1, s/S))))        S = `lr_warmup`: cosine from 0.1·lr to lr
 //!   λ(s)  = λ·min(1, s/S_λ)                                  S_λ = `lambda_warmup`: linear from 0

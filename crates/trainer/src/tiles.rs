@@ -6,7 +6,7 @@
 //! All sums take their terms from one strip of 64 columns (`lapidary_kernels::strips`) before the next, and within a strip
 //! from one range of rows before the next: the denser the sums, the fewer rows, so that a range lies in a near cache and
 //! still serves each sum several times. Where 2/5 of all dot products are asked for, the whole product is made. Every sum adds
-//! in the order of its entries, and every dot product in the order of NUMERICS §2, at any density: neither strips nor ranges
+//! in the order of its entries, and every dot product in the order of docs/numerics.md §2, at any density: neither strips nor ranges
 //! change a bit.
 
 use lapidary_kernels::naive::LANES;

@@ -1,4 +1,4 @@
-//! Gradients by θ against the expected true loss of a planted one-feature problem (NUMERICS §3), and sixty steps with Adam's
+//! Gradients by θ against the expected true loss of a planted one-feature problem (docs/numerics.md §3), and sixty steps with Adam's
 //! published ε beside the dense f64 twin. All other gradients, and all other objectives: `naive.rs`.
 
 use lapidary_kernels::Device;
@@ -92,7 +92,7 @@ fn known(theta: f64) -> [Known; 3] {
 ///
 /// Expected loss: ∫₀^θ z² dz and the penalty, so its derivative is θ² and the penalty's (see `known`). ∂L/∂f through ŝ is 0
 /// where active (the reconstruction is exact) and −2z where not, so the mean straight-through gradient of the first part is
-/// (θ/ε)·∫_{θ−ε/2}^{θ} 2z dz = θ² − θε/4: off by θε/4, the bound of NUMERICS §3 with p = 1 (plus the grid of z). Either
+/// (θ/ε)·∫_{θ−ε/2}^{θ} 2z dz = θ² − θε/4: off by θε/4, the bound of docs/numerics.md §3 with p = 1 (plus the grid of z). Either
 /// half of the window alone must fail.
 #[test]
 fn theta_by_the_expected_true_loss() {

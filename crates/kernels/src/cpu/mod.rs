@@ -1,4 +1,4 @@
-//! The product of `naive/`, fast. One algorithm over the small trait [`Lanes`] (the sixteen running sums of NUMERICS §2),
+//! The product of `naive/`, fast. One algorithm over the small trait [`Lanes`] (the sixteen running sums of docs/numerics.md §2),
 //! one instance per instruction set; `isa!` in `dispatch.rs` compiles the algorithm once for each of them.
 //!
 //! Both operands of every product are rows with the summed dimension contiguous. `product.rs` takes them as they are: a tile

@@ -4,7 +4,7 @@
 //! one load of w and six broadcasts for twelve multiplications, streams w from the second-level cache once for six rows,
 //! and adds the running sums up by plain vertical additions. That needs w transposed in blocks of sixteen rows, once per
 //! call. The running sums are made one after the other, in the order in which the tree joins them.
-//! Every sum takes its terms in the order of NUMERICS §2: the bits are those of `product.rs`.
+//! Every sum takes its terms in the order of docs/numerics.md §2: the bits are those of `product.rs`.
 
 use super::Lanes;
 use crate::Csr;

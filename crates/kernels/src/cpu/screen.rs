@@ -1,5 +1,5 @@
 //! The encoder's product, faster than in f32: a product of 16-bit integers decides what cannot pass the threshold, the
-//! exact product of NUMERICS §2 decides the rest. What comes out is bit for bit what `product.rs` gives.
+//! exact product of docs/numerics.md §2 decides the rest. What comes out is bit for bit what `product.rs` gives.
 //!
 //! A row v is written v = σ·q + δ with integers q of norm at most 46,340, so that no sum of products of two such rows leaves
 //! 32 bits. With I = q_x·q_w (exact), dot(x, w) ≤ σ_x·σ_w·I + ‖δ_x‖·‖w‖ + σ_x·‖q_x‖·‖δ_w‖ + γ·‖x‖·‖w‖, where γ bounds what
@@ -11,7 +11,7 @@
 //!
 //! One scale per row is enough where bf16 needs eight bits of exponent per value: with q of norm 46,340 the bound is about
 //! 6·10⁻⁴·‖x‖·‖w‖ at D = 2,304, a third of what bf16 gives, and at most 6·10⁻³ beside an outlier so large that 4,095 cuts the
-//! norm of q. (NUMERICS §2 asks for bf16 where the processor has it; this is for those that multiply integers faster.)
+//! norm of q. (docs/numerics.md §2 asks for bf16 where the processor has it; this is for those that multiply integers faster.)
 
 use super::strassen::{self, Columns, Product, Rows, Sums};
 use super::{Lanes, Pairs, gather, product};

@@ -1,4 +1,4 @@
-//! Adam's step on one row (Kingma and Ba 2015, arXiv 1412.6980), whose moments may have waited some steps (NUMERICS §3).
+//! Adam's step on one row (Kingma and Ba 2015, arXiv 1412.6980), whose moments may have waited some steps (docs/numerics.md §3).
 
 /// The numbers of one Adam step on one row.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct AdamStep {
 
 /// One Adam step on a row: m ← decay₁·m + (1 − β₁)·g, v ← decay·v + (1 − β₂)·g², p ← p − lr·m / (√v/√correction + ε).
 ///
-/// `decay` is β₂^Δ for a row last touched Δ steps ago (NUMERICS §3), and decay₁ β₁^Δ; `correction` is 1 − β₂^t. p, g, v are
+/// `decay` is β₂^Δ for a row last touched Δ steps ago (docs/numerics.md §3), and decay₁ β₁^Δ; `correction` is 1 − β₂^t. p, g, v are
 /// [D], and so is m, or empty where β₁ = 0: it is g then.
 #[inline(always)] // into the callers that are compiled for an instruction set
 pub fn adam(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {

@@ -1,5 +1,5 @@
 //! What the integer screen of `cpu/screen.rs` decides, one entry at a time: rows as integers, and the bound that makes
-//! skipping safe (NUMERICS §2, "Screening", with 16-bit integers and one scale for a row in place of bf16).
+//! skipping safe (docs/numerics.md §2, "Screening", with 16-bit integers and one scale for a row in place of bf16).
 
 use super::LANES;
 

@@ -1,4 +1,4 @@
-//! Windows: what the model reads (NUMERICS §1).
+//! Windows: what the model reads (docs/numerics.md §1).
 //!
 //! A document's ids are cut into pieces of T − 1, pieces under 2 ids are dropped. A window is BOS + piece. A model without
 //! BOS reads the bare piece, and position 0 counts as special. Special positions (BOS, EOS, padding by id) give no rows.

@@ -1,4 +1,4 @@
-//! Text → documents → pieces of tokens → windows (NUMERICS §1).
+//! Text → documents → pieces of tokens → windows (docs/numerics.md §1).
 //!
 //! `read.rs` finds documents (`format.rs` knows what is not plain text), `split.rs` says which are held out and what their hash
 //! is, `tokenizer.rs` wraps the `tokenizers` crate (`cuts.rs` cuts long documents for it, `panics.rs` catches its panics),

@@ -1,7 +1,7 @@
 //! A thin wrapper over the `tokenizers` crate: text to ids without special tokens, and back.
 //!
 //! `tokenizer.json` may ask for truncation, padding and a BOS of its own: all are switched off here, since windows add the
-//! BOS and cut pieces (NUMERICS §1). A marker such as `<s>` that stands in a text is text, not a special token.
+//! BOS and cut pieces (docs/numerics.md §1). A marker such as `<s>` that stands in a text is text, not a special token.
 
 use super::cuts::{Added, Cuts, Description};
 use super::panics::caught;

@@ -1,4 +1,4 @@
-//! A batch through a dictionary, and its loss (DESIGN §4; Gemma Scope, arXiv 2408.05147 §2.2, §3.2).
+//! A batch through a dictionary, and its loss (docs/design.md §4; Gemma Scope, arXiv 2408.05147 §2.2, §3.2).
 //!
 //!   u  = x/C                    s = y/C_out            an autoencoder: y = x, C_out = C
 //!   x' = u − b_dec              a transcoder: x' = u

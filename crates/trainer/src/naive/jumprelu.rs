@@ -11,7 +11,7 @@
 //!
 //!   ∂f/∂z = 1[z > θ] + (θ/ε)·K
 //!
-//! With t = log θ as the parameter, ∂L/∂t = θ·∂L/∂θ (the chain rule; NUMERICS §3).
+//! With t = log θ as the parameter, ∂L/∂t = θ·∂L/∂θ (the chain rule; docs/numerics.md §3).
 
 use super::{Dense, Forward, Gradients, Matrix, Setting};
 use crate::{Penalty, Threshold};

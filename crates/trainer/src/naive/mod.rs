@@ -19,7 +19,7 @@
 //! | `update` | projection, Adam, clamped θ, renormalisation, what a baseline freezes | arXiv 2408.05147 §3.2; 1412.6980 algorithm 1 |
 //! | `controller` | λ found for an L0 | ours |
 //!
-//! Names as in DESIGN §1: N rows, D and D_out widths, F features, n a row, j a feature.
+//! Names as in docs/design.md §1: N rows, D and D_out widths, F features, n a row, j a feature.
 
 mod auxk;
 mod backward;

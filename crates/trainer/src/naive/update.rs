@@ -6,7 +6,7 @@
 //!   θ ← max(θ, 0)                           where θ itself is the parameter
 //!   w ← w/‖w‖                               decoder rows that moved
 //!
-//! A feature without gradient rests (NUMERICS §3): with β₁ = 0 that is Adam itself. What a baseline freezes has no update at all:
+//! A feature without gradient rests (docs/numerics.md §3): with β₁ = 0 that is Adam itself. What a baseline freezes has no update at all:
 //! frozen decoder: W_dec; frozen encoder: W_enc, b_enc; random: everything. W_dec's rate is `lr_decoder` times the others'.
 
 use super::{Gradients, Matrix, State, matrix::dot};

@@ -22,7 +22,7 @@ pub struct AuxK {
 
 impl AuxK {
     /// The paper's α and k for outputs of width `d`. The paper's 10⁷ rows are for runs of 10⁹; a run of fewer rows has a
-    /// twentieth of them, at most 10⁶ (NUMERICS §4).
+    /// twentieth of them, at most 10⁶ (docs/numerics.md §4).
     pub fn new(d: usize, rows_of_run: u64) -> AuxK {
         AuxK { alpha: 1.0 / 32.0, k: d / 2, dead_rows: (rows_of_run / 20).clamp(1, 1_000_000) }
     }

@@ -3,7 +3,7 @@
 //! The engine encodes, decodes, gathers gradients and updates rows; an objective says which pre-activations matter, which
 //! features are active at which value, and what gradient returns to z and to the parameters of one feature. All are
 //! trained with unit-norm decoder rows, the projected gradient, and a lazy Adam: where a peer moves every row in every
-//! step or clips gradients, ours differs, and in exchange a feature without gradient rests exactly (NUMERICS §3).
+//! step or clips gradients, ours differs, and in exchange a feature without gradient rests exactly (docs/numerics.md §3).
 //!
 //! Reading order: `jumprelu` (with its three penalties), `l1`, `gated`, `topk` and `batchtopk` (whose entries `select.rs`
 //! chooses), `auxk` (dead features), `matryoshka` (nested widths, for all of them).

@@ -12,7 +12,7 @@
 //! published ε is what `gradients.rs` and PyTorch's fixtures are for.
 //!
 //! **Decisions.** Where z lies within 1e-4 of a threshold, a window's edge, a kink or another rank, rounding may decide. Such
-//! rows are drawn anew (NUMERICS §3), and the tests count that these are few. An exact tie is no such case: it is one in f32 too.
+//! rows are drawn anew (docs/numerics.md §3), and the tests count that these are few. An exact tie is no such case: it is one in f32 too.
 
 mod problem;
 
@@ -73,7 +73,7 @@ impl Tally {
         assert!((mean.unwrap_or(0.0) - twin.mean_l0.unwrap_or(0.0)).abs() < 1e-9, "{about} step {step}");
     }
 
-    /// m and √v, brought up to date where a row has waited (NUMERICS §3).
+    /// m and √v, brought up to date where a row has waited (docs/numerics.md §3).
     fn moments(&mut self, twin: &State, training: &Training, recipe: &Recipe, step: u64, about: &str) {
         let kinds = [
             ("m", &training.means, twin.m.clone(), recipe.beta1),
