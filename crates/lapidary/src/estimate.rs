@@ -207,7 +207,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     let theta = range(with_theta.map(|d| d.theta_init));
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
     let mut lines: Vec<(&str, String)> = vec![
-        ("model", format!("{} ({:.12})", plan.model.name, plan.model.hash)),
+        ("model", model_name(plan)),
         (
             "text",
             format!(
@@ -273,6 +273,14 @@ pub fn json(plan: &RunPlan, estimate: &Estimate) -> serde_json::Value {
         "plan": plan, "seconds": estimate.seconds, "memory_bytes": estimate.memory.total(), "disk_bytes": estimate.disk,
         "encoder_share": estimate.encoder_share,
     })
+}
+
+/// With its hash, which a dry run does without.
+fn model_name(plan: &RunPlan) -> String {
+    match plan.model.hash.as_str() {
+        "" => plan.model.name.clone(),
+        hash => format!("{} ({hash:.12})", plan.model.name),
+    }
 }
 
 /// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
