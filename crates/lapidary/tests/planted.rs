@@ -233,7 +233,7 @@ fn what_cannot_be_done_is_refused() {
     refused(
         &["--architecture", "relu"],
         2,
-        "[possible values: jumprelu, topk, batchtopk, matryoshka, gated, l1]",
+        "expected one of jumprelu, topk, batchtopk, matryoshka, gated, l1, found `relu`",
     );
     refused(&["--architecture", "l1,l1", "--target-l0", "8"], 1, "--architecture: l1 is named twice");
     refused(
