@@ -3,8 +3,8 @@
 use lapidary_files::Log;
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::Device;
-use lapidary_lm::text::Tokenizer;
 use lapidary_store::StoreReader;
+use lapidary_text::Tokenizer;
 use std::path::Path;
 
 /// A name and what reads.

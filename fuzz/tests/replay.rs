@@ -50,7 +50,7 @@ fn the_good_seeds_are_read() {
             }
             "tokenizer" => {
                 write("tokenizer.json", &good);
-                let tokenizer = lapidary_lm::text::Tokenizer::load(folder.path()).unwrap();
+                let tokenizer = lapidary_text::Tokenizer::load(folder.path()).unwrap();
                 assert_eq!(tokenizer.decode(&tokenizer.encode("a b").unwrap()).unwrap(), "a b");
             }
             "checkpoint" => {

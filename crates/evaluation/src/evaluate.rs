@@ -15,10 +15,10 @@ use crate::sparsity::Counter;
 use crate::sums::{Metrics, SUMS, Sums};
 use crate::{EvaluationError, Score, Scores};
 use lapidary_dictionary::Dictionary;
-use lapidary_lm::text::Window;
 use lapidary_lm::{Batch, Model, Site, SiteKind};
 use lapidary_splice::{Base, Splice};
 use lapidary_stats::{NoInterval, bootstrap};
+use lapidary_text::Window;
 use std::collections::BTreeMap;
 
 /// A dictionary and the places that it reads and writes.

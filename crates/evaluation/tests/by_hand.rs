@@ -5,9 +5,9 @@ use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::cross_entropy::Targets;
 use lapidary_evaluation::{EvaluationError, Interval, Options, Scores, Subject, evaluate};
 use lapidary_kernels::Device;
-use lapidary_lm::text::Window;
 use lapidary_lm::{Model, Site};
 use lapidary_splice::Base;
+use lapidary_text::Window;
 use std::path::Path;
 
 const BOS: u32 = 1;

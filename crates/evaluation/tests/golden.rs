@@ -5,8 +5,8 @@ use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::{Interval, Options, Score, Scores, Subject, evaluate};
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::Device;
-use lapidary_lm::text::Window;
 use lapidary_lm::{Model, Site};
+use lapidary_text::Window;
 use serde_json::Value;
 use std::path::PathBuf;
 

@@ -3,8 +3,8 @@
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::{Options, Subject, evaluate};
 use lapidary_kernels::Device;
-use lapidary_lm::text::{Corpus, Split, Tokenizer};
 use lapidary_lm::{Model, Site};
+use lapidary_text::{Corpus, Split, Tokenizer};
 use std::path::Path;
 
 /// The peer's run on these stories measured a base CE of 1.425 nats per target (context 256, its own split). A dictionary

@@ -2,9 +2,9 @@
 //! straight to where it is wanted. A window's rows do not depend on its company (the model is batch-invariant).
 
 use crate::HarvestError;
-use lapidary_lm::text::Corpus;
 use lapidary_lm::{Batch, Model, Site};
 use lapidary_store::{RowDtype, RowSource, SiteRows, SourceError};
+use lapidary_text::Corpus;
 use std::collections::HashSet;
 
 /// Tokens of one run of the model, at most (a longer window runs alone).

@@ -2,9 +2,9 @@
 
 use crate::fused::runs;
 use crate::{FusedRows, HarvestError};
-use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, Window};
 use lapidary_lm::{Model, Site, Spec};
 use lapidary_store::{Labels, Manifest, Named, Norm, RowDtype, RowSource, StoreInfo, StoreWriter, TextInfo};
+use lapidary_text::{Corpus, SPLIT_RULE, Split, Window};
 use std::path::PathBuf;
 
 /// Where to, how, and what the manifest says of the causes.

@@ -2,9 +2,9 @@
 
 use lapidary_harvest::{FusedRows, RUN_TOKENS, StoreOptions, write_store};
 use lapidary_kernels::Device;
-use lapidary_lm::text::{Corpus, Split, Window};
 use lapidary_lm::{Batch, Model, Spec};
 use lapidary_store::{Batches, Manifest, Named, Norm, Order, RowDtype, RowSource, StoreReader, norms};
+use lapidary_text::{Corpus, Split, Window};
 use std::path::Path;
 
 const SITES: &str = "*.res,0.att,2.mlp,1.mlp-in,1.attn,2.mid,embed";

@@ -5,8 +5,8 @@ use crate::global::{Global, expand_home};
 use anyhow::Context;
 use lapidary_files::hash;
 use lapidary_kernels::Device;
-use lapidary_lm::text::Tokenizer;
 use lapidary_lm::{LmError, Model, ModelFolder, Spec, load_spec};
+use lapidary_text::Tokenizer;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 

@@ -6,7 +6,7 @@ use crate::opened::Opened;
 use anyhow::{Context, bail};
 use lapidary_evaluation::truth::Truth;
 use lapidary_lm::Spec;
-use lapidary_lm::text::{Corpus, Split};
+use lapidary_text::{Corpus, Split};
 use lapidary_world as world;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -16,10 +16,10 @@ use lapidary_evaluation::truth::{
     Baseline, Firings, Options, Probes, Truth, TruthScores, neurons, principal_components, probe, score,
 };
 use lapidary_harvest::FusedRows;
-use lapidary_lm::text::Corpus;
 use lapidary_lm::{Model, Site, Spec};
 use lapidary_report::Setting;
 use lapidary_store::{RowDtype, RowSource};
+use lapidary_text::Corpus;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 

@@ -64,7 +64,7 @@ fn a_file_that_is_there_is_kept_and_a_dry_run_writes_nothing() {
 fn the_vocabulary_is_a_tokenizer_that_gives_the_language_s_ids_back() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tokenizer.json"), good(&["world", "vocab"])).unwrap();
-    let tokenizer = lapidary_lm::text::Tokenizer::load(folder.path()).unwrap();
+    let tokenizer = lapidary_text::Tokenizer::load(folder.path()).unwrap();
     let corpus = lapidary_world::Corpus { seed: 1, config: lapidary_world::Config::default() };
     for n in 0..200 {
         let words = corpus.tokens(n);

@@ -1,9 +1,9 @@
-//! What can go wrong between a folder, a text and activations: cause, what was found, next step.
+//! What can go wrong between a folder and activations: cause, what was found, next step.
 
 use lapidary_files::FileError;
 use std::path::PathBuf;
 
-/// A model, a text or a request cannot be used.
+/// A model or a request cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LmError {
     /// A file could not be read or is not what it should be.
@@ -97,42 +97,5 @@ pub enum LmError {
         found: f64,
         /// Its range.
         expected: &'static str,
-    },
-    /// `tokenizer.json` cannot be used.
-    #[error("{path}: {problem}; {next}")]
-    Tokenizer {
-        /// The file.
-        path: PathBuf,
-        /// Expected and found.
-        problem: String,
-        /// What to do next.
-        next: &'static str,
-    },
-    /// A window length that the model does not have, or that holds no piece.
-    #[error("context {asked} is not possible: the model has {model} positions; give {least} to {model}")]
-    Context {
-        /// What was asked for.
-        asked: usize,
-        /// BOS and the shortest piece.
-        least: usize,
-        /// Positions of the model.
-        model: usize,
-    },
-    /// No window in the chosen split of the text.
-    #[error(
-        "{paths}: expected text with tokens, found {read} documents, {documents} of them in the {split} split, \
-         and no piece of 2 tokens; {next}"
-    )]
-    NoText {
-        /// Files and folders that were read.
-        paths: String,
-        /// The split.
-        split: crate::text::Split,
-        /// Documents that were read.
-        read: u32,
-        /// Those in the split.
-        documents: usize,
-        /// What to do next.
-        next: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! Text → tokens → activations: one decoder for all families, described by a [`Spec`], with taps.
+//! Tokens → activations: one decoder for all families, described by a [`Spec`], with taps.
 //!
 //! - [`site`]: names of the places that a tap can read or replace, `3.res`; `hooks`: what others call them.
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
@@ -7,7 +7,6 @@
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
 //! - [`model`]: run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
 //! - `randomised`: the control model, with every matrix drawn anew.
-//! - [`text`]: documents, windows, tokenizer, split.
 //!
 //! Numbers follow Hugging Face transformers (f32, eager attention). A window's activations are bitwise the same alone
 //! and in any batch, for any number of threads. This crate knows no dictionary: it offers taps and knows no tapper.
@@ -33,7 +32,6 @@ mod randomised;
 mod rope;
 pub mod site;
 pub mod spec;
-pub mod text;
 pub mod weights;
 
 pub use error::LmError;

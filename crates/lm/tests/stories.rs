@@ -3,8 +3,8 @@
 
 use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_kernels::Device;
-use lapidary_lm::text::Tokenizer;
 use lapidary_lm::{Batch, Model, Sampling};
+use lapidary_text::Tokenizer;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 

@@ -5,8 +5,8 @@
 //! nothing is recomputed. Special positions (BOS, EOS, padding; position 0 without BOS) keep their own rows.
 
 use lapidary_dictionary::Dictionary;
-use lapidary_lm::text::Window;
 use lapidary_lm::{Batch, Model, Site, SiteKind, Spec};
+use lapidary_text::Window;
 use std::collections::BTreeMap;
 
 /// What stands in for the rows x [n, width] of a site.

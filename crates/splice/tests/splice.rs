@@ -2,9 +2,9 @@
 
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
-use lapidary_lm::text::Window;
 use lapidary_lm::{Model, Site};
 use lapidary_splice::{Base, Splice};
+use lapidary_text::Window;
 use std::path::Path;
 
 const BOS: u32 = 1;

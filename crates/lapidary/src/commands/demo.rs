@@ -25,8 +25,8 @@ use clap::Parser;
 use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
 use lapidary_lm::Site;
-use lapidary_lm::text::{Corpus, SPLIT_RULE, Split};
 use lapidary_report::page::text;
+use lapidary_text::{Corpus, SPLIT_RULE, Split};
 use lapidary_trainer::{Baseline, DictionaryPlan};
 use std::path::{Path, PathBuf};
 

@@ -13,11 +13,11 @@ use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
 use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
-use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use lapidary_lm::{Site, Spec};
 use lapidary_report::number::count;
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
+use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use std::path::{Path, PathBuf};
 
 /// Tokens that run through the model at a time.
@@ -197,7 +197,7 @@ impl EvaluateArgs {
     }
 
     /// Those that are scored.
-    fn windows<'a>(&self, corpus: &'a Corpus) -> &'a [lapidary_lm::text::Window] {
+    fn windows<'a>(&self, corpus: &'a Corpus) -> &'a [lapidary_text::Window] {
         let most = self.max_windows.map_or(usize::MAX, |n| n as usize);
         &corpus.windows[..most.min(corpus.windows.len())]
     }

@@ -8,11 +8,11 @@ use crate::terminal;
 use crate::text::Text;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
-use lapidary_lm::text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Named, Norm, RowDtype, RowSource, SiteRows};
+use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use std::path::{Path, PathBuf};
 
 /// Run a model over text once and keep its activations in a store

@@ -12,8 +12,8 @@ use crate::terminal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_files::tensors::{self, Dtype, Tensor};
-use lapidary_lm::text::{Tokenizer, read_text};
 use lapidary_lm::{Batch, ModelFolder, Spec};
+use lapidary_text::{Tokenizer, read_text};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 

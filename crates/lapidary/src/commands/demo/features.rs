@@ -12,9 +12,9 @@ use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::truth::Truth;
 use lapidary_harvest::FusedRows;
 use lapidary_lm::Site;
-use lapidary_lm::text::Window;
 use lapidary_report::page::Piece;
 use lapidary_store::{RowDtype, RowSource};
+use lapidary_text::Window;
 use lapidary_world as world;
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@ use super::{GenerateArgs, tokens};
 use crate::global::Global;
 use crate::terminal;
 use lapidary_lm::Sampling;
-use lapidary_lm::text::{TextStream, Tokenizer};
+use lapidary_text::{TextStream, Tokenizer};
 use std::ops::ControlFlow;
 
 pub fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {

@@ -3,9 +3,10 @@
 //! A document's ids are cut into pieces of T − 1, pieces under 2 ids are dropped. A window is BOS + piece. A model without
 //! BOS reads the bare piece, and position 0 counts as special. Special positions (BOS, EOS, padding by id) give no rows.
 
-use super::split::document_hash;
-use super::{Split, Tokenizer, read};
-use crate::{LmError, Spec};
+use crate::TextError;
+use crate::split::document_hash;
+use crate::{Split, Tokenizer, read};
+use lapidary_lm::{LmError, Spec};
 use std::path::PathBuf;
 
 /// T when nobody says otherwise, if the model has that many positions.
@@ -74,7 +75,7 @@ impl Corpus {
         spec: &Spec,
         context: usize,
         split: Split,
-    ) -> Result<Corpus, LmError> {
+    ) -> Result<Corpus, TextError> {
         let mut reading = Reading::new(tokenizer, spec, context, split)?;
         let skipped = read::for_each_group(paths, |documents| reading.add(documents))?;
         if reading.corpus.windows.is_empty() {
@@ -95,7 +96,7 @@ impl Corpus {
         spec: &Spec,
         context: usize,
         split: Split,
-    ) -> Result<Corpus, LmError> {
+    ) -> Result<Corpus, TextError> {
         let mut reading = Reading::new(tokenizer, spec, context, split)?;
         let mut documents = documents.into_iter();
         loop {
@@ -112,9 +113,9 @@ impl Corpus {
     }
 
     /// Cuts one document of the split into windows.
-    fn push(&mut self, doc: u32, ids: &[u32], spec: &Spec, context: usize) -> Result<(), LmError> {
+    fn push(&mut self, doc: u32, ids: &[u32], spec: &Spec, context: usize) -> Result<(), TextError> {
         if let Some(&token) = ids.iter().find(|&&id| id as usize >= spec.vocab) {
-            return Err(LmError::Token { token, vocab: spec.vocab });
+            return Err(LmError::Token { token, vocab: spec.vocab }.into());
         }
         self.documents += 1;
         for (i, piece) in ids.chunks(context - 1).enumerate().filter(|(_, p)| p.len() >= MIN_PIECE) {
@@ -151,14 +152,14 @@ impl<'a> Reading<'a> {
         spec: &'a Spec,
         context: usize,
         split: Split,
-    ) -> Result<Reading<'a>, LmError> {
+    ) -> Result<Reading<'a>, TextError> {
         let context = resolve_context(spec, Some(context))?;
         let (hasher, train) = (blake3::Hasher::new(), blake3::Hasher::new());
         Ok(Reading { tokenizer, spec, context, split, corpus: Corpus::default(), read: 0, hasher, train })
     }
 
     /// Adds the documents of the split, which are stripped already.
-    fn add(&mut self, documents: &[String]) -> Result<(), LmError> {
+    fn add(&mut self, documents: &[String]) -> Result<(), TextError> {
         let (mut indices, mut chosen) = (Vec::new(), Vec::new());
         for (index, document) in (self.read..).zip(documents) {
             let hash = document_hash(document);
@@ -189,23 +190,23 @@ impl<'a> Reading<'a> {
 ///
 /// # Errors
 /// More than the model has, or too little for a BOS and a piece.
-pub fn resolve_context(spec: &Spec, asked: Option<usize>) -> Result<usize, LmError> {
+pub fn resolve_context(spec: &Spec, asked: Option<usize>) -> Result<usize, TextError> {
     let context = asked.unwrap_or(spec.context.min(DEFAULT_CONTEXT));
     let range = MIN_PIECE + 1..=spec.context;
     if range.contains(&context) {
         return Ok(context);
     }
-    Err(LmError::Context { asked: context, least: MIN_PIECE + 1, model: spec.context })
+    Err(TextError::Context { asked: context, least: MIN_PIECE + 1, model: spec.context })
 }
 
-fn no_text(paths: &[PathBuf], split: Split, read: u32, documents: usize) -> LmError {
+fn no_text(paths: &[PathBuf], split: Split, read: u32, documents: usize) -> TextError {
     let names: Vec<_> = paths.iter().map(|p| p.display().to_string()).collect();
     let next = match (read, documents) {
         (0, _) => "is the text empty?",
         (_, 0) => SEPARATE,
         _ => "give more text",
     };
-    LmError::NoText { paths: names.join(", "), split, read, documents, next }
+    TextError::NoText { paths: names.join(", "), split, read, documents, next }
 }
 
 /// What to do about a text whose documents all fell into the other split.
@@ -215,8 +216,8 @@ const SEPARATE: &str = "each document falls into one split, by its hash, whole: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Activation, Family, RopeScaling};
-    use crate::text::tokenizer::tests::letters;
+    use crate::tokenizer::tests::letters;
+    use lapidary_lm::spec::{Activation, Family, RopeScaling};
     use std::path::Path;
 
     /// A model of which only the context, the vocabulary and the special tokens matter here.
@@ -252,7 +253,7 @@ mod tests {
         }
     }
 
-    fn read(text: &str, spec: &Spec, context: usize, split: Split) -> Result<Corpus, LmError> {
+    fn read(text: &str, spec: &Spec, context: usize, split: Split) -> Result<Corpus, TextError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("text.txt");
         std::fs::write(&path, text).unwrap();

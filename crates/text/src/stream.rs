@@ -1,8 +1,8 @@
 //! The text of ids that come one by one, said as soon as it is certain: a character whose bytes are split over tokens is
 //! held back until it is whole.
 
-use super::Tokenizer;
-use crate::LmError;
+use crate::TextError;
+use crate::Tokenizer;
 
 /// Ids so far and what was said of their text. All that [`TextStream::push`] and [`TextStream::finish`] return, one after
 /// another, is what [`Tokenizer::decode`] makes of all ids.
@@ -22,7 +22,7 @@ impl<'a> TextStream<'a> {
     ///
     /// # Errors
     /// The tokenizer's decoder fails.
-    pub fn push(&mut self, ids: &[u32]) -> Result<String, LmError> {
+    pub fn push(&mut self, ids: &[u32]) -> Result<String, TextError> {
         self.ids.extend_from_slice(ids);
         // A run of single bytes is text only as a whole: one more may make it invalid, and then every byte of it is.
         let bytes = self.ids.iter().rev().take_while(|&&id| self.tokenizer.is_byte(id)).count();
@@ -35,7 +35,7 @@ impl<'a> TextStream<'a> {
     ///
     /// # Errors
     /// The tokenizer's decoder fails.
-    pub fn finish(mut self) -> Result<String, LmError> {
+    pub fn finish(mut self) -> Result<String, TextError> {
         let text = self.tokenizer.decode(&self.ids)?;
         Ok(self.say(&text))
     }

@@ -7,7 +7,7 @@ use lapidary_files::FileError;
 use std::path::Path;
 
 /// As many first bytes as [`refuse`] wants to see.
-pub(super) const HEAD_BYTES: usize = 64 << 10;
+pub(crate) const HEAD_BYTES: usize = 64 << 10;
 
 /// A format that is not plain text.
 struct Format {
@@ -136,7 +136,7 @@ const FORMATS: &[Format] = &[
 const JSON_LINES: &str = "take its texts: `jq -j '.text + \"<|endoftext|>\"' '{}' > TEXT.txt`";
 
 /// Nothing, if a file of this name that begins so may be plain text.
-pub(super) fn refuse(path: &Path, head: &[u8]) -> Result<(), FileError> {
+pub(crate) fn refuse(path: &Path, head: &[u8]) -> Result<(), FileError> {
     refuse_binary(path, head)?;
     let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     if let Some(format) = FORMATS.iter().find(|f| f.endings.contains(&ending.as_str())) {
@@ -149,7 +149,7 @@ pub(super) fn refuse(path: &Path, head: &[u8]) -> Result<(), FileError> {
 }
 
 /// Nothing, if what begins so may be text of any kind, whatever its name.
-pub(super) fn refuse_binary(path: &Path, head: &[u8]) -> Result<(), FileError> {
+pub(crate) fn refuse_binary(path: &Path, head: &[u8]) -> Result<(), FileError> {
     if let Some(encoding) = wide_encoding(head) {
         let way_out = format!("convert it: `iconv -f {encoding} -t UTF-8 '{{}}' > TEXT.txt`");
         return Err(foreign(path, &format!("{encoding} text"), &way_out));
@@ -162,7 +162,7 @@ pub(super) fn refuse_binary(path: &Path, head: &[u8]) -> Result<(), FileError> {
 }
 
 /// Nothing, if the folder is no dataset that `datasets` saved.
-pub(super) fn refuse_dataset(folder: &Path) -> Result<(), FileError> {
+pub(crate) fn refuse_dataset(folder: &Path) -> Result<(), FileError> {
     let marks = ["dataset_info.json", "dataset_dict.json", "state.json"];
     match marks.iter().any(|name| folder.join(name).is_file()) {
         false => Ok(()),

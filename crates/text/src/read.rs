@@ -5,14 +5,14 @@
 //! is worse than none. A file is read by blocks and documents come in groups of bounded text, so that of a corpus no more
 //! than its longest document lies in memory as text, and that once.
 
-use super::format;
+use crate::format;
 use lapidary_files::FileError;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// What stands between documents.
-pub(super) const SEPARATOR: &str = "<|endoftext|>";
+pub(crate) const SEPARATOR: &str = "<|endoftext|>";
 
 /// The path that is standard input.
 const STANDARD_INPUT: &str = "-";
@@ -26,7 +26,7 @@ const BLOCK_BYTES: usize = 1 << 20;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Calls `group` with the stripped documents of `paths`, in order, a group at a time; returns what was skipped.
-pub(super) fn for_each_group<E: From<FileError>>(
+pub(crate) fn for_each_group<E: From<FileError>>(
     paths: &[PathBuf],
     mut group: impl FnMut(&[String]) -> Result<(), E>,
 ) -> Result<Vec<PathBuf>, E> {

@@ -27,7 +27,7 @@ const KNOWN_EXPRESSIONS: [&str; 3] = [
 ];
 
 /// What a tokenizer has to say, as its own JSON, and its vocabulary.
-pub(super) struct Description {
+pub(crate) struct Description {
     pub normalizer: Value,
     pub pre_tokenizer: Value,
     /// Of a BPE model without affixes, whose merges say everything; else `None`.
@@ -36,7 +36,7 @@ pub(super) struct Description {
 }
 
 /// A token that is found in the text before all else.
-pub(super) struct Added {
+pub(crate) struct Added {
     pub content: String,
     /// Takes white space on its left, on its right; counts only as a whole word; looked for in normalised text.
     pub lstrip: bool,
@@ -47,7 +47,7 @@ pub(super) struct Added {
 
 /// Where a tokenizer's documents may be cut.
 #[derive(Debug, Default)]
-pub(super) struct Cuts {
+pub(crate) struct Cuts {
     /// `None`: nowhere before a space. Else what must not stand on either side.
     space: Option<Sides>,
     newline: Option<Sides>,
@@ -76,7 +76,7 @@ impl Sides {
 
 impl Cuts {
     /// The pieces of a text, each of `least` bytes or more up to the first safe place, in order.
-    pub(super) fn pieces<'a>(&self, text: &'a str, least: usize) -> Vec<&'a str> {
+    pub(crate) fn pieces<'a>(&self, text: &'a str, least: usize) -> Vec<&'a str> {
         let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some(at) = self.first(rest, least) {
             pieces.push(&rest[..at]);
@@ -107,7 +107,7 @@ impl Cuts {
     }
 
     /// What a tokenizer allows.
-    pub(super) fn of(description: &Description) -> Cuts {
+    pub(crate) fn of(description: &Description) -> Cuts {
         let Some(normal) = Normal::of(&description.normalizer) else { return Cuts::default() };
         let unusual = |t: &Added| t.normalized && !t.content.is_ascii();
         if normal.unicode && description.added.iter().any(unusual) {
@@ -334,7 +334,7 @@ fn single(json: &Value) -> Option<char> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::Tokenizer;
+    use crate::Tokenizer;
     use proptest::prelude::*;
     use proptest::strategy::ValueTree;
     use serde_json::json;

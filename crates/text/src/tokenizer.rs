@@ -3,9 +3,9 @@
 //! `tokenizer.json` may ask for truncation, padding and a BOS of its own: all are switched off here, since windows add the
 //! BOS and cut pieces (docs/numerics.md §1). A marker such as `<s>` that stands in a text is text, not a special token.
 
-use super::cuts::{Added, Cuts, Description};
-use super::panics::caught;
-use crate::LmError;
+use crate::TextError;
+use crate::cuts::{Added, Cuts, Description};
+use crate::panics::caught;
 use lapidary_files::{FileError, read_string};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// No such file, not a tokenizer, or one that cuts words at random (BPE dropout).
-    pub fn load(dir: &Path) -> Result<Tokenizer, LmError> {
+    pub fn load(dir: &Path) -> Result<Tokenizer, TextError> {
         let path = dir.join("tokenizer.json");
         if let Some(other) =
             ["tokenizer.model", "vocab.json"].into_iter().find(|o| !path.exists() && dir.join(o).exists())
@@ -50,7 +50,7 @@ impl Tokenizer {
             .into());
         }
         let json = read_string(&path, MAX_BYTES)?;
-        let broken = |problem: String| LmError::Tokenizer {
+        let broken = |problem: String| TextError::Tokenizer {
             path: path.clone(),
             problem,
             next: "copy tokenizer.json from the model's own repository",
@@ -74,7 +74,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// The tokenizer has no id for some of the text and no token for the unknown, or its library fails.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>, LmError> {
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let mut ids = Vec::new();
         for piece in self.pieces(text) {
             ids.extend(self.encode_piece(piece)?);
@@ -86,12 +86,12 @@ impl Tokenizer {
     ///
     /// # Errors
     /// The tokenizer's decoder fails.
-    pub fn decode(&self, ids: &[u32]) -> Result<String, LmError> {
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TextError> {
         self.run("decode", || self.inner.decode(ids, true))
     }
 
     /// Is it a token of one byte, `<0x0A>`, for what no other token spells?
-    pub(super) fn is_byte(&self, id: u32) -> bool {
+    pub(crate) fn is_byte(&self, id: u32) -> bool {
         let name = self.inner.id_to_token(id);
         let digits = name.as_deref().and_then(|n| n.strip_prefix("<0x")?.strip_suffix('>'));
         digits.is_some_and(|d| d.len() == 2 && u8::from_str_radix(d, 16).is_ok())
@@ -99,14 +99,14 @@ impl Tokenizer {
 
     /// [`Tokenizer::encode`] of many documents on all threads, results in their order. Every worker has a clone: one
     /// shared tokenizer would queue at its cache.
-    pub(super) fn encode_all(&self, documents: &[&str]) -> Result<Vec<Vec<u32>>, LmError> {
+    pub(crate) fn encode_all(&self, documents: &[&str]) -> Result<Vec<Vec<u32>>, TextError> {
         let pieces: Vec<Vec<&str>> = documents.iter().map(|document| self.pieces(document)).collect();
         let all: Vec<&str> = pieces.iter().flatten().copied().collect();
         let mut ids = self.encode_pieces(&all).into_iter();
         pieces.iter().map(|own| join(ids.by_ref().take(own.len()))).collect()
     }
 
-    fn encode_pieces(&self, pieces: &[&str]) -> Vec<Result<Vec<u32>, LmError>> {
+    fn encode_pieces(&self, pieces: &[&str]) -> Vec<Result<Vec<u32>, TextError>> {
         let next = AtomicUsize::new(0);
         let work = |_| {
             let (own, mut done) = (self.clone(), Vec::new());
@@ -122,7 +122,7 @@ impl Tokenizer {
         all.into_iter().map(|(_, ids)| ids).collect()
     }
 
-    fn encode_piece(&self, text: &str) -> Result<Vec<u32>, LmError> {
+    fn encode_piece(&self, text: &str) -> Result<Vec<u32>, TextError> {
         let encoding = self.run("encode", || self.inner.encode_fast(text, false))?;
         Ok(encoding.get_ids().to_vec())
     }
@@ -135,7 +135,7 @@ impl Tokenizer {
         }
     }
 
-    pub(super) fn description(&self) -> Description {
+    pub(crate) fn description(&self) -> Description {
         let json = |part: Option<serde_json::Result<_>>| match part {
             None => serde_json::Value::Null,
             Some(part) => part.unwrap_or(serde_json::json!("not known")),
@@ -160,7 +160,7 @@ impl Tokenizer {
     }
 
     /// What the library says; that it fails or panics is an error that names the file.
-    fn run<T>(&self, verb: &str, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, LmError> {
+    fn run<T>(&self, verb: &str, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, TextError> {
         match caught(work) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(self.failed(verb, &error.to_string())),
@@ -168,8 +168,8 @@ impl Tokenizer {
         }
     }
 
-    fn failed(&self, verb: &str, error: &str) -> LmError {
-        LmError::Tokenizer {
+    fn failed(&self, verb: &str, error: &str) -> TextError {
+        TextError::Tokenizer {
             path: self.path.clone(),
             problem: format!("cannot {verb}: {error}"),
             next: "is this the model's own tokenizer?",
@@ -184,7 +184,7 @@ fn is_plain(bpe: &tokenizers::models::bpe::BPE) -> bool {
 }
 
 /// The ids of pieces as those of their text. A lone piece is not copied.
-fn join(mut pieces: impl Iterator<Item = Result<Vec<u32>, LmError>>) -> Result<Vec<u32>, LmError> {
+fn join(mut pieces: impl Iterator<Item = Result<Vec<u32>, TextError>>) -> Result<Vec<u32>, TextError> {
     let mut ids = pieces.next().unwrap_or(Ok(Vec::new()))?;
     for piece in pieces {
         ids.extend(piece?);
@@ -193,12 +193,12 @@ fn join(mut pieces: impl Iterator<Item = Result<Vec<u32>, LmError>>) -> Result<V
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A tokenizer of single characters (a = 4, b = 5, …), with `<s>` (1), `</s>` (2) and one ordinary marker `<turn>` (3); it asks
     /// for a BOS, truncation and padding of its own.
-    pub(in crate::text) fn letters(dir: &Path) -> Tokenizer {
+    pub(crate) fn letters(dir: &Path) -> Tokenizer {
         let characters = "abcdefghijklmnopqrstuvwxyz <>/.";
         let mut vocab = serde_json::json!({ "<unk>": 0, "<s>": 1, "</s>": 2, "<turn>": 3 });
         for (i, c) in characters.chars().enumerate() {

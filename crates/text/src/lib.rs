@@ -5,8 +5,11 @@
 //! `corpus.rs` cuts windows; `stream.rs` goes back, from ids that come one by one to text. Attention never crosses documents: a
 //! window has tokens of one only.
 
+#![forbid(unsafe_code)]
+
 mod corpus;
 mod cuts;
+mod error;
 mod format;
 mod panics;
 mod read;
@@ -15,6 +18,7 @@ mod stream;
 mod tokenizer;
 
 pub use corpus::{Corpus, DEFAULT_CONTEXT, Window, resolve_context};
+pub use error::TextError;
 pub use read::read_text;
 pub use split::{SPLIT_RULE, Split, document_hash, is_held_out};
 pub use stream::TextStream;

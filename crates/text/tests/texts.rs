@@ -1,7 +1,7 @@
 //! Texts as people have them (`fixtures/cases/text`): what each gives as documents, or what its refusal says.
 
 use lapidary_lm::load_spec;
-use lapidary_lm::text::{Corpus, Split, Tokenizer};
+use lapidary_text::{Corpus, Split, Tokenizer};
 use std::path::{Path, PathBuf};
 
 fn case(name: &str) -> PathBuf {

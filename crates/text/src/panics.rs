@@ -13,7 +13,7 @@ thread_local! {
 }
 
 /// What `work` returns, or the message with which it panicked. `work` must not be used again after a panic.
-pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     silence();
     let before = BEHIND_THE_DOOR.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));
