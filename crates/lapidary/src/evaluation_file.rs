@@ -1,6 +1,6 @@
 //! `evaluation.json`: the scores of a run's dictionaries and what they were measured on.
 
-use crate::plan::{ModelIdentity, TextIdentity};
+use lapidary_catalog::{ModelIdentity, TextIdentity};
 use crate::run_folder::dictionary_folder;
 use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};

@@ -1,12 +1,11 @@
 //! Flags that every verb shares, and what they resolve to. The only reader of the environment.
 
-use crate::organism;
 use anyhow::{Context, bail};
+use lapidary_catalog::{Catalog, CatalogError};
 use lapidary_files::failpoint::{self, Failure};
 use lapidary_kernels::{Device, Isa};
-use std::collections::BTreeSet;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 /// More threads than any machine that we know has cores.
@@ -48,18 +47,8 @@ pub struct Global {
     pub overwrite: bool,
     /// Results as JSON on stdout.
     pub json: bool,
-    /// Unknown keys of a model's config that the user vouches for.
-    pub ignore_config_keys: Vec<String>,
-    /// Folder in which models and texts are found by name.
-    pub data: PathBuf,
-    /// Where arithmetic runs.
-    pub device: Device,
-    /// The user's home folder, if the system says.
-    pub home: Option<PathBuf>,
-    /// Where what the binary carries is unpacked.
-    cache: PathBuf,
-    /// Names of which it was said that a folder hides what the binary carries.
-    hidden: Mutex<BTreeSet<PathBuf>>,
+    /// Where names are looked up.
+    pub catalog: Catalog,
 }
 
 impl GlobalFlags {
@@ -83,7 +72,9 @@ impl GlobalFlags {
         };
         let Self { dry_run, quiet, overwrite, json, ignore_config_keys, data, .. } = self;
         let (home, cache, hidden) = (var("HOME"), cache(), Mutex::default());
-        Ok(Global { dry_run, quiet, overwrite, json, ignore_config_keys, data, device, home, cache, hidden })
+        let note = |line: &str| crate::terminal::note(line);
+        let catalog = Catalog { data, cache, home, device, ignore_config_keys, note, hidden };
+        Ok(Global { dry_run, quiet, overwrite, json, catalog })
     }
 }
 
@@ -98,17 +89,9 @@ fn cache() -> PathBuf {
     var("LAPIDARY_CACHE").unwrap_or_else(|| system.unwrap_or_else(std::env::temp_dir).join("lapidary"))
 }
 
-/// `~` and `~/x` in the home folder, which a shell does not see in `--model=~/x` or in a suite.
-pub fn expand_home(path: PathBuf) -> anyhow::Result<PathBuf> {
-    let Ok(rest) = path.strip_prefix("~") else { return Ok(path) };
-    let home = std::env::var_os("HOME").filter(|home| !home.is_empty());
-    let home = home.with_context(|| {
-        format!(
-            "{}: the environment does not say where the home folder is (HOME); write it out",
-            path.display()
-        )
-    })?;
-    Ok(PathBuf::from(home).join(rest))
+/// As [`lapidary_catalog::expand_home`], with the home folder that the environment names.
+pub fn expand_home(path: PathBuf) -> Result<PathBuf, CatalogError> {
+    lapidary_catalog::expand_home(path, var("HOME").as_deref())
 }
 
 /// `LAPIDARY_FAIL=kill:12` or `disk-full:12`: the twelfth step of publishing files fails so. For tests.
@@ -129,44 +112,5 @@ impl Global {
     pub fn colour(&self) -> bool {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
         std::io::stdout().is_terminal() && !refused
-    }
-
-    /// A model, text, run or dictionary named on the command line or in a suite: as it is if it exists, else inside `--data`,
-    /// else what the binary carries under that name, which `embedded:NAME` says outright.
-    pub fn find(&self, name: &Path) -> anyhow::Result<PathBuf> {
-        let name = expand_home(name.to_path_buf())?;
-        if let Some(inner) = name.to_str().and_then(|name| name.strip_prefix(organism::SCHEME)) {
-            return organism::unpack(Path::new(inner), &self.cache)?.with_context(|| {
-                format!("{}: expected one of {}, found {inner}", name.display(), organism::NAMES.join(", "))
-            });
-        }
-        let inside = self.data.join(&name);
-        match [&name, &inside].into_iter().find(|path| path.exists()) {
-            Some(found) => {
-                self.say_hidden(&name, found);
-                Ok(found.clone())
-            }
-            None => organism::unpack(&name, &self.cache)?.with_context(|| {
-                format!(
-                    "{}: no such file or folder, neither here nor in {}; check the path, or name the folder that holds it with --data",
-                    name.display(),
-                    self.data.display()
-                )
-            }),
-        }
-    }
-
-    /// Says once that `found` is meant, where the binary carries something of the same name.
-    fn say_hidden(&self, name: &Path, found: &Path) {
-        let first = || self.hidden.lock().is_ok_and(|mut hidden| hidden.insert(name.to_path_buf()));
-        if organism::carries(name) && first() {
-            crate::terminal::note(format_args!(
-                "{}: read from {}, not what the program carries; {}{} is that",
-                name.display(),
-                found.display(),
-                organism::SCHEME,
-                name.display()
-            ));
-        }
     }
 }

@@ -138,7 +138,7 @@ impl Global {
             check_apart(path, inputs)?;
         }
         if mode == Mode::Replace {
-            check_replaceable(path, self.home.as_deref())?;
+            check_replaceable(path, self.catalog.home.as_deref())?;
         }
         if self.dry_run {
             check_folder(path, kind, mode)?;

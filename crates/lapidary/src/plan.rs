@@ -5,7 +5,7 @@
 
 use crate::differences::differences;
 use crate::global::Global;
-use crate::opened::Opened;
+use lapidary_catalog::{ModelIdentity, Opened, TextIdentity};
 use crate::start::{self, Like};
 use anyhow::{Context, bail};
 use lapidary_files as files;
@@ -39,31 +39,6 @@ pub struct RunPlan {
     pub rows: RowPlan,
     /// What is trained.
     pub training: Plan,
-}
-
-/// A model by name and content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelIdentity {
-    pub name: String,
-    pub hash: String,
-}
-
-impl std::fmt::Display for ModelIdentity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({:.12})", self.name, self.hash)
-    }
-}
-
-/// A text by content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TextIdentity {
-    /// Tokens per window, BOS included.
-    pub context: usize,
-    /// Which documents are held out.
-    pub split: String,
-    /// blake3 over the training documents.
-    pub hash: String,
-    pub documents: usize,
 }
 
 /// How rows are made and ordered.

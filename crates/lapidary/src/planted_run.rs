@@ -113,13 +113,13 @@ impl Trained {
         } else {
             lapidary_files::publish(&path, json.as_bytes())?;
         }
-        let built_by = built_by(global.device);
+        let built_by = built_by(global.catalog.device);
         let run = Run {
             plan: &plan.training,
             plan_hash: &hash,
             built_by: &built_by,
             folder: &folder.path,
-            device: global.device,
+            device: global.catalog.device,
             start: &BTreeMap::new(),
         };
         match steps(&run, batches, folder.resume, global)? {

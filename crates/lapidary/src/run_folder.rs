@@ -1,7 +1,7 @@
 //! A run's finished dictionaries: `dictionaries/NAME/`, each a folder that SAELens loads, with a probe of real rows.
 
 use crate::global::Global;
-use crate::opened::Opened;
+use lapidary_catalog::Opened;
 use crate::plan::{RunPlan, is_release};
 use crate::stopwatch::Stopwatch;
 use crate::{terminal, words};

@@ -71,7 +71,7 @@ fn weights(dictionary: &Path) -> PathBuf {
 
 /// The hash of the dictionary that one `like` this begins as.
 pub fn hash(init: &Path, like: &Like<'_>, global: &Global) -> anyhow::Result<String> {
-    let found = global.find(init).and_then(|init| find(&init, like)).context("init")?;
+    let found = global.catalog.find(init).map_err(Into::into).and_then(|init| find(&init, like)).context("init")?;
     let site = sae_lens::provenance(&found).ok().and_then(|from| from.site);
     if site.as_deref().is_some_and(|site| site != like.site) {
         bail!(
@@ -91,7 +91,7 @@ pub fn trainings(
 ) -> anyhow::Result<BTreeMap<String, Training>> {
     let mut out = BTreeMap::new();
     for d in plan.dictionaries.iter().filter(|d| d.start.is_some()) {
-        let mut found = inits.iter().filter_map(|init| find(&global.find(init).ok()?, &like(d)).ok());
+        let mut found = inits.iter().filter_map(|init| find(&global.catalog.find(init).ok()?, &like(d)).ok());
         let same = |dir: &PathBuf| lapidary_files::hash::file(&weights(dir)).ok() == d.start;
         let folder =
             found.find(same).with_context(|| format!("init: the dictionary of {} has changed", d.name))?;

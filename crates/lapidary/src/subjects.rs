@@ -2,7 +2,8 @@
 //! and whether that is one model, one text and one context, since all of them are scored on the same.
 
 use crate::global::Global;
-use crate::plan::{ModelIdentity, Places, RunPlan};
+use crate::plan::{Places, RunPlan};
+use lapidary_catalog::ModelIdentity;
 use crate::run_folder::{given_up_lines, read_dictionaries};
 use crate::terminal;
 use crate::truth_scores::TruthSubject;

@@ -6,8 +6,9 @@
 //! over the same list. Principal components and neurons are made of the trained model's rows. What is saved and shown is in
 //! `truth_table.rs`; [`Measured`] has everything, for verbs that go on from here.
 
-use crate::opened::Opened;
-use crate::text::World;
+use lapidary_catalog::Opened;
+use crate::indicators;
+use lapidary_catalog::text::World;
 use crate::truth_table::{DictionaryTruth, Judgement, TruthTable};
 use anyhow::{Context, bail};
 use lapidary_dictionary::Dictionary;
@@ -93,7 +94,7 @@ pub fn truth_scores(
     let (windows, starts) = first_windows(corpus, &model.spec, rows);
     check_words(opened, text, &windows)?;
     check_subjects(&model.spec, subjects)?;
-    let truth = text.truth(&windows, &model.spec);
+    let truth = indicators::truth(text, &windows, &model.spec);
     let mut sites: Vec<Site> = subjects.iter().map(|s| s.site).collect();
     sites.sort_by_key(|site| site.rank());
     sites.dedup();

@@ -4,7 +4,7 @@
 //! Lists are kept short: indicators that are represented or found, features that ever fire with one, four decimals. Names of
 //! indicators stand once, in [`TruthTable::indicators`].
 
-use crate::text::World;
+use lapidary_catalog::text::World;
 use lapidary_evaluation::Interval;
 use lapidary_evaluation::truth::verdict::Comparison;
 use lapidary_evaluation::truth::{

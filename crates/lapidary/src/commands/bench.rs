@@ -82,7 +82,7 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
         BenchCommand::Train(_) => args.train(input, global),
         BenchCommand::Encode(_) => args.encode(input, global),
     };
-    let report = Report::new(what, args, seen, Machine::measure(global.device));
+    let report = Report::new(what, args, seen, Machine::measure(global.catalog.device));
     if global.json {
         terminal::line(serde_json::to_string_pretty(&report)?)?;
     } else {
@@ -143,7 +143,7 @@ impl BenchArgs {
     /// By θ itself; a step's screen asks for θ − ε/2.
     fn recheck_share(&self, input: &Input, global: &Global) -> Option<f64> {
         let p = &input.parameters;
-        global.device.recheck_share(&input.x, &p.w_enc, &p.b_enc, &p.threshold, self.d_model as usize)
+        global.catalog.device.recheck_share(&input.x, &p.w_enc, &p.b_enc, &p.threshold, self.d_model as usize)
     }
 
     fn train(&self, input: Input, global: &Global) -> Seen {
@@ -157,7 +157,7 @@ impl BenchArgs {
             stopwatch.skip();
             let mut phase = |phase: Phase| stopwatch.lap(Some(phase));
             let batch = input.x.as_slice().into();
-            let saw = train_step(&mut training, batch, &plan, &recipe, step, global.device, &mut phase);
+            let saw = train_step(&mut training, batch, &plan, &recipe, step, global.catalog.device, &mut phase);
             seen.step_s.push(began.elapsed().as_secs_f64());
             if step == 0 {
                 stopwatch = Stopwatch::start();
@@ -179,7 +179,7 @@ impl BenchArgs {
         machine::forget_peak();
         let began = Instant::now();
         let rows = usize::MAX; // as many as there will be batches
-        let encoder = global.device.encoder(&input.x, rows, &p.w_enc, &p.b_enc, &p.threshold, d);
+        let encoder = global.catalog.device.encoder(&input.x, rows, &p.w_enc, &p.b_enc, &p.threshold, d);
         seen.prepare_s = Some(began.elapsed().as_secs_f64());
         for _ in 0..=self.steps {
             let began = Instant::now();

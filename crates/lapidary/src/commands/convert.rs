@@ -58,7 +58,7 @@ const PROBE_ROWS: usize = 4;
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
     let args = ConvertArgs {
-        source: global.find(&args.source)?,
+        source: global.catalog.find(&args.source)?,
         site: args.site.as_deref().map(site_name).transpose()?,
         site_out: args.site_out.as_deref().map(site_name).transpose()?,
         ..args
@@ -66,13 +66,13 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
     let out = Output::open(&args, global)?;
     let (mut dictionary, mut meta) = load(&args.source)?;
     if let Some(meta) = &meta {
-        meta.probe.verify(&args.source, &dictionary, global.device)?;
+        meta.probe.verify(&args.source, &dictionary, global.catalog.device)?;
     }
     if args.unscaled_embedding {
         check_embedding(&args, &dictionary, meta.as_ref())?;
         dictionary = unscale_embedding(&dictionary);
         meta =
-            meta.map(|meta| Meta { probe: Probe::synthetic(&dictionary, global.device, PROBE_ROWS), ..meta });
+            meta.map(|meta| Meta { probe: Probe::synthetic(&dictionary, global.catalog.device, PROBE_ROWS), ..meta });
     }
     let meta = match args.to {
         Format::SaeLens => Some(described(&args, &dictionary, meta, global)?),
@@ -201,7 +201,7 @@ fn fresh(
         special_tokens: origin.special_tokens,
         l0: None,
         training: None,
-        probe: Probe::synthetic(dictionary, global.device, PROBE_ROWS),
+        probe: Probe::synthetic(dictionary, global.catalog.device, PROBE_ROWS),
     })
 }
 

@@ -11,14 +11,15 @@ mod words;
 use crate::commands::train::{self, TrainArgs};
 use crate::evaluation_file::{EvaluationFile, Scored};
 use crate::global::Global;
-use crate::opened::Opened;
-use crate::organism::carries;
+use lapidary_catalog::Opened;
+use lapidary_catalog::embedded::carries;
 use crate::output::DEMO;
-use crate::plan::{ModelIdentity, RunPlan, TextIdentity};
+use crate::plan::RunPlan;
+use lapidary_catalog::{CatalogError, ModelIdentity, TextIdentity};
 use crate::progress::Progress;
 use crate::run_folder::read_dictionaries;
 use crate::terminal;
-use crate::text::{Text, World};
+use lapidary_catalog::text::{Text, World};
 use crate::truth_scores::{Measured, TruthSubject, truth_scores};
 use anyhow::bail;
 use clap::Parser;
@@ -153,12 +154,12 @@ fn check_embedded(model: &str, global: &Global) -> anyhow::Result<()> {
     if global.dry_run && carries(Path::new(model)) {
         return Ok(()); // to find it would be to unpack it
     }
-    match global.find(Path::new(model)) {
-        Err(error) if error.is::<lapidary_files::FileError>() => Err(error),
+    match global.catalog.find(Path::new(model)) {
+        Err(error @ CatalogError::File(_)) => Err(error.into()),
         Err(_) => bail!(
             "{model}: expected this model inside the program, found none; use a build with models/{model} in the \
              repository, or put its folder into {}",
-            global.data.display()
+            global.catalog.data.display()
         ),
         Ok(_) => Ok(()),
     }
@@ -184,7 +185,7 @@ impl Demo {
     /// Scores the run and saves them as `lapidary evaluate --truth world` does.
     fn measure(args: &DemoArgs, run: &Path, global: &Global) -> anyhow::Result<Demo> {
         let plan = RunPlan::read(run)?;
-        let opened = Opened::open(Path::new(args.model()), &[], global)?;
+        let opened = Opened::open(Path::new(args.model()), &[], &global.catalog)?;
         let mut trained = Vec::new();
         for (plan, dictionary, _) in read_dictionaries(run, &plan)? {
             trained.push(Trained { site: plan.site.parse()?, plan, dictionary });
@@ -247,7 +248,7 @@ impl Shipped {
         corpus: &Corpus,
         global: &Global,
     ) -> anyhow::Result<Option<Shipped>> {
-        let Ok(folder) = global.find(Path::new("organism-suite")) else { return Ok(None) };
+        let Ok(folder) = global.catalog.find(Path::new("organism-suite")) else { return Ok(None) };
         let plan = RunPlan::read(&folder)?;
         if plan.model.hash != opened.hash()? {
             return Ok(None);

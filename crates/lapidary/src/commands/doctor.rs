@@ -12,7 +12,7 @@ use lapidary_report::table::{Align, text};
 pub struct DoctorArgs {}
 
 pub fn run(_args: DoctorArgs, global: &Global) -> anyhow::Result<()> {
-    let Device::Cpu(isa) = global.device;
+    let Device::Cpu(isa) = global.catalog.device;
     let available: Vec<String> = Isa::available().iter().map(Isa::to_string).collect();
     let threads = rayon::current_num_threads();
     if global.json {

@@ -40,11 +40,11 @@ const TILE_ROWS: usize = 512;
 pub fn run(args: EncodeArgs, global: &Global) -> anyhow::Result<()> {
     file_name::safetensors(&args.out)?;
     file_name::check_input(&args.input)?;
-    let args = EncodeArgs { dictionary: global.find(&args.dictionary)?, ..args };
+    let args = EncodeArgs { dictionary: global.catalog.find(&args.dictionary)?, ..args };
     global.output_file(&args.out, &[&args.dictionary, &args.input])?;
     let (dictionary, meta) = load(&args.dictionary)?;
     if let Some(meta) = &meta {
-        meta.probe.verify(&args.dictionary, &dictionary, global.device)?;
+        meta.probe.verify(&args.dictionary, &dictionary, global.catalog.device)?;
     }
     let input = TensorFile::open(&args.input)?;
     let name = tensor_name(&input, args.tensor.as_deref())?;
@@ -142,13 +142,13 @@ fn encode(
                     return Err(io::ErrorKind::Other.into());
                 }
             };
-            let encoder = encoder.get_or_insert_with(|| dictionary.encoder(global.device, &x, rows));
+            let encoder = encoder.get_or_insert_with(|| dictionary.encoder(global.catalog.device, &x, rows));
             let features = encoder.encode(&x);
             active += features.index.len() as u64;
             for n in 0..count {
                 write_dense(out, features.row(n), dictionary.width())?;
             }
-            recon.extend(dictionary.reconstruct(global.device, &x, &features));
+            recon.extend(dictionary.reconstruct(global.catalog.device, &x, &features));
             progress.set((first + count) as u64);
         }
         write_f32(out, &recon)

@@ -3,12 +3,13 @@
 
 use crate::evaluation_file::{EvaluationFile, Foreign, Scored, lines, remarks, row};
 use crate::global::Global;
-use crate::opened::Opened;
-use crate::plan::{ModelIdentity, TextIdentity, is_release};
+use lapidary_catalog::Opened;
+use crate::plan::is_release;
+use lapidary_catalog::{ModelIdentity, TextIdentity};
 use crate::progress::Progress;
 use crate::subjects::{self, Named, Run, Sites, check_alike, check_model};
 use crate::terminal;
-use crate::text::{Text, World};
+use lapidary_catalog::text::{Text, World};
 use crate::truth_scores::{self, TruthSubject, truth_scores};
 use crate::truth_table::TruthTable;
 use anyhow::{Context, bail};
@@ -96,7 +97,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let text = args.text(runs.first(), global)?;
     let world = args.truth.map(|Language::World| language(&text)).transpose()?;
     let ignored = runs.first().map_or(&[][..], |run| &run.places.ignore_config_keys);
-    let opened = Opened::open(model, ignored, global)?;
+    let opened = Opened::open(model, ignored, &global.catalog)?;
     let context = args.context(runs.first(), &opened.spec)?;
     let corpus = text.corpus(&opened, context, args.split())?;
     if global.dry_run {
@@ -126,7 +127,7 @@ impl EvaluateArgs {
             name.as_deref().map(str::parse::<Site>).transpose().map(|site| site.map(|site| site.to_string()))
         };
         let subjects =
-            self.subjects.iter().map(|subject| global.find(subject)).collect::<anyhow::Result<_>>()?;
+            self.subjects.iter().map(|subject| global.catalog.find(subject)).collect::<Result<_, _>>()?;
         Ok(EvaluateArgs { subjects, site: site(&self.site)?, site_out: site(&self.site_out)?, ..self })
     }
 
@@ -168,9 +169,9 @@ impl EvaluateArgs {
 
     fn text(&self, run: Option<&Run>, global: &Global) -> anyhow::Result<Text> {
         match (self.text.is_empty(), run) {
-            (true, Some(run)) if !run.places.text.is_empty() => Text::parse(&run.places.text, global),
+            (true, Some(run)) if !run.places.text.is_empty() => Ok(Text::parse(&run.places.text, &global.catalog)?),
             (true, _) => bail!("no run folder is named: add --text FILE"),
-            (false, _) => Text::parse(&self.text, global),
+            (false, _) => Ok(Text::parse(&self.text, &global.catalog)?),
         }
     }
 

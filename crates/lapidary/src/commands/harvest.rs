@@ -1,11 +1,11 @@
 //! `lapidary harvest`: one pass of a model over text, its activations at many sites kept in a store.
 
 use crate::global::Global;
-use crate::opened::Opened;
+use lapidary_catalog::Opened;
 use crate::output::STORE;
 use crate::progress::Progress;
 use crate::terminal;
-use crate::text::Text;
+use lapidary_catalog::text::Text;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::{Site, Spec};
@@ -56,12 +56,12 @@ pub struct HarvestArgs {
 
 /// Runs the verb.
 pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
-    let texts = Text::parse(&args.text, global)?;
-    let model = global.find(&args.model).unwrap_or_default(); // what is wrong with it is said when it is opened
+    let texts = Text::parse(&args.text, &global.catalog)?;
+    let model = global.catalog.find(&args.model).unwrap_or_default(); // what is wrong with it is said when it is opened
     let inputs = [&[model], texts.files()].concat();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let out = global.output_folder(&args.out, &STORE, false, &inputs)?;
-    let opened = Opened::open(&args.model, &[], global)?;
+    let opened = Opened::open(&args.model, &[], &global.catalog)?;
     let spec = &opened.spec;
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;

@@ -6,8 +6,8 @@ mod info;
 
 use crate::file_name;
 use crate::global::Global;
-use crate::opened::open_folder;
-use crate::organism::{SCHEME, carries};
+use lapidary_catalog::model::open_folder;
+use lapidary_catalog::embedded::{SCHEME, carries};
 use crate::terminal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -126,15 +126,15 @@ impl ModelArgs {
     /// The folder as named, inside `--data`, or what the program carries; of what is nowhere, the loader says more.
     fn folder(&self, global: &Global) -> anyhow::Result<PathBuf> {
         let is_embedded = carries(&self.model) || self.model.to_string_lossy().starts_with(SCHEME);
-        match global.find(&self.model) {
-            Err(error) if is_embedded => Err(error),
+        match global.catalog.find(&self.model) {
+            Err(error) if is_embedded => Err(error.into()),
             found => Ok(found.unwrap_or_else(|_| self.model.clone())),
         }
     }
 
     /// Config and headers; the weights are read when everything else has been checked.
     fn open(&self, global: &Global) -> anyhow::Result<ModelFolder> {
-        open_folder(&self.folder(global)?, &[], global)
+        Ok(open_folder(&self.folder(global)?, &[], &global.catalog)?)
     }
 
     fn tokenizer(&self, global: &Global) -> anyhow::Result<Tokenizer> {
@@ -177,7 +177,7 @@ fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
     if global.dry_run {
         return describe(&args.out, tokens.len(), &places, global);
     }
-    let model = files.load(global.device)?;
+    let model = files.load(global.catalog.device)?;
     let residual = model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {});
     write(&args.out, &tokens, &places, &[model.unembed(&residual)], global)
 }
@@ -191,7 +191,7 @@ fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
     if global.dry_run {
         return describe(&args.out, tokens.len(), &places, global);
     }
-    let model = files.load(global.device)?;
+    let model = files.load(global.catalog.device)?;
     let mut rows = Vec::new();
     model.tap(&Batch::new([tokens.as_slice()]), &sites, &mut |_, x| rows.push(x.to_vec()));
     write(&args.out, &tokens, &places, &rows, global)

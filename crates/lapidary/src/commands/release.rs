@@ -41,7 +41,7 @@ pub struct ReleaseArgs {
 }
 
 pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
-    let args = ReleaseArgs { run: global.find(&args.run)?, ..args };
+    let args = ReleaseArgs { run: global.catalog.find(&args.run)?, ..args };
     let out = global.output_folder(&args.out, &RELEASE, false, &[&args.run])?;
     let plan = RunPlan::read(&args.run)?;
     let file = EvaluationFile::read(&args.run, &plan.hash())?;
@@ -59,7 +59,7 @@ pub fn run(args: ReleaseArgs, global: &Global) -> anyhow::Result<()> {
         .and_then(|p| load_spec(&p.model, &p.ignore_config_keys).ok());
     let from = Source { plan: &plan, file: &file, weights: args.weights, spec: spec.as_ref() };
     for Released { plan: d, dictionary, meta, scores } in &mut released {
-        round(dictionary, meta, args.weights, global.device);
+        round(dictionary, meta, args.weights, global.catalog.device);
         meta.l0 = scores.map(|s| s.l0.value);
         save_sae_lens(&out.path.join(&d.name), dictionary, meta, &from.card(d, meta, *scores).markdown())?;
     }

@@ -3,14 +3,14 @@
 use crate::differences::differences;
 use crate::estimate::{self, Estimate};
 use crate::global::Global;
-use crate::opened::Opened;
+use lapidary_catalog::Opened;
 use crate::output::RUN;
 use crate::plan::{Places, RunPlan};
 use crate::progress::Progress;
 use crate::random_rows::{WithRandom, site_rows};
 use crate::stopwatch::Stopwatch;
 use crate::tensorboard::EventFiles;
-use crate::text::{Text, unscorable};
+use lapidary_catalog::text::{Text, unscorable};
 use crate::{run_folder, start, terminal};
 use anyhow::{Context, bail};
 use lapidary_files::OutFolder;
@@ -63,10 +63,10 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
 /// With `tell`, the plan goes to stderr and what was trained to stdout; bars are shown either way.
 pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Result<()> {
     let suite = Suite::read(&args.suite)?;
-    let text = Text::parse(&suite.text, global)?;
-    let store = suite.rows.store.as_ref().map(|s| global.find(s)).transpose()?;
+    let text = Text::parse(&suite.text, &global.catalog)?;
+    let store = suite.rows.store.as_ref().map(|s| global.catalog.find(s)).transpose()?;
     let out = output(args, &suite, &text, store.as_deref(), global)?;
-    let opened = Opened::open(&suite.model, &suite.ignore_config_keys, global)?;
+    let opened = Opened::open(&suite.model, &suite.ignore_config_keys, &global.catalog)?;
     let spec = &opened.spec;
     let context = resolve_context(spec, suite.context)?;
     let random = |baseline| baseline == Some(Baseline::RandomLm);
@@ -74,7 +74,7 @@ pub fn train_suite(args: &TrainArgs, global: &Global, tell: bool) -> anyhow::Res
     let random_sites = sites_of(&suite, spec, random)?;
     let corpus = text.corpus(&opened, context, Split::Train)?;
     unscorable(&corpus).iter().for_each(terminal::note);
-    let ignore_config_keys = [&suite.ignore_config_keys[..], &global.ignore_config_keys].concat();
+    let ignore_config_keys = [&suite.ignore_config_keys[..], &global.catalog.ignore_config_keys].concat();
     let model = absolute(&opened.folder)?;
     let places = Places { model, text: text.places()?, store: store.clone(), ignore_config_keys };
     let (suite, opened, corpus) = (&suite, &opened, &corpus);
@@ -90,8 +90,8 @@ fn output(
     store: Option<&Path>,
     global: &Global,
 ) -> anyhow::Result<Option<OutFolder>> {
-    let model = global.find(&suite.model).unwrap_or_default(); // what is wrong with it is said when it is opened
-    let inits: Vec<PathBuf> = suite.inits().filter_map(|init| global.find(init).ok()).collect();
+    let model = global.catalog.find(&suite.model).unwrap_or_default(); // what is wrong with it is said when it is opened
+    let inits: Vec<PathBuf> = suite.inits().filter_map(|init| global.catalog.find(init).ok()).collect();
     let mut inputs = vec![args.suite.as_path(), &model];
     inputs.extend(store);
     inputs.extend(text.files().iter().chain(&inits).map(PathBuf::as_path));
@@ -163,7 +163,7 @@ impl Job<'_> {
     fn estimate(&self, sites: &[SiteRows]) -> anyhow::Result<(RunPlan, Estimate)> {
         let draft = self.draft(sites, &vec![1.0; sites.len()])?;
         let fused = self.places.store.is_none();
-        let estimate = estimate::of(&draft, self.opened.parameters, self.corpus, self.global.device, fused);
+        let estimate = estimate::of(&draft, self.opened.parameters, self.corpus, self.global.catalog.device, fused);
         if !self.global.dry_run {
             estimate::check_memory(&estimate)?;
             draft.training.check()?;
@@ -215,7 +215,7 @@ impl Job<'_> {
 
     /// What a resumed run has trained, if nothing is left to do: its last figures are shown, and nothing is touched.
     fn finished(&self, folder: &Path, plan: &RunPlan) -> anyhow::Result<Option<Vec<Training>>> {
-        let ended = || run_folder::finished(folder, plan, self.global.device);
+        let ended = || run_folder::finished(folder, plan, self.global.catalog.device);
         let Some(trained) = self.args.resume.then(ended).flatten() else { return Ok(None) };
         if self.tell {
             let run = folder.display();
@@ -298,13 +298,13 @@ impl Job<'_> {
         let start = start::trainings(&plan.training, &inits, self.global)?;
         let stop = stop_on_interrupt()?;
         let hash = plan.hash();
-        let built_by = run_folder::built_by(self.global.device);
+        let built_by = run_folder::built_by(self.global.catalog.device);
         let run = Run {
             plan: &plan.training,
             plan_hash: &hash,
             built_by: &built_by,
             folder,
-            device: self.global.device,
+            device: self.global.catalog.device,
             start: &start,
         };
         let recipe = &plan.training.recipe;

@@ -48,7 +48,7 @@ pub fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<()> {
     }
     let mut lines = if is_release(&args.path) { files(&args.path) } else { Vec::new() };
     for dictionary in &dictionaries {
-        lines.extend(lapidary_dictionary::verify(dictionary, global.device).into_iter().map(line));
+        lines.extend(lapidary_dictionary::verify(dictionary, global.catalog.device).into_iter().map(line));
     }
     print(&lines, global)?;
     match lines.iter().filter(|line| line.error.is_some()).count() {

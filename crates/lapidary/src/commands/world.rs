@@ -4,7 +4,7 @@ use crate::commands::world_planted::{PlantedArgs, PlantedRowsArgs, planted, plan
 use crate::commands::world_score::{ScoreArgs, score};
 use crate::global::Global;
 use crate::terminal;
-use crate::text::World;
+use lapidary_catalog::text::World;
 use clap::{Args, Subcommand};
 use lapidary_files::publish_with;
 use lapidary_report::number::count;
@@ -57,7 +57,7 @@ pub struct TextArgs {
 impl TextArgs {
     fn world(&self) -> anyhow::Result<World> {
         let TextArgs { seed, tokens, split, policy, spurious, .. } = self;
-        format!("world:seed={seed},tokens={tokens},split={split},policy={policy},spurious={spurious}").parse()
+        Ok(format!("world:seed={seed},tokens={tokens},split={split},policy={policy},spurious={spurious}").parse()?)
     }
 
     /// Where `write` writes is stdout, or a file that appears whole or not at all.

@@ -115,7 +115,7 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
         truth_rows: args.truth_rows,
         kept: args.out.is_some(),
     };
-    let cost = Cost::of(&job, global.device);
+    let cost = Cost::of(&job, global.catalog.device);
     let Some(folder) = folder else { return global.tell(&job.json(&cost), job.describe(&cost)) };
     cost.check_memory()?;
     if !global.quiet {
@@ -167,7 +167,7 @@ impl PlantedArgs {
     fn given(&self, d: usize, global: &Global) -> anyhow::Result<Vec<(String, Dictionary)>> {
         let mut out = Vec::new();
         for path in &self.score {
-            let (name, (dictionary, _)) = (path.display().to_string(), load(&global.find(path)?)?);
+            let (name, (dictionary, _)) = (path.display().to_string(), load(&global.catalog.find(path)?)?);
             let (d_in, d_out) = (dictionary.d_in, dictionary.d_out);
             if (d_in, d_out) != (d, d) {
                 bail!(
@@ -211,7 +211,7 @@ impl PlantedArgs {
         global: &Global,
     ) -> anyhow::Result<Report> {
         let known = known_rows(planted, self.samples, self.truth_rows);
-        let scorer = Scorer::new(planted, &known, global.device);
+        let scorer = Scorer::new(planted, &known, global.catalog.device);
         let mut scores = trained.map(|t| t.scores(&scorer)).unwrap_or_default();
         let score = |(name, dictionary): &(String, Dictionary)| {
             scorer.dictionary(Subject::named(name, dictionary.width()), dictionary)
@@ -221,7 +221,7 @@ impl PlantedArgs {
         let report = Report::new(self.which, planted, (self.samples, self.truth_rows), scores);
         let Some(trained) = trained else { return Ok(report) };
         if folder.kept() {
-            trained.save(&folder.path, &known.x, global.device)?;
+            trained.save(&folder.path, &known.x, global.catalog.device)?;
         }
         Ok(report.trained(trained.rows(), &trained.hash))
     }

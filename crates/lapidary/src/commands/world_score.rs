@@ -2,7 +2,7 @@
 //! refuses. These are the numbers of the organism's card.
 
 use crate::global::Global;
-use crate::opened::Opened;
+use lapidary_catalog::Opened;
 use crate::progress::Progress;
 use crate::terminal;
 use anyhow::bail;
@@ -63,7 +63,7 @@ struct Tally {
 }
 
 pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
-    let opened = Opened::open(&args.model, &[], global)?;
+    let opened = Opened::open(&args.model, &[], &global.catalog)?;
     check_vocabulary(&opened)?;
     let policy = serde_json::from_value(serde_json::json!(args.policy))
         .map_err(|_| anyhow::anyhow!("--policy: expected base or chat, found {}", args.policy))?;

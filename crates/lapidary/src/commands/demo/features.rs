@@ -6,7 +6,7 @@
 //! documents, and at different words where it can be.
 
 use super::words::Question;
-use crate::opened::Opened;
+use lapidary_catalog::Opened;
 use crate::truth_scores::Measured;
 use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::truth::Truth;

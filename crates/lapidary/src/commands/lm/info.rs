@@ -31,7 +31,7 @@ impl Head {
 
 pub fn info(args: InfoArgs, global: &Global) -> anyhow::Result<()> {
     let folder = args.model.folder(global)?;
-    let ignored = &global.ignore_config_keys;
+    let ignored = &global.catalog.ignore_config_keys;
     let (spec, stored, against) = match ModelFolder::open(&folder, ignored) {
         Ok(files) => (files.spec.clone(), true, files.own_head_against_config),
         Err(LmError::NoWeights { .. }) => (load_spec(&folder, ignored)?, false, false),

@@ -1,9 +1,8 @@
 //! What a name on the command line opens: a model with its tokenizer and its identity. Config, tensor headers and tokenizer
 //! are read at once; the weights, and their hash, when somebody asks for them: a dry run or a mistyped site never does.
 
-use crate::global::{Global, expand_home};
-use anyhow::Context;
-use lapidary_files::hash;
+use crate::{Catalog, CatalogError, expand_home};
+use lapidary_files::{FileError, hash};
 use lapidary_kernels::Device;
 use lapidary_lm::{LmError, Model, ModelFolder, Spec, load_spec};
 use lapidary_text::Tokenizer;
@@ -24,6 +23,8 @@ pub struct Opened {
     pub tokenizer: Tokenizer,
     /// Who computes.
     pub device: Device,
+    /// Is told what a user should know.
+    pub note: fn(&str),
     files: ModelFolder,
     model: OnceLock<Model>,
     hash: OnceLock<String>,
@@ -32,16 +33,19 @@ pub struct Opened {
 impl Opened {
     /// Opens the model that `name` says, as a path or inside `--data`. Keys of its config that the suite or the command
     /// line vouches for are `ignored`.
-    pub fn open(name: &Path, ignored: &[String], global: &Global) -> anyhow::Result<Opened> {
-        let name = &expand_home(name.to_path_buf())?;
-        let folder = global.find(name).map_err(|missing| match load_spec(name, &[]) {
+    ///
+    /// # Errors
+    /// Nothing of that name, or config, tensor headers or tokenizer cannot be used.
+    pub fn open(name: &Path, ignored: &[String], catalog: &Catalog) -> Result<Opened, CatalogError> {
+        let name = &expand_home(name.to_path_buf(), catalog.home.as_deref())?;
+        let folder = catalog.find(name).map_err(|missing| match load_spec(name, &[]) {
             // `owner/model` may be an id of the Hub: that error says how to fetch it.
             Err(error @ LmError::NoFolder { .. }) if name.components().count() == 2 => error.into(),
             _ => missing,
         })?;
-        let files = open_folder(&folder, ignored, global)?;
+        let files = open_folder(&folder, ignored, catalog)?;
         let tokenizer = Tokenizer::load(&folder)?;
-        let real = folder.canonicalize().with_context(|| folder.display().to_string())?;
+        let real = folder.canonicalize().map_err(FileError::io(&folder, "find"))?;
         let name = real.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
         Ok(Opened {
             folder,
@@ -49,7 +53,8 @@ impl Opened {
             spec: files.spec.clone(),
             parameters: files.parameters(),
             tokenizer,
-            device: global.device,
+            device: catalog.device,
+            note: catalog.note,
             files,
             model: OnceLock::new(),
             hash: OnceLock::new(),
@@ -57,7 +62,10 @@ impl Opened {
     }
 
     /// The model with its weights, which the first call reads.
-    pub fn model(&self) -> anyhow::Result<&Model> {
+    ///
+    /// # Errors
+    /// A tensor is missing, cannot be read or is not what the config says.
+    pub fn model(&self) -> Result<&Model, CatalogError> {
         match self.model.get() {
             Some(model) => Ok(model),
             None => {
@@ -68,7 +76,10 @@ impl Opened {
     }
 
     /// blake3 over the hashes of `config.json` and every safetensors file, by name; the first call reads them all.
-    pub fn hash(&self) -> anyhow::Result<&str> {
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn hash(&self) -> Result<&str, CatalogError> {
         match self.hash.get() {
             Some(hash) => Ok(hash),
             None => {
@@ -79,12 +90,19 @@ impl Opened {
     }
 }
 
-/// Config and headers of a folder; what the user might not expect of them is said on stderr.
-pub fn open_folder(folder: &Path, ignored: &[String], global: &Global) -> anyhow::Result<ModelFolder> {
-    let ignored = [ignored, &global.ignore_config_keys].concat();
+/// Config and headers of a folder; the catalog is told what the user might not expect of them.
+///
+/// # Errors
+/// They cannot be read or followed.
+pub fn open_folder(
+    folder: &Path,
+    ignored: &[String],
+    catalog: &Catalog,
+) -> Result<ModelFolder, CatalogError> {
+    let ignored = [ignored, &catalog.ignore_config_keys].concat();
     let files = ModelFolder::open(folder, &ignored)?;
-    if files.own_head_against_config && !global.quiet {
-        crate::terminal::note(format_args!(
+    if files.own_head_against_config {
+        (catalog.note)(&format!(
             "{}: config.json ties the head to the embedding, but lm_head.weight is stored and differs: it is the head",
             folder.display()
         ));
@@ -93,9 +111,13 @@ pub fn open_folder(folder: &Path, ignored: &[String], global: &Global) -> anyhow
 }
 
 /// blake3 over "name hash" lines of `config.json` and every `*.safetensors` of a folder, sorted by name.
-pub fn model_hash(folder: &Path) -> anyhow::Result<String> {
+///
+/// # Errors
+/// The folder or one of the files cannot be read.
+pub fn model_hash(folder: &Path) -> Result<String, CatalogError> {
     let mut names: Vec<String> = folder
-        .read_dir()?
+        .read_dir()
+        .map_err(FileError::io(folder, "list"))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name == "config.json" || name.ends_with(".safetensors"))
         .collect();

@@ -1,4 +1,4 @@
-//! Embeds the organism: writes a table of every file that belongs to it, with its bytes, for `src/organism.rs`.
+//! Embeds the organism: writes a table of every file that belongs to it, with its bytes, for `src/embedded.rs`.
 #![allow(clippy::print_stdout)] // this is how cargo is told
 
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ fn main() {
         format!("    ({name:?}, include_bytes!({path:?})),\n")
     };
     let table: String = files.iter().map(entry).collect();
-    let out = Path::new(&std::env::var("OUT_DIR").expect("set by cargo")).join("organism.rs");
+    let out = Path::new(&std::env::var("OUT_DIR").expect("set by cargo")).join("embedded.rs");
     std::fs::write(out, format!("&[\n{table}]")).expect("OUT_DIR can be written");
 }
 

@@ -1,11 +1,9 @@
 //! Where documents come from: files and folders, `-` (standard input), or the ground-truth language, named `world`, `world:tokens=3000000` or
 //! `world:seed=7,tokens=3000000,split=templates,policy=chat`. Only the language knows the truth about its tokens.
 
-use crate::global::Global;
-use crate::opened::Opened;
-use anyhow::{Context, bail};
-use lapidary_evaluation::truth::Truth;
-use lapidary_lm::Spec;
+use crate::error::{Within, invalid};
+use crate::{Catalog, CatalogError, Opened};
+use lapidary_files::FileError;
 use lapidary_text::{Corpus, Split};
 use lapidary_world as world;
 use std::io::IsTerminal;
@@ -52,23 +50,29 @@ pub struct World {
 
 impl Text {
     /// What names on the command line or in a suite mean.
-    pub fn parse(names: &[PathBuf], global: &Global) -> anyhow::Result<Text> {
+    ///
+    /// # Errors
+    /// Nothing of that name, a setting of the language that is none, or `world` beside files.
+    pub fn parse(names: &[PathBuf], catalog: &Catalog) -> Result<Text, CatalogError> {
         let worlds: Vec<&str> = names
             .iter()
             .filter_map(|n| n.to_str())
             .filter(|n| *n == "world" || n.starts_with("world:"))
             .collect();
         match (worlds.as_slice(), names) {
-            ([], _) => Ok(Text::Files(files(names, global)?)),
+            ([], _) => Ok(Text::Files(files(names, catalog)?)),
             ([one], [_]) => Ok(Text::World(one.parse()?)),
-            _ => {
-                bail!("text: expected `world` alone or files, found both; evaluate them one after the other")
-            }
+            _ => Err(invalid!(
+                "text: expected `world` alone or files, found both; evaluate them one after the other"
+            )),
         }
     }
 
-    /// Its windows; what of a folder was not read is said on stderr.
-    pub fn corpus(&self, opened: &Opened, context: usize, split: Split) -> anyhow::Result<Corpus> {
+    /// Its windows; the catalog that opened the model is told what of a folder was not read.
+    ///
+    /// # Errors
+    /// Those of [`Corpus::read`].
+    pub fn corpus(&self, opened: &Opened, context: usize, split: Split) -> Result<Corpus, CatalogError> {
         let (tokenizer, spec) = (&opened.tokenizer, &opened.spec);
         let corpus = match self {
             Text::Files(paths) => Corpus::read(paths, tokenizer, spec, context, split)?,
@@ -78,13 +82,16 @@ impl Text {
             }
         };
         for path in &corpus.skipped {
-            crate::terminal::note(format_args!("{}: skipped: {}", path.display(), why_skipped(path)));
+            (opened.note)(&format!("{}: skipped: {}", path.display(), why_skipped(path)));
         }
         Ok(corpus)
     }
 
     /// Names under which the same text is found from any folder.
-    pub fn places(&self) -> anyhow::Result<Vec<PathBuf>> {
+    ///
+    /// # Errors
+    /// The working folder is not there any more.
+    pub fn places(&self) -> Result<Vec<PathBuf>, CatalogError> {
         match self {
             Text::Files(paths) if paths.iter().any(|p| is_stdin(p)) => Ok(paths.clone()),
             Text::Files(paths) => paths.iter().map(|p| absolute(p)).collect(),
@@ -110,14 +117,16 @@ impl Text {
 }
 
 /// Where the named files and folders are; `-` is standard input, once.
-fn files(names: &[PathBuf], global: &Global) -> anyhow::Result<Vec<PathBuf>> {
+fn files(names: &[PathBuf], catalog: &Catalog) -> Result<Vec<PathBuf>, CatalogError> {
     if names.iter().filter(|name| is_stdin(name)).count() > 1 {
-        bail!("text: expected `-` once, found it again; standard input can be read once");
+        return Err(invalid!("text: expected `-` once, found it again; standard input can be read once"));
     }
     if names.iter().any(|name| is_stdin(name)) && std::io::stdin().is_terminal() {
-        bail!("-: expected a text on standard input, found a terminal; pipe a text into it, or name a file");
+        return Err(invalid!(
+            "-: expected a text on standard input, found a terminal; pipe a text into it, or name a file"
+        ));
     }
-    names.iter().map(|name| if is_stdin(name) { Ok(name.clone()) } else { global.find(name) }).collect()
+    names.iter().map(|name| if is_stdin(name) { Ok(name.clone()) } else { catalog.find(name) }).collect()
 }
 
 /// Is it the name of standard input? A file of that name is `./-`.
@@ -134,8 +143,8 @@ fn why_skipped(path: &Path) -> &'static str {
     }
 }
 
-fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    std::path::absolute(path).with_context(|| path.display().to_string())
+fn absolute(path: &Path) -> Result<PathBuf, CatalogError> {
+    Ok(std::path::absolute(path).map_err(FileError::io(path, "find"))?)
 }
 
 impl World {
@@ -148,67 +157,6 @@ impl World {
             said += document.len() as u64;
             wanted
         })
-    }
-
-    /// What is true of every row of a corpus that [`Text::corpus`] made of this text, in the order of its windows.
-    pub fn truth(&self, corpus: &Corpus, spec: &Spec) -> Truth {
-        let indicators = Indicators::new();
-        let mut truth = Truth {
-            indicators: indicators.names.clone(),
-            starts: vec![0],
-            on: Vec::new(),
-            documents: Vec::new(),
-            tokens: Vec::new(),
-        };
-        let mut sample = (u32::MAX, None);
-        for window in &corpus.windows {
-            if sample.0 != window.doc {
-                sample = (window.doc, Some(self.corpus.sample(u64::from(window.doc))));
-            }
-            let sample = sample.1.as_ref().expect("it was just made");
-            for position in window.row_positions(spec) {
-                let token = window.document_position(position, spec) as usize;
-                let mut on: Vec<u32> = sample.at(token).iter().filter_map(|m| indicators.of(m)).collect();
-                on.sort_unstable();
-                truth.on.extend(on);
-                truth.starts.push(truth.on.len());
-                truth.documents.push(window.doc);
-                truth.tokens.push(u32::from(sample.tokens[token]));
-            }
-        }
-        truth
-    }
-}
-
-/// Yes/no questions about a token, one per (variable, value).
-struct Indicators {
-    names: Vec<String>,
-    /// First indicator of each variable and whether it is binary: then only value 1 has one.
-    first: Vec<(u32, bool)>,
-}
-
-impl Indicators {
-    fn new() -> Indicators {
-        let (mut names, mut first) = (Vec::new(), Vec::new());
-        for variable in world::variables::table() {
-            let binary = variable.kind == world::Kind::Binary;
-            first.push((names.len() as u32, binary));
-            if binary {
-                names.push(variable.name);
-            } else {
-                let value =
-                    |v| format!("{} = {}", variable.name, world::variables::value_name(variable.id, v));
-                names.extend((0..variable.values).map(value));
-            }
-        }
-        Indicators { names, first }
-    }
-
-    fn of(&self, mark: &world::Mark) -> Option<u32> {
-        match self.first[usize::from(mark.variable)] {
-            (first, true) => (mark.value == 1).then_some(first),
-            (first, false) => Some(first + u32::from(mark.value)),
-        }
     }
 }
 
@@ -225,9 +173,9 @@ impl std::fmt::Display for World {
 }
 
 impl std::str::FromStr for World {
-    type Err = anyhow::Error;
+    type Err = CatalogError;
 
-    fn from_str(name: &str) -> anyhow::Result<World> {
+    fn from_str(name: &str) -> Result<World, CatalogError> {
         let mut world = World {
             corpus: world::Corpus { seed: 0, config: world::Config::default() },
             tokens: DEFAULT_TOKENS,
@@ -236,38 +184,42 @@ impl std::str::FromStr for World {
         for setting in settings.split(',').filter(|s| !s.is_empty()) {
             let (key, value) = setting
                 .split_once('=')
-                .with_context(|| format!("{name}: expected KEY=VALUE after `world:`, found {setting}"))?;
-            world.set(key, value).with_context(|| name.to_owned())?;
+                .ok_or_else(|| invalid!("{name}: expected KEY=VALUE after `world:`, found {setting}"))?;
+            world.set(key, value).within(name)?;
         }
         Ok(world)
     }
 }
 
 impl World {
-    fn set(&mut self, key: &str, value: &str) -> anyhow::Result<()> {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), CatalogError> {
         let config = &mut self.corpus.config;
-        let number = || value.replace('_', "");
+        let number = value.replace('_', "");
         match key {
-            "seed" => self.corpus.seed = number().parse().with_context(|| format!("seed={value}"))?,
-            "tokens" => self.tokens = number().parse().with_context(|| format!("tokens={value}"))?,
+            "seed" => self.corpus.seed = parsed(key, &number)?,
+            "tokens" => self.tokens = parsed(key, &number)?,
             "split" => config.split = one_of(key, value)?,
             "policy" => config.policy = one_of(key, value)?,
-            "spurious" => config.spurious = value.parse().with_context(|| format!("spurious={value}"))?,
-            _ => bail!("expected seed, tokens, split, policy or spurious, found {key}"),
+            "spurious" => config.spurious = parsed(key, value)?,
+            _ => return Err(invalid!("expected seed, tokens, split, policy or spurious, found {key}")),
         }
         if self.tokens > MOST_TOKENS {
-            bail!("tokens={value}: expected at most {MOST_TOKENS}; lower it");
+            return Err(invalid!("tokens={value}: expected at most {MOST_TOKENS}; lower it"));
         }
         if !(0.0..=1.0).contains(&self.corpus.config.spurious) {
-            bail!("spurious={value}: expected a number from 0 to 1");
+            return Err(invalid!("spurious={value}: expected a number from 0 to 1"));
         }
         Ok(())
     }
 }
 
 /// A value of a closed set, by its name.
-fn one_of<T: serde::de::DeserializeOwned>(key: &str, value: &str) -> anyhow::Result<T> {
-    serde_json::from_value(serde_json::json!(value)).map_err(|e| anyhow::anyhow!("{key}={value}: {e}"))
+fn one_of<T: serde::de::DeserializeOwned>(key: &str, value: &str) -> Result<T, CatalogError> {
+    serde_json::from_value(serde_json::json!(value)).map_err(|e| invalid!("{key}={value}: {e}"))
+}
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(key: &str, value: &str) -> Result<T, CatalogError> {
+    value.parse().map_err(|e| invalid!("{key}={value}: {e}"))
 }
 
 #[cfg(test)]
@@ -281,7 +233,7 @@ mod tests {
         {
             assert_eq!(name.parse::<World>().unwrap().to_string(), name);
         }
-        let error = |name: &str| format!("{:#}", name.parse::<World>().unwrap_err());
+        let error = |name: &str| format!("{}", name.parse::<World>().unwrap_err());
         assert!(error("world:seeds=3").contains("found seeds"));
         assert!(error("world:split=tset").contains("unknown variant `tset`"));
         assert!(error("world:seed=x").contains("seed=x"));

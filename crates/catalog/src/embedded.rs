@@ -1,11 +1,12 @@
-//! What the binary carries: the organism (a small Gemma 2 that learned the ground-truth language), its chat model and its
+//! What the program carries: the organism (a small Gemma 2 that learned the ground-truth language), its chat model and its
 //! suite of dictionaries. They are unpacked when first named, into a cache folder that their content names.
 
+use crate::CatalogError;
 use lapidary_files as files;
 use std::path::{Path, PathBuf};
 
 /// Every file of `models/` that is not a card or a script: path below `models/`, bytes.
-const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/organism.rs"));
+const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// Names under which the folders are found, wherever a model or a run is asked for.
 pub const NAMES: [&str; 3] = ["organism", "organism-chat", "organism-suite"];
@@ -34,7 +35,7 @@ pub fn carries(name: &Path) -> bool {
 ///
 /// # Errors
 /// The cache cannot be written.
-pub fn unpack(name: &Path, cache: &Path) -> anyhow::Result<Option<PathBuf>> {
+pub fn unpack(name: &Path, cache: &Path) -> Result<Option<PathBuf>, CatalogError> {
     let Some((name, rest)) = split(name).filter(|_| carries(name)) else { return Ok(None) };
     let prefix = format!("{name}/");
     let own: Vec<_> =
