@@ -12,6 +12,7 @@ mod load;
 mod meta;
 mod npy;
 pub mod sae_lens;
+mod setting;
 mod sites;
 mod verify;
 
@@ -22,5 +23,6 @@ pub use gemma_scope::{read_npz, write_npz};
 pub use load::load;
 pub use meta::{Baseline, FORMAT_VERSION, Meta, ModelRef, Probe, Training};
 pub use sae_lens::{load_sae_lens, save_sae_lens};
+pub use setting::Setting;
 pub use sites::{Sites, sites};
 pub use verify::{Check, verify};

@@ -6,31 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod commands;
-mod differences;
-mod estimate;
-mod evaluation_file;
+mod describe;
 mod file_name;
 mod global;
-mod indicators;
+mod machine;
 mod output;
-mod plan;
-mod planted_cost;
-mod planted_plan;
-mod planted_report;
-mod planted_rows;
-mod planted_run;
-mod planted_scores;
-mod progress;
-mod random_rows;
-mod run_folder;
-mod start;
-mod stopwatch;
-mod subjects;
-mod tensorboard;
 mod terminal;
-mod truth_scores;
-mod truth_table;
-mod words;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};

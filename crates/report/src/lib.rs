@@ -12,4 +12,4 @@ pub mod scores;
 pub mod table;
 pub mod truth;
 
-pub use scores::{Measure, ScoreRow, Setting};
+pub use scores::{Measure, ScoreRow};

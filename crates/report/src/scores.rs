@@ -28,34 +28,6 @@ impl Measure {
     }
 }
 
-/// How sparse a dictionary was asked to be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Setting {
-    /// By this sparsity coefficient.
-    Lambda(f64),
-    /// So many active features per row.
-    L0(f64),
-}
-
-impl Setting {
-    /// For a column of λ: `0.003`, as it was set, or `L0 40`.
-    pub fn cell(self) -> String {
-        match self {
-            Setting::Lambda(lambda) => lambda.to_string(),
-            Setting::L0(_) => self.to_string(),
-        }
-    }
-}
-
-impl std::fmt::Display for Setting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Setting::Lambda(lambda) => write!(f, "λ {lambda}"),
-            Setting::L0(l0) => write!(f, "L0 {l0}"),
-        }
-    }
-}
-
 /// One dictionary's headline scores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreRow {
@@ -65,8 +37,8 @@ pub struct ScoreRow {
     pub site: String,
     /// F, number of features.
     pub width: usize,
-    /// Sparsity coefficient or L0 that was asked for, where it is known.
-    pub setting: Option<Setting>,
+    /// What was asked for, where it is known: `λ 0.003`, or `L0 40`.
+    pub setting: Option<String>,
     /// Mean active features per row.
     pub l0: Measure,
     /// Fraction of variance unexplained.
@@ -105,11 +77,17 @@ pub fn suite_markdown(rows: &[ScoreRow]) -> String {
     table::markdown(&SUITE, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
+/// For a column of λ: `0.003` alone, `L0 40` whole.
+pub(crate) fn setting(setting: &Option<String>) -> String {
+    let text = setting.as_deref().unwrap_or("–");
+    text.strip_prefix("λ ").unwrap_or(text).into()
+}
+
 fn suite_cells(row: &ScoreRow) -> Vec<String> {
     vec![
         row.site.clone(),
         number::count(row.width as u64),
-        row.setting.map_or("–".into(), Setting::cell),
+        setting(&row.setting),
         number::significant(row.l0.value, 3),
         number::significant(row.fvu.value, 3),
         number::significant(row.delta_loss.value, 3),
@@ -163,7 +141,7 @@ pub(crate) mod tests {
             name: "3.res-2048".into(),
             site: "3.res".into(),
             width: 2048,
-            setting: Some(Setting::Lambda(0.006)),
+            setting: Some("λ 0.006".into()),
             l0: measure(20.84, 0.7, 115_204),
             fvu: measure(0.0791, 0.002, 115_204),
             delta_loss: measure(0.1584, 0.0074, 115_204),
@@ -205,7 +183,7 @@ site      width      λ    L0     FVU  Δloss  loss recovered  alive
 
     #[test]
     fn what_has_no_lambda_shows_the_l0_that_was_asked_for() {
-        let row = ScoreRow { setting: Some(Setting::L0(40.0)), ..rows().remove(0) };
+        let row = ScoreRow { setting: Some("L0 40".into()), ..rows().remove(0) };
         assert_eq!(suite_cells(&row)[2], "L0 40");
     }
 

@@ -4,7 +4,7 @@
 //! margin is 0.05.
 
 use crate::number;
-use crate::scores::{Measure, Setting};
+use crate::scores::{self, Measure};
 use crate::table::{self, Align};
 
 /// One dictionary.
@@ -14,8 +14,8 @@ pub struct TruthRow {
     pub site: String,
     /// F, number of features.
     pub width: usize,
-    /// Sparsity coefficient or L0 that was asked for, where it is known.
-    pub setting: Option<Setting>,
+    /// What was asked for, where it is known: `λ 0.003`, or `L0 40`.
+    pub setting: Option<String>,
     /// Mean features that fire in a row.
     pub l0: f64,
     /// Mean one-to-one F1 over the variables that the model represents; n of them.
@@ -80,7 +80,7 @@ fn cells(row: &TruthRow) -> Vec<String> {
     vec![
         row.site.clone(),
         number::count(row.width as u64),
-        row.setting.map_or("–".into(), Setting::cell),
+        scores::setting(&row.setting),
         number::significant(row.l0, 3),
         f1,
         two(row.null),
@@ -120,7 +120,7 @@ fn reasons(rows: &[TruthRow]) -> Vec<(String, Vec<String>)> {
     for row in rows {
         let Some(reason) = &row.reason else { continue };
         let reason = format!("{}, {reason}", row.verdict);
-        let setting = row.setting.map(|setting| format!(" {setting}")).unwrap_or_default();
+        let setting = row.setting.as_ref().map(|setting| format!(" {setting}")).unwrap_or_default();
         let name = format!("{} {}{setting}", row.site, number::count(row.width as u64));
         match out.iter_mut().find(|(other, _)| *other == reason) {
             Some((_, of)) => of.push(name),
@@ -138,7 +138,7 @@ mod tests {
         TruthRow {
             site: site.into(),
             width: 1024,
-            setting: Some(Setting::Lambda(lambda)),
+            setting: Some(format!("λ {lambda}")),
             l0: 12.345,
             f1: Measure { value: 0.3141, interval: Some((0.2996, 0.33)), n: 807 },
             null: Some(0.0312),

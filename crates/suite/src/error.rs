@@ -1,10 +1,16 @@
-//! What is wrong with a suite file: where, what was expected, what was found, what to do next.
+//! What is wrong with a suite, or with a run of one: where, what was expected, what was found, what to do next.
 
+use lapidary_catalog::CatalogError;
+use lapidary_dictionary::DictionaryError;
 use lapidary_files::FileError;
+use lapidary_harvest::HarvestError;
 use lapidary_lm::LmError;
+use lapidary_store::{SourceError, StoreError};
+use lapidary_text::TextError;
+use lapidary_trainer::TrainError;
 use std::fmt::Display;
 
-/// A suite cannot be read or followed.
+/// A suite or a run cannot be read or followed.
 #[derive(Debug, thiserror::Error)]
 pub enum SuiteError {
     /// The file cannot be read.
@@ -13,6 +19,27 @@ pub enum SuiteError {
     /// A site that the model does not have.
     #[error(transparent)]
     Model(#[from] LmError),
+    /// A context that the model does not have.
+    #[error(transparent)]
+    Text(#[from] TextError),
+    /// A model or a text cannot be found or used.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A dictionary cannot be read or written.
+    #[error(transparent)]
+    Dictionary(#[from] DictionaryError),
+    /// A store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model's rows cannot be made.
+    #[error(transparent)]
+    Harvest(#[from] HarvestError),
+    /// Rows cannot be made or read.
+    #[error(transparent)]
+    Rows(SourceError),
+    /// The training was refused, failed or was interrupted.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// A key has a value that cannot be followed.
     #[error("{0}")]
     Invalid(String),

@@ -47,6 +47,26 @@ fn gemma_scope() -> Objective {
 }
 
 impl DictionaryPlan {
+    /// A JumpReLU dictionary of `width` features on rows `[N, d]` of a site, with C = θ = 1 and λ = 0.001; a plan's other keys are set
+    /// by name: `DictionaryPlan { lambda, ..DictionaryPlan::new(…) }`.
+    pub fn new(name: &str, site: &str, d: usize, width: usize) -> DictionaryPlan {
+        DictionaryPlan {
+            name: name.into(),
+            site: site.into(),
+            d,
+            width,
+            lambda: 0.001,
+            c: 1.0,
+            theta_init: 1.0,
+            baseline: None,
+            objective: Objective::GEMMA_SCOPE,
+            prefixes: Vec::new(),
+            transcoder: None,
+            target_l0: None,
+            start: None,
+        }
+    }
+
     /// The rows that it is trained on, as their source calls them.
     pub fn row_set(&self) -> String {
         row_set(&self.site, self.baseline)
@@ -86,21 +106,8 @@ impl DictionaryPlan {
     /// An autoencoder of F = `width` on D = `d` for tests.
     #[cfg(test)]
     pub(crate) fn test(d: usize, width: usize) -> DictionaryPlan {
-        DictionaryPlan {
-            name: "a".into(),
-            site: "0.res".into(),
-            d,
-            width,
-            lambda: 0.01,
-            c: 1.5,
-            theta_init: 0.02,
-            baseline: None,
-            objective: Objective::GEMMA_SCOPE,
-            prefixes: Vec::new(),
-            transcoder: None,
-            target_l0: None,
-            start: None,
-        }
+        let new = DictionaryPlan::new("a", "0.res", d, width);
+        DictionaryPlan { lambda: 0.01, c: 1.5, theta_init: 0.02, ..new }
     }
 }
 

@@ -30,6 +30,17 @@ pub enum Baseline {
     Neurons,
 }
 
+impl From<lapidary_dictionary::Baseline> for Baseline {
+    fn from(trained: lapidary_dictionary::Baseline) -> Baseline {
+        match trained {
+            lapidary_dictionary::Baseline::FrozenDecoder => Baseline::FrozenDecoder,
+            lapidary_dictionary::Baseline::RandomLm => Baseline::RandomLm,
+            lapidary_dictionary::Baseline::FrozenEncoder => Baseline::FrozenEncoder,
+            lapidary_dictionary::Baseline::Random => Baseline::Random,
+        }
+    }
+}
+
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -5,17 +5,15 @@
 //! learning rate is so small that the number of active features stays as it was asked for.
 
 mod input;
-mod machine;
 mod report;
 
-use crate::estimate::{self, Memory};
 use crate::global::Global;
-use crate::stopwatch::Stopwatch;
-use crate::terminal;
+use crate::terminal::stopwatch::Stopwatch;
+use crate::{machine, terminal};
 use anyhow::bail;
 use input::Input;
-pub use input::plan;
 use lapidary_kernels::{Csr, naive};
+use lapidary_suite::estimate::{self, Memory};
 use lapidary_trainer::{DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, train_step};
 use rayon::prelude::*;
 use report::{Exactness, Machine, Report, Seen};
@@ -107,7 +105,7 @@ impl BenchArgs {
             );
         }
         self.out.as_ref().map_or(Ok(()), |path| global.output_file(path, &[]))?;
-        estimate::must_fit(self.memory(), estimate::machine_memory(), "a smaller --width or --batch")
+        Ok(estimate::must_fit(self.memory(), machine::memory(), "a smaller --width or --batch")?)
     }
 
     /// Bytes that a bench needs; that of encoding needs less.
@@ -123,7 +121,7 @@ impl BenchArgs {
     }
 
     fn plan(&self) -> DictionaryPlan {
-        plan(self.d_model as usize, self.width as usize)
+        DictionaryPlan::new("bench", "bench", self.d_model as usize, self.width as usize)
     }
 
     /// The preset `gemma-scope` in the midst of a run, but for a learning rate that moves nothing. θ is trained as it is, so
@@ -157,7 +155,8 @@ impl BenchArgs {
             stopwatch.skip();
             let mut phase = |phase: Phase| stopwatch.lap(Some(phase));
             let batch = input.x.as_slice().into();
-            let saw = train_step(&mut training, batch, &plan, &recipe, step, global.catalog.device, &mut phase);
+            let saw =
+                train_step(&mut training, batch, &plan, &recipe, step, global.catalog.device, &mut phase);
             seen.step_s.push(began.elapsed().as_secs_f64());
             if step == 0 {
                 stopwatch = Stopwatch::start();

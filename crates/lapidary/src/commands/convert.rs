@@ -71,8 +71,10 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
     if args.unscaled_embedding {
         check_embedding(&args, &dictionary, meta.as_ref())?;
         dictionary = unscale_embedding(&dictionary);
-        meta =
-            meta.map(|meta| Meta { probe: Probe::synthetic(&dictionary, global.catalog.device, PROBE_ROWS), ..meta });
+        meta = meta.map(|meta| Meta {
+            probe: Probe::synthetic(&dictionary, global.catalog.device, PROBE_ROWS),
+            ..meta
+        });
     }
     let meta = match args.to {
         Format::SaeLens => Some(described(&args, &dictionary, meta, global)?),

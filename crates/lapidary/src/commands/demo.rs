@@ -8,27 +8,21 @@ mod features;
 mod page;
 mod words;
 
-use crate::commands::train::{self, TrainArgs};
-use crate::evaluation_file::{EvaluationFile, Scored};
+use crate::commands::{evaluate, train};
 use crate::global::Global;
-use lapidary_catalog::Opened;
-use lapidary_catalog::embedded::carries;
 use crate::output::DEMO;
-use crate::plan::RunPlan;
-use lapidary_catalog::{CatalogError, ModelIdentity, TextIdentity};
-use crate::progress::Progress;
-use crate::run_folder::read_dictionaries;
 use crate::terminal;
-use lapidary_catalog::text::{Text, World};
-use crate::truth_scores::{Measured, TruthSubject, truth_scores};
 use anyhow::bail;
-use clap::Parser;
-use lapidary_dictionary::Dictionary;
-use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
-use lapidary_lm::Site;
+use lapidary_catalog::embedded::carries;
+use lapidary_catalog::{CatalogError, Opened, Text, World};
+use lapidary_ground_truth::Measured;
+use lapidary_release::EvaluationFile;
+use lapidary_release::evaluate::{AgainstTruth, On};
 use lapidary_report::page::text;
-use lapidary_text::{Corpus, SPLIT_RULE, Split};
-use lapidary_trainer::{Baseline, DictionaryPlan};
+use lapidary_suite::subjects::{self, Named, Run, Sites};
+use lapidary_suite::{Found, Job, RunPlan, folder};
+use lapidary_text::{Corpus, Split};
+use lapidary_trainer::Baseline;
 use std::path::{Path, PathBuf};
 
 /// What features are, in five minutes, offline
@@ -71,8 +65,6 @@ const TEXT_SEED: u64 = 1_000_000;
 const LEAST_TEXT: u64 = 24_000;
 /// Rows compared with the truth, at most.
 const TRUTH_ROWS: usize = 60_000;
-/// Tokens that run through the model at a time.
-const BATCH_TOKENS: usize = 8_192;
 /// Resamples of the bootstrap; the page shows no intervals, `lapidary evaluate` does.
 const RESAMPLES: usize = 200;
 
@@ -127,7 +119,7 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
         }
     };
     say("1/3  training 3 dictionaries and 2 baselines of the organism's middle layer, all in one pass");
-    train::train_suite(&typed(&suite, &run), global, false)?;
+    train(&suite, &run, global)?;
     say("2/3  scoring them on held-out text, and against the truth about every token");
     let demo = Demo::measure(&args, &run, global)?;
     say("3/3  finding features and where they fire");
@@ -140,14 +132,11 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
     }
 }
 
-/// `train SUITE --out RUN`, as if typed.
-fn typed(suite: &Path, run: &Path) -> TrainArgs {
-    #[derive(Parser)]
-    struct Typed {
-        #[command(flatten)]
-        args: TrainArgs,
-    }
-    Typed::parse_from(["train".as_ref(), suite.as_os_str(), "--out".as_ref(), run.as_os_str()]).args
+fn train(suite: &Path, run: &Path, global: &Global) -> anyhow::Result<()> {
+    lapidary_files::create_dir(run)?;
+    let job = Job::open(Found::read(suite, &global.catalog)?, &global.catalog)?;
+    let (trained, _) = train::steps(job, run, false, global, &|_| {})?;
+    Ok(folder::check_all(run, &trained.plan, &trained.states)?)
 }
 
 fn check_embedded(model: &str, global: &Global) -> anyhow::Result<()> {
@@ -165,17 +154,10 @@ fn check_embedded(model: &str, global: &Global) -> anyhow::Result<()> {
     }
 }
 
-/// A dictionary or baseline of the run.
-struct Trained {
-    plan: DictionaryPlan,
-    site: Site,
-    dictionary: Dictionary,
-}
-
 /// Everything that was measured.
 struct Demo {
     opened: Opened,
-    trained: Vec<Trained>,
+    trained: Vec<Named>,
     measured: Measured,
     file: EvaluationFile,
     shipped: Option<Shipped>,
@@ -184,54 +166,47 @@ struct Demo {
 impl Demo {
     /// Scores the run and saves them as `lapidary evaluate --truth world` does.
     fn measure(args: &DemoArgs, run: &Path, global: &Global) -> anyhow::Result<Demo> {
-        let plan = RunPlan::read(run)?;
         let opened = Opened::open(Path::new(args.model()), &[], &global.catalog)?;
-        let mut trained = Vec::new();
-        for (plan, dictionary, _) in read_dictionaries(run, &plan)? {
-            trained.push(Trained { site: plan.site.parse()?, plan, dictionary });
-        }
+        let trained = named(run, true)?;
         let world: World = args.text().parse()?;
         let corpus = Text::World(world).corpus(&opened, CONTEXT, Split::HeldOut)?;
-        let read_the_model = trained.iter().filter(|t| t.plan.baseline != Some(Baseline::RandomLm));
-        let live: Vec<Subject<'_>> =
-            read_the_model.map(|t| Subject::sae(&t.plan.name, t.site, &t.dictionary)).collect();
-        let scores = scores(args, &opened, &corpus, &live, args.windows(), global)?;
+        let against = AgainstTruth { world: &world, rows: TRUTH_ROWS, max_windows: None };
+        let on = args.on(&opened, &corpus, args.windows(), Some(against));
+        let evaluation = evaluate::with_bars(&trained, &on, global)?;
+        let measured = evaluation.measured.expect("the truth was asked for");
         let shipped = Shipped::score(args, &opened, &corpus, global)?;
-        let measured = compare(args, &opened, &world, &corpus, &trained, global)?;
-        let text = TextIdentity {
-            context: CONTEXT,
-            split: SPLIT_RULE.into(),
-            hash: corpus.hash.clone(),
-            documents: corpus.documents,
-        };
-        let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
-        let scored = Scored::new(&corpus, Split::HeldOut, Some(args.windows()), &[Some(&plan.text.hash)]);
-        let file = EvaluationFile::new(model, text, scored, scores).of_run(run, plan.hash())?;
-        let file = EvaluationFile { truth: Some(measured.table.clone()), ..file };
+        let file = evaluation.file.of_run(run, RunPlan::read(run)?.hash())?;
         file.save(run)?;
         Ok(Demo { opened, trained, measured, file, shipped })
     }
 }
 
-fn scores(
-    args: &DemoArgs,
-    opened: &Opened,
-    corpus: &Corpus,
-    subjects: &[Subject<'_>],
-    windows: usize,
-    global: &Global,
-) -> anyhow::Result<Vec<Scores>> {
-    let options = Options {
-        seed: u64::from(args.seed),
-        resamples: RESAMPLES,
-        batch_tokens: BATCH_TOKENS,
-        max_windows: Some(windows),
-    };
-    let mut bar = Progress::new(global, "evaluating", 0, "tokens");
-    let mut progress = |done, total| bar.set_of(done, total);
-    let scores = evaluate(opened.model()?, &corpus.windows, subjects, options, &mut progress)?;
-    bar.finish();
-    Ok(scores)
+/// The dictionaries of a run or a release.
+fn named(run: &Path, with_random: bool) -> anyhow::Result<Vec<Named>> {
+    let paths = [run.to_path_buf()];
+    let quietly = |_: &str| {};
+    Ok(subjects::read(&paths, &Run::among(&paths)?, Sites::default(), with_random, &quietly)?)
+}
+
+impl DemoArgs {
+    fn on<'a>(
+        &self,
+        opened: &'a Opened,
+        corpus: &'a Corpus,
+        windows: usize,
+        truth: Option<AgainstTruth<'a>>,
+    ) -> On<'a> {
+        On {
+            opened,
+            corpus,
+            split: Split::HeldOut,
+            context: CONTEXT,
+            max_windows: Some(windows),
+            seed: u64::from(self.seed),
+            resamples: RESAMPLES,
+            truth,
+        }
+    }
 }
 
 /// The suite that the program carries, scored now; its comparison with the truth is the one that it was released with.
@@ -254,53 +229,8 @@ impl Shipped {
             return Ok(None);
         }
         let mut file = EvaluationFile::read(&folder, &plan.hash())?;
-        let mut dictionaries = Vec::new();
-        for d in plan.training.dictionaries.iter().filter(|d| d.baseline.is_none()) {
-            dictionaries.push((
-                &d.name,
-                d.site.parse()?,
-                lapidary_dictionary::load(&folder.join(&d.name))?.0,
-            ));
-        }
-        let subjects: Vec<Subject<'_>> =
-            dictionaries.iter().map(|(name, site, of)| Subject::sae(name, *site, of)).collect();
-        file.scores = scores(args, opened, corpus, &subjects, args.windows() / 2, global)?;
+        let on = args.on(opened, corpus, args.windows() / 2, None);
+        file.scores = evaluate::with_bars(&named(&folder, false)?, &on, global)?.file.scores;
         Ok(Some(Shipped { plan, file }))
     }
-}
-
-/// With the truth.
-fn compare(
-    args: &DemoArgs,
-    opened: &Opened,
-    world: &World,
-    corpus: &Corpus,
-    trained: &[Trained],
-    global: &Global,
-) -> anyhow::Result<Measured> {
-    let kind = |baseline| match baseline {
-        Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
-        Baseline::RandomLm => truth::Baseline::RandomLm,
-        Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
-        Baseline::Random => truth::Baseline::Random,
-    };
-    let subjects: Vec<TruthSubject<'_>> = trained
-        .iter()
-        .map(|t| TruthSubject {
-            name: &t.plan.name,
-            site: t.site,
-            dictionary: &t.dictionary,
-            label: crate::words::label(&t.plan),
-            setting: Some(crate::words::setting(&t.plan)),
-            baseline: t.plan.baseline.map(kind),
-            run: 1,
-            seed: u64::from(args.seed),
-        })
-        .collect();
-    let options = truth::Options::standard(u64::from(args.seed));
-    let mut bar = Progress::new(global, "truth", 0, "scores");
-    let mut progress = |done, total| bar.set_of(done, total);
-    let measured = truth_scores(opened, world, corpus, &subjects, TRUTH_ROWS, &options, &mut progress)?;
-    bar.finish();
-    Ok(measured)
 }

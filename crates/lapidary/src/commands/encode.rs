@@ -3,7 +3,7 @@
 
 use crate::file_name;
 use crate::global::Global;
-use crate::progress::Progress;
+use crate::terminal::progress::Progress;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, load};
 use lapidary_files::FileError;
@@ -128,7 +128,7 @@ fn encode(
 ) -> anyhow::Result<u64> {
     let shapes = [[rows, dictionary.width()], [rows, dictionary.d_out]];
     let places = [("features", Dtype::F32, &shapes[0][..]), ("recon", Dtype::F32, &shapes[1][..])];
-    let mut progress = Progress::new(global, "encode", rows as u64, "rows");
+    let mut progress = Progress::new(global.quiet, "encode", rows as u64, "rows");
     let (mut active, mut failed) = (0, None);
     let mut encoder = None;
     let written = write_with(&args.out, &places, &Default::default(), |out| {

@@ -1,28 +1,25 @@
 //! `lapidary evaluate`: scores of a run's dictionaries, or of any dictionaries, on held-out text; and against the truth,
 //! where the text is of the language.
 
-use crate::evaluation_file::{EvaluationFile, Foreign, Scored, lines, remarks, row};
 use crate::global::Global;
-use lapidary_catalog::Opened;
-use crate::plan::is_release;
-use lapidary_catalog::{ModelIdentity, TextIdentity};
-use crate::progress::Progress;
-use crate::subjects::{self, Named, Run, Sites, check_alike, check_model};
 use crate::terminal;
-use lapidary_catalog::text::{Text, World};
-use crate::truth_scores::{self, TruthSubject, truth_scores};
-use crate::truth_table::TruthTable;
+use crate::terminal::progress::Progress;
 use anyhow::{Context, bail};
-use lapidary_evaluation::{Options, Scores, Subject, evaluate, truth};
+use lapidary_catalog::{ModelIdentity, Opened, Text, World};
+use lapidary_evaluation::Scores;
+use lapidary_ground_truth::score::DEFAULT_ROWS;
 use lapidary_lm::{Site, Spec};
+use lapidary_release::EvaluationFile;
+use lapidary_release::evaluate::{self, AgainstTruth, On, evaluate, read_the_model};
+use lapidary_release::file::remarks;
+use lapidary_release::rows::{lines, row, truth_rows};
 use lapidary_report::number::count;
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
-use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_suite::plan::is_release;
+use lapidary_suite::subjects::{self, Named, Run, Sites, check_alike, check_model};
+use lapidary_text::{Corpus, Split, resolve_context};
 use std::path::{Path, PathBuf};
-
-/// Tokens that run through the model at a time.
-const BATCH_TOKENS: usize = 8_192;
 
 /// Score dictionaries on held-out text
 ///
@@ -69,7 +66,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "LANGUAGE")]
     truth: Option<Language>,
     /// Rows that are compared, about
-    #[arg(long, value_name = "N", default_value_t = truth_scores::DEFAULT_ROWS as u32, requires = "truth")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ROWS as u32, requires = "truth")]
     truth_rows: u32,
     /// Resamples of the bootstrap, at most a million; 0: no intervals
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
@@ -92,7 +89,8 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     only_run.map_or(Ok(()), |run| global.rewritten_file(&run.folder.join("evaluation.json")))?;
     args.check(&runs)?;
     let sites = Sites { reads: args.site.as_deref(), writes: args.site_out.as_deref() };
-    let subjects = subjects::read(&args.subjects, &runs, sites, args.truth.is_some(), global)?;
+    let subjects =
+        subjects::read(&args.subjects, &runs, sites, args.truth.is_some(), &|line| terminal::note(line))?;
     let model = args.model(runs.first())?;
     let text = args.text(runs.first(), global)?;
     let world = args.truth.map(|Language::World| language(&text)).transpose()?;
@@ -107,9 +105,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     if !args.foreign_model {
         check_model(&subjects, &model, &opened.folder.display().to_string())?;
     }
-    let scores = score(&args, &opened, &corpus, &subjects, global)?;
-    let truth = world.map(|world| truth(&args, &opened, world, &corpus, &subjects, global)).transpose()?;
-    let file = EvaluationFile { truth, ..args.file(model, &corpus, context, &subjects, scores) };
+    let file = with_bars(&subjects, &args.on(&opened, &corpus, context, world), global)?.file;
     let file = match only_run {
         Some(run) => file.of_run(&run.folder, run.plan.hash())?,
         None => file,
@@ -117,7 +113,9 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     // Saved or not, the scores are shown.
     let saved = only_run.map(|run| (&run.folder, file.save(&run.folder)));
     print(&file, &subjects, global)?;
-    saved.map_or(Ok(()), |(run, saved)| saved.and_then(|()| print_saved(run, global)))
+    let Some((run, saved)) = saved else { return Ok(()) };
+    saved?;
+    print_saved(run, global)
 }
 
 impl EvaluateArgs {
@@ -169,7 +167,9 @@ impl EvaluateArgs {
 
     fn text(&self, run: Option<&Run>, global: &Global) -> anyhow::Result<Text> {
         match (self.text.is_empty(), run) {
-            (true, Some(run)) if !run.places.text.is_empty() => Ok(Text::parse(&run.places.text, &global.catalog)?),
+            (true, Some(run)) if !run.places.text.is_empty() => {
+                Ok(Text::parse(&run.places.text, &global.catalog)?)
+            }
             (true, _) => bail!("no run folder is named: add --text FILE"),
             (false, _) => Ok(Text::parse(&self.text, &global.catalog)?),
         }
@@ -186,7 +186,7 @@ impl EvaluateArgs {
         subjects: &[Named],
         global: &Global,
     ) -> anyhow::Result<()> {
-        let (dictionaries, windows) = (read_the_model(subjects).count(), self.windows(corpus).len());
+        let (dictionaries, windows) = (read_the_model(subjects).count(), self.windows(corpus));
         let json = serde_json::json!({
             "dictionaries": dictionaries, "windows": windows, "context": context, "documents": corpus.documents,
         });
@@ -197,34 +197,34 @@ impl EvaluateArgs {
         global.tell(&json, text)
     }
 
-    /// Those that are scored.
-    fn windows<'a>(&self, corpus: &'a Corpus) -> &'a [lapidary_text::Window] {
-        let most = self.max_windows.map_or(usize::MAX, |n| n as usize);
-        &corpus.windows[..most.min(corpus.windows.len())]
+    /// How many windows are scored.
+    fn windows(&self, corpus: &Corpus) -> usize {
+        self.max_windows().unwrap_or(usize::MAX).min(corpus.windows.len())
     }
 
-    /// What is saved, without what only runs have.
-    fn file(
+    fn max_windows(&self) -> Option<usize> {
+        self.max_windows.map(|n| n as usize)
+    }
+
+    fn on<'a>(
         &self,
-        model: ModelIdentity,
-        corpus: &Corpus,
+        opened: &'a Opened,
+        corpus: &'a Corpus,
         context: usize,
-        subjects: &[Named],
-        scores: Vec<Scores>,
-    ) -> EvaluationFile {
-        let text = TextIdentity {
+        world: Option<&'a World>,
+    ) -> On<'a> {
+        let max_windows = self.max_windows();
+        let rows = self.truth_rows as usize;
+        On {
+            opened,
+            corpus,
+            split: self.split(),
             context,
-            split: SPLIT_RULE.into(),
-            hash: corpus.hash.clone(),
-            documents: corpus.documents,
-        };
-        let trained: Vec<Option<&str>> = subjects.iter().map(|s| s.text.as_deref()).collect();
-        let scored = Scored::new(corpus, self.split(), self.max_windows.map(|n| n as usize), &trained);
-        let of = |(scores, subject): (usize, &Named)| {
-            Some(Foreign { scores, model: subject.foreign_to(&model)?.clone() })
-        };
-        let foreign = read_the_model(subjects).enumerate().filter_map(of).collect();
-        EvaluationFile { foreign, ..EvaluationFile::new(model, text, scored, scores) }
+            max_windows,
+            seed: self.seed,
+            resamples: self.resamples as usize,
+            truth: world.map(|world| AgainstTruth { world, rows, max_windows }),
+        }
     }
 }
 
@@ -239,51 +239,20 @@ fn language(text: &Text) -> anyhow::Result<&World> {
     })
 }
 
-fn read_the_model(subjects: &[Named]) -> impl Iterator<Item = &Named> {
-    subjects.iter().filter(|s| s.reads_the_model())
-}
-
-fn score(
-    args: &EvaluateArgs,
-    opened: &Opened,
-    corpus: &Corpus,
-    subjects: &[Named],
-    global: &Global,
-) -> anyhow::Result<Vec<Scores>> {
-    let views: Vec<Subject<'_>> = read_the_model(subjects)
-        .map(|s| Subject { name: &s.name, site: s.site, output: s.output, dictionary: &s.dictionary })
-        .collect();
-    let options = Options {
-        seed: args.seed,
-        resamples: args.resamples as usize,
-        batch_tokens: BATCH_TOKENS,
-        max_windows: None,
-    };
-    let mut bar = Progress::new(global, "evaluating", 0, "tokens");
-    let scores = evaluate(opened.model()?, args.windows(corpus), &views, options, &mut |done, total| {
-        bar.set_of(done, total)
+/// Scores with a bar for each part.
+pub fn with_bars(subjects: &[Named], on: &On<'_>, global: &Global) -> anyhow::Result<evaluate::Evaluation> {
+    let (mut scores, mut truth) = (None, None);
+    let evaluation = evaluate(subjects, on, &mut |progress| {
+        let (bar, label, unit, (done, total)) = match progress {
+            evaluate::Progress::Scores(done, total) => (&mut scores, "evaluating", "tokens", (done, total)),
+            evaluate::Progress::Truth(done, total) => (&mut truth, "truth", "scores", (done, total)),
+        };
+        bar.get_or_insert_with(|| Progress::new(global.quiet, label, total, unit)).set_of(done, total);
+        if done == total {
+            bar.take().into_iter().for_each(Progress::finish);
+        }
     })?;
-    bar.finish();
-    Ok(scores)
-}
-
-fn truth(
-    args: &EvaluateArgs,
-    opened: &Opened,
-    world: &World,
-    corpus: &Corpus,
-    subjects: &[Named],
-    global: &Global,
-) -> anyhow::Result<TruthTable> {
-    let subjects: Vec<TruthSubject<'_>> = subjects.iter().map(Named::for_truth).collect();
-    let options = truth::Options::standard(args.seed);
-    let mut bar = Progress::new(global, "truth", 0, "scores");
-    let mut progress = |done, total| bar.set_of(done, total);
-    let corpus = Corpus { windows: args.windows(corpus).to_vec(), ..Corpus::default() };
-    let rows = args.truth_rows as usize;
-    let measured = truth_scores(opened, world, &corpus, &subjects, rows, &options, &mut progress)?;
-    bar.finish();
-    Ok(measured.table)
+    Ok(evaluation)
 }
 
 fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
@@ -309,7 +278,7 @@ fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) -> anyhow::
             .try_for_each(|remark| terminal::line(format_args!("{}: {remark}", scores.name)))?;
     }
     if let Some(truth) = &file.truth {
-        terminal::line(format_args!("\n{}", truth_text(&truth.rows())))?;
+        terminal::line(format_args!("\n{}", truth_text(&truth_rows(truth))))?;
         let (rows, documents) = (count(truth.rows), count(truth.documents));
         terminal::line(format_args!(
             "Compared with the truth of {rows} rows of {documents} documents of {}.",

@@ -1,10 +1,10 @@
 //! `lapidary harvest`: one pass of a model over text, its activations at many sites kept in a store.
 
 use crate::global::Global;
-use lapidary_catalog::Opened;
 use crate::output::STORE;
-use crate::progress::Progress;
 use crate::terminal;
+use crate::terminal::progress::Progress;
+use lapidary_catalog::Opened;
 use lapidary_catalog::text::Text;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
@@ -71,7 +71,7 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let model = opened.model()?;
     let rows = FusedRows::new(model, &corpus, &sites, args.dtype)?;
     let options = options(&args, &out.path, &opened, &corpus, context, rows.sites())?;
-    let mut bar = Progress::new(global, "harvest", size.rows, "rows");
+    let mut bar = Progress::new(global.quiet, "harvest", size.rows, "rows");
     let manifest = write_store(model, &corpus, &sites, &options, &mut |done, _| bar.set(done));
     bar.finish();
     let manifest = manifest?;

@@ -1,11 +1,11 @@
 //! `lapidary world`: the ground-truth language as text, truth, minimal pairs and tables; and how well a model knows it.
 
-use crate::commands::world_planted::{PlantedArgs, PlantedRowsArgs, planted, planted_rows};
+use crate::commands::planted::{PlantedArgs, PlantedRowsArgs, planted, planted_rows};
 use crate::commands::world_score::{ScoreArgs, score};
 use crate::global::Global;
 use crate::terminal;
-use lapidary_catalog::text::World;
 use clap::{Args, Subcommand};
+use lapidary_catalog::text::World;
 use lapidary_files::publish_with;
 use lapidary_report::number::count;
 use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, render, tokenizer_json, variables};
@@ -57,7 +57,8 @@ pub struct TextArgs {
 impl TextArgs {
     fn world(&self) -> anyhow::Result<World> {
         let TextArgs { seed, tokens, split, policy, spurious, .. } = self;
-        Ok(format!("world:seed={seed},tokens={tokens},split={split},policy={policy},spurious={spurious}").parse()?)
+        Ok(format!("world:seed={seed},tokens={tokens},split={split},policy={policy},spurious={spurious}")
+            .parse()?)
     }
 
     /// Where `write` writes is stdout, or a file that appears whole or not at all.

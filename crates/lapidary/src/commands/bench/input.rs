@@ -8,7 +8,7 @@
 use anyhow::Context;
 use lapidary_files::tensors::{Tensor, write};
 use lapidary_kernels::Device;
-use lapidary_trainer::{DictionaryPlan, Objective, Parameters, Recipe, initial_parameters};
+use lapidary_trainer::{DictionaryPlan, Parameters, Recipe, initial_parameters};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -17,25 +17,6 @@ use std::path::Path;
 
 /// Pre-activations of the sample on which L0 is set.
 const SAMPLE: usize = 1 << 22;
-
-/// The dictionary of a bench: F = `width` features on D = `d`.
-pub fn plan(d: usize, width: usize) -> DictionaryPlan {
-    DictionaryPlan {
-        name: "bench".into(),
-        site: "bench".into(),
-        d,
-        width,
-        lambda: 1e-3,
-        c: 1.0,
-        theta_init: 1.0,
-        baseline: None,
-        objective: Objective::GEMMA_SCOPE,
-        prefixes: Vec::new(),
-        start: None,
-        transcoder: None,
-        target_l0: None,
-    }
-}
 
 /// Rows and a dictionary.
 pub struct Input {
@@ -149,13 +130,13 @@ mod tests {
         let recipe = Recipe { threshold: Threshold::Raw, ..Recipe::gemma_scope(1) };
         let (d, f, n) = (64, 512, 700);
         for (l0, zipf) in [(5.0, false), (5.0, true), (60.0, true), (256.0, false)] {
-            let input = Input::new(&plan(d, f), &recipe, 1, n, l0, zipf);
+            let input = Input::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, l0, zipf);
             let p = &input.parameters;
             let encoded = Device::detect().encode(&input.x, &p.w_enc, &p.b_enc, &p.threshold, d);
             let measured = encoded.index.len() as f64 / n as f64;
             assert!((measured / l0 - 1.0).abs() < 0.01, "asked {l0}, measured {measured}");
         }
-        let input = Input::new(&plan(d, f), &recipe, 1, n, 5.0, false);
+        let input = Input::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, 5.0, false);
         let mean_square: f64 = input.x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n as f64;
         assert!((mean_square - 1.0).abs() < 0.02, "{mean_square}");
     }

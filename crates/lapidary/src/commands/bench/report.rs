@@ -1,7 +1,7 @@
 //! What a bench says: one struct, printed as a table or as JSON.
 
 use super::BenchArgs;
-use super::machine::{bandwidth_gb_s, gemm_gflops};
+use crate::machine::{bandwidth_gb_s, gemm_gflops};
 use lapidary_kernels::Device;
 use lapidary_report::number::{bytes, count, percent, significant};
 use lapidary_report::table::{Align, text};

@@ -7,9 +7,9 @@
 
 use super::words::Question;
 use lapidary_catalog::Opened;
-use crate::truth_scores::Measured;
 use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::truth::Truth;
+use lapidary_ground_truth::score::Measured;
 use lapidary_harvest::FusedRows;
 use lapidary_lm::Site;
 use lapidary_report::page::Piece;

@@ -2,11 +2,11 @@
 
 use super::features::{self, Chosen};
 use super::{Demo, DemoArgs, Shipped, WIDTH};
-use crate::evaluation_file::EvaluationFile;
-use crate::truth_table::{DictionaryTruth, Judgement, Status};
 use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::{Scores, truth};
+use lapidary_ground_truth::table::{DictionaryTruth, Judgement, Status};
 use lapidary_lm::{Site, Spec};
+use lapidary_release::EvaluationFile;
 use lapidary_report::number::count;
 use lapidary_report::page::{Feature, Line, Page, Piece};
 use std::path::Path;
@@ -63,7 +63,7 @@ fn stands_on(demo: &Demo) -> String {
 
 /// Features of the dictionaries that are no baselines.
 fn chosen(demo: &Demo) -> anyhow::Result<Vec<Feature>> {
-    let is_judged = |&k: &usize| demo.trained[k].plan.baseline.is_none();
+    let is_judged = |&k: &usize| demo.trained[k].baseline.is_none();
     let judged: Vec<usize> = (0..demo.trained.len()).filter(is_judged).collect();
     let chosen = features::choose(&demo.measured, &judged);
     let all: Vec<(Site, &Dictionary)> = demo.trained.iter().map(|t| (t.site, &t.dictionary)).collect();
@@ -71,7 +71,7 @@ fn chosen(demo: &Demo) -> anyhow::Result<Vec<Feature>> {
     let feature = |(chosen, examples): (Chosen, Vec<Vec<Piece>>)| Feature {
         indicator: chosen.indicator,
         meaning: chosen.question.meaning,
-        site: demo.trained[chosen.subject].plan.site.clone(),
+        site: demo.trained[chosen.subject].site.to_string(),
         number: chosen.feature,
         f1: [chosen.f1, chosen.precision, chosen.recall],
         examples,

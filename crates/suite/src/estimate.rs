@@ -1,20 +1,18 @@
 //! What a run will cost, before it begins: time, memory, disk. Rough, and said to be.
 
+use crate::SuiteError;
+use crate::error::invalid;
 use crate::plan::RunPlan;
-use crate::words;
-use anyhow::bail;
-use lapidary_kernels::Device;
-use lapidary_report::number::{bytes, count, duration};
-use lapidary_report::table::{Align, text};
 use lapidary_text::{Corpus, Window};
-use lapidary_trainer::{DictionaryPlan, Objective, Preset, Recipe};
-use std::path::Path;
-use std::time::Instant;
+use lapidary_trainer::{DictionaryPlan, Objective, Recipe};
 
 /// The cost of a run.
 pub struct Estimate {
+    /// Wall-clock seconds.
     pub seconds: f64,
+    /// Bytes at the peak.
     pub memory: Memory,
+    /// Bytes.
     pub disk: u64,
     /// The encoders' share of the arithmetic; the rest is the language model's.
     pub encoder_share: f64,
@@ -41,37 +39,14 @@ impl Memory {
         const PROGRAM: f64 = 64.0 * 1024.0 * 1024.0;
         (self.dictionaries + self.step + self.rows + self.model + self.text + PROGRAM) as u64
     }
-
-    fn parts(&self) -> String {
-        let parts = [
-            ("dictionaries", self.dictionaries),
-            ("a step", self.step),
-            ("rows", self.rows),
-            ("language model", self.model),
-            ("text", self.text),
-        ];
-        parts.map(|(name, part)| format!("{name} {}", bytes(part as u64))).join(", ")
-    }
-}
-
-/// Multiply-adds that the processor does in a second on products like ours: the best of some, of milliseconds each, so that
-/// one interruption does not double an estimate.
-pub fn speed(device: Device) -> f64 {
-    let (n, d, m) = (2048, 64, 1024);
-    let (x, w, mut out) = (vec![0.5f32; n * d], vec![0.25f32; m * d], vec![0.0f32; n * m]);
-    let seconds = (0..6).map(|_| {
-        let began = Instant::now();
-        device.linear(&x, &w, None, d, &mut out);
-        began.elapsed().as_secs_f64()
-    });
-    (n * d * m) as f64 / seconds.fold(f64::INFINITY, f64::min)
 }
 
 /// Everything sparse around the encoder's product costs about as much again in short runs.
 pub const STEP_PER_PRODUCT: f64 = 2.2;
 
-/// For a model of so many parameters.
-pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, device: Device, fused: bool) -> Estimate {
+/// For a model of so many parameters, on a processor that does `speed` multiply-adds in a second on products like ours.
+/// `fused`: the model runs too.
+pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, speed: f64, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let dictionaries = &plan.training.dictionaries;
@@ -85,7 +60,7 @@ pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, device: Device, fused: 
     let parameters: f64 = dictionaries.iter().map(parameters).sum();
     let pool = (plan.rows.rows_per_epoch as f64).min(plan.rows.pool_rows as f64) + recipe.batch as f64;
     Estimate {
-        seconds: rows * work / speed(device),
+        seconds: rows * work / speed,
         memory: Memory {
             rows: 4.0 * pool * plan.row_sets().values().sum::<usize>() as f64,
             model: 4.0 * weights,
@@ -173,177 +148,31 @@ pub fn step_bytes(plan: &DictionaryPlan, n: usize, l0: f64) -> f64 {
     rows + copy + gradients + skip + kept + 32.0 * block
 }
 
-/// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
-pub fn check_memory(estimate: &Estimate) -> anyhow::Result<()> {
-    must_fit(estimate.memory.total(), machine_memory(), "fewer widths or sites")
-}
-
-/// `needs 31.0 GiB, this machine has 24.0 GiB; try fewer widths or sites`
-pub fn must_fit(needs: u64, there: Option<u64>, instead: &str) -> anyhow::Result<()> {
+/// `needs 31.0 GiB, this machine has 24.0 GiB; try fewer widths or sites`: refuses what cannot fit, before anything is allocated.
+/// Where the machine does not say what it has (`there`, bytes), everything fits.
+///
+/// # Errors
+/// `needs` bytes are more than are there.
+pub fn must_fit(needs: u64, there: Option<u64>, instead: &str) -> Result<(), SuiteError> {
+    let gib = |bytes: u64| format!("{:.1} GiB", bytes as f64 / (1u64 << 30) as f64);
     match there {
         Some(there) if needs > there => {
-            bail!("needs {}, this machine has {}; try {instead}", bytes(needs), bytes(there))
+            invalid!("needs {}, this machine has {}; try {instead}", gib(needs), gib(there))
         }
         _ => Ok(()),
-    }
-}
-
-/// Bytes of memory of this machine, as Linux says, or what a container around us allows.
-pub fn machine_memory() -> Option<u64> {
-    let text = lapidary_files::read_string(Path::new("/proc/meminfo"), 1 << 20).ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    let allowed = lapidary_files::read_string(Path::new("/sys/fs/cgroup/memory.max"), 1 << 10);
-    let allowed = allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
-    Some(allowed.min(kib << 10))
-}
-
-/// The plan and its cost, for a person, under a title: its hash, once the norms are known.
-pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
-    let recipe = &plan.training.recipe;
-    let rows = recipe.steps * recipe.batch as u64;
-    let with_theta =
-        plan.training.dictionaries.iter().filter(|d| matches!(d.objective, Objective::JumpRelu { .. }));
-    let theta = range(with_theta.map(|d| d.theta_init));
-    let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
-    let mut lines: Vec<(&str, String)> = vec![
-        ("model", model_name(plan)),
-        (
-            "text",
-            format!(
-                "{} training documents, {} rows of context {}",
-                count(plan.text.documents as u64),
-                count(plan.rows.rows_per_epoch),
-                plan.text.context
-            ),
-        ),
-        ("dictionaries", how_many(&plan.training.dictionaries)),
-        (
-            "rows",
-            format!(
-                "{} = {} steps of {} ({epochs:.1} epochs)",
-                count(rows),
-                count(recipe.steps),
-                recipe.batch
-            ),
-        ),
-        ("preset", recipe.preset.to_string()),
-        (
-            "learning rate",
-            format!(
-                "{:.2e}, {} times that for the decoder (warm-up {} steps, decay over the last {})",
-                recipe.lr, recipe.lr_decoder, recipe.lr_warmup, recipe.lr_decay
-            ),
-        ),
-        ("λ warm-up", format!("{} steps", recipe.lambda_warmup)),
-        (
-            "θ",
-            format!(
-                "{:?}, from {}, window ε = {:.3}, β₁ = {}, β₂ = {:.3}",
-                recipe.threshold, theta, recipe.bandwidth, recipe.beta1, recipe.beta2
-            )
-            .to_lowercase(),
-        ),
-        (
-            "estimate",
-            format!(
-                "{}, {} of memory, {} of disk; encoders {:.0} %, language model {:.0} % of the work",
-                duration(estimate.seconds),
-                bytes(estimate.memory.total()),
-                bytes(estimate.disk),
-                100.0 * estimate.encoder_share,
-                100.0 * (1.0 - estimate.encoder_share)
-            ),
-        ),
-        ("memory", estimate.memory.parts()),
-    ];
-    let names = std::iter::once("objective").chain(std::iter::repeat(""));
-    lines.splice(3..3, names.zip(objectives(&plan.training.dictionaries)));
-    let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
-    let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
-    match recipe.preset {
-        Preset::Short => format!("{table}\npreset short: {}\n", wrapped(lapidary_trainer::SHORT_EXPLAINED)),
-        Preset::GemmaScope | Preset::GemmaScope2 | Preset::Anthropic => table,
-    }
-}
-
-/// The plan, and what it will cost: seconds and bytes.
-pub fn json(plan: &RunPlan, estimate: &Estimate) -> serde_json::Value {
-    serde_json::json!({
-        "plan": plan, "seconds": estimate.seconds, "memory_bytes": estimate.memory.total(), "disk_bytes": estimate.disk,
-        "encoder_share": estimate.encoder_share,
-    })
-}
-
-/// With its hash, which a dry run does without.
-fn model_name(plan: &RunPlan) -> String {
-    match plan.model.hash.as_str() {
-        "" => plan.model.name.clone(),
-        hash => format!("{} ({hash:.12})", plan.model.name),
-    }
-}
-
-/// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
-pub fn objectives(dictionaries: &[DictionaryPlan]) -> Vec<String> {
-    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
-    for d in dictionaries {
-        let (objective, sparsity) = (words::objective(d), words::sparsity(d));
-        match kinds.iter_mut().find(|(other, _)| *other == objective) {
-            Some((_, all)) if all.contains(&sparsity) => {}
-            Some((_, all)) => all.push(sparsity),
-            None => kinds.push((objective, vec![sparsity])),
-        }
-    }
-    kinds.into_iter().map(|(objective, all)| format!("{objective}: {}", all.join(", "))).collect()
-}
-
-/// `3`, or `3 and 2 baselines`.
-pub fn how_many(dictionaries: &[DictionaryPlan]) -> String {
-    let baselines = dictionaries.iter().filter(|d| d.baseline.is_some()).count();
-    let trained = dictionaries.len() - baselines;
-    match baselines {
-        0 => trained.to_string(),
-        1 => format!("{trained} and 1 baseline"),
-        _ => format!("{trained} and {baselines} baselines"),
-    }
-}
-
-/// Lines of at most 100 characters.
-fn wrapped(paragraph: &str) -> String {
-    let mut out = String::new();
-    let mut column = 14;
-    for word in paragraph.split_whitespace() {
-        if column + word.len() > 100 {
-            out.push('\n');
-            column = 0;
-        } else if !out.is_empty() {
-            out.push(' ');
-        }
-        out += word;
-        column += word.len() + 1;
-    }
-    out
-}
-
-/// `0.341`, or `0.2–0.341` where dictionaries differ.
-fn range(values: impl Iterator<Item = f32>) -> String {
-    let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
-    if low > high {
-        "–".into()
-    } else if low == high {
-        format!("{low:.3}")
-    } else {
-        format!("{low:.3}–{high:.3}")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::bench::plan;
     use lapidary_trainer::Transcoder;
 
     const GIB: u64 = 1 << 30;
+
+    fn plan(d: usize, width: usize) -> DictionaryPlan {
+        DictionaryPlan::new("bench", "bench", d, width)
+    }
 
     fn recipe(batch: usize) -> Recipe {
         Recipe { batch, ..Recipe::gemma_scope(1) }

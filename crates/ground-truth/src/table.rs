@@ -1,18 +1,16 @@
 //! The truth scores as they are saved in `evaluation.json` and shown: a line per dictionary and baseline, the lists of
-//! features and indicators of each dictionary that is judged, and the words for the table.
+//! features and indicators of each dictionary that is judged.
 //!
 //! Lists are kept short: indicators that are represented or found, features that ever fire with one, four decimals. Names of
 //! indicators stand once, in [`TruthTable::indicators`].
 
-use lapidary_catalog::text::World;
+use lapidary_catalog::World;
 use lapidary_evaluation::Interval;
 use lapidary_evaluation::truth::verdict::Comparison;
 use lapidary_evaluation::truth::{
     Baseline, FeatureScore, IndicatorScore, MeanF1, Options, Represented, Truth, TruthScores, Verdict,
 };
 use lapidary_lm::Site;
-use lapidary_report::truth::TruthRow;
-use lapidary_report::{Measure, Setting};
 use serde::{Deserialize, Serialize};
 
 /// The section `truth` of `evaluation.json`.
@@ -39,9 +37,11 @@ pub struct TruthTable {
 pub struct DictionaryTruth {
     /// As in `scores`.
     pub name: String,
+    /// Where it reads.
     pub site: String,
     /// F.
     pub width: usize,
+    /// What it was asked for, if that is λ.
     pub lambda: Option<f64>,
     /// What it was asked for, where that is not λ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +80,7 @@ pub struct DictionaryTruth {
 /// Valid or not, and against what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Judgement {
+    /// Valid or not.
     pub status: Status,
     /// Trained baselines that are asked for and were not there.
     pub missing: Vec<Baseline>,
@@ -117,25 +118,32 @@ pub struct IndicatorLine {
     pub count: u64,
     /// The feature with the highest F1.
     pub feature: Option<u32>,
+    /// Its F1.
     pub f1: f64,
     /// Mean best F1 by chance; none where it cannot be said.
     pub null: Option<f64>,
     /// One-to-one F1.
     pub matched_f1: f64,
+    /// Does the model represent it at the site?
     pub represented: bool,
+    /// Is its F1 far enough above chance?
     pub found: bool,
 }
 
 /// One feature and its best indicator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct FeatureLine {
+    /// Its number.
     pub feature: u32,
     /// Rows in which it fires.
     pub count: u64,
     /// Index in [`TruthTable::indicators`] of the indicator with the highest F1.
     pub indicator: u32,
+    /// Share of its firings at which the indicator is on.
     pub precision: f64,
+    /// Share of the indicator's rows in which it fires.
     pub recall: f64,
+    /// Of both.
     pub f1: f64,
 }
 
@@ -161,18 +169,6 @@ impl TruthTable {
             dictionaries: Vec::new(),
             options: options.clone(),
         }
-    }
-
-    /// The lines to print: what was judged, or the baselines if nothing was.
-    pub fn rows(&self) -> Vec<TruthRow> {
-        let judged: Vec<TruthRow> =
-            self.dictionaries.iter().filter(|d| d.judgement.is_some()).map(DictionaryTruth::row).collect();
-        if !judged.is_empty() {
-            return judged;
-        }
-        let is_dictionary =
-            |b: Option<Baseline>| !matches!(b, None | Some(Baseline::Pca | Baseline::Neurons));
-        self.dictionaries.iter().filter(|d| is_dictionary(d.baseline)).map(DictionaryTruth::row).collect()
     }
 }
 
@@ -204,6 +200,7 @@ impl DictionaryTruth {
         }
     }
 
+    /// With what its features stand for.
     pub fn with_lists(self, scores: &TruthScores) -> DictionaryTruth {
         let indicators = scores.indicators.iter().filter(|i| i.found || i.represented == Represented::Yes);
         let features = (0..).zip(&scores.features).filter_map(|(j, f)| FeatureLine::new(j, f));
@@ -212,38 +209,9 @@ impl DictionaryTruth {
         DictionaryTruth { lists: Some(lists), ..self }
     }
 
+    /// With its verdict.
     pub fn judged(self, judgement: Judgement) -> DictionaryTruth {
         DictionaryTruth { judgement: Some(judgement), ..self }
-    }
-
-    /// Its line of the table.
-    pub fn row(&self) -> TruthRow {
-        let f1 = &self.matched_f1_represented;
-        let of = self.baseline.map(|b| format!(" {b}")).unwrap_or_default();
-        let of_baseline = |kind| {
-            let comparisons = &self.judgement.as_ref()?.verdict.comparisons;
-            comparisons.iter().find(|c| c.baseline == kind).map(|c| c.untrained)
-        };
-        TruthRow {
-            site: self.label.clone().unwrap_or_else(|| self.site.clone() + &of),
-            width: self.width,
-            setting: self.target_l0.map(Setting::L0).or(self.lambda.map(Setting::Lambda)),
-            l0: self.l0,
-            f1: Measure { value: f1.value, interval: known(&f1.interval), n: f1.indicators },
-            null: self.null,
-            counts: [self.found_and_represented, self.represented, self.known],
-            baselines: [Baseline::FrozenDecoder, Baseline::RandomLm, Baseline::Pca, Baseline::Neurons]
-                .map(of_baseline),
-            verdict: self.judgement.as_ref().map_or("baseline", |j| j.status.word()).into(),
-            reason: self.judgement.as_ref().and_then(Judgement::reason),
-        }
-    }
-}
-
-fn known(interval: &Interval) -> Option<(f64, f64)> {
-    match interval {
-        Interval::Known { low, high } => Some((*low, *high)),
-        Interval::Missing { .. } => None,
     }
 }
 
@@ -259,6 +227,7 @@ impl Status {
 }
 
 impl Judgement {
+    /// By the verdict against the baselines that were there.
     pub fn new(verdict: Verdict, missing: Vec<Baseline>) -> Judgement {
         let status = match (verdict.valid, missing.is_empty()) {
             (false, _) => Status::Invalid,

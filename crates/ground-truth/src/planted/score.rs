@@ -5,14 +5,11 @@
 //! planted feature never occurs in the rows are left out (there they count as 0). The *oracle* is the true coefficients as
 //! features and the true directions as decoder: what is not 1 for it is wrong with the score.
 
-use crate::planted_rows::KnownRows;
-use crate::words;
+use crate::planted::rows::KnownRows;
 use lapidary_dictionary::{Activation, Baseline, Dictionary};
 use lapidary_evaluation::reconstruction::{Moments, fvu, squared_error};
 use lapidary_evaluation::truth::{Firings, MeanF1, Options, Truth, recovery, score};
 use lapidary_kernels::{Csr, Device};
-use lapidary_report::scores::Setting;
-use lapidary_trainer::{DictionaryPlan, Training};
 use lapidary_world::planted::Planted;
 use serde::Serialize;
 
@@ -22,6 +19,7 @@ pub const RECOVERED: f64 = 0.9;
 /// Whose scores.
 #[derive(Clone, Debug, Serialize)]
 pub struct Subject {
+    /// Its name in the run, or its folder.
     pub name: String,
     /// What a table calls it.
     #[serde(skip)]
@@ -32,7 +30,9 @@ pub struct Subject {
     pub width: usize,
     /// At the end of its training; none where λ sets nothing.
     pub lambda: Option<f64>,
+    /// The L0 that was asked for.
     pub target_l0: Option<f64>,
+    /// What it was trained as, to be beaten.
     pub baseline: Option<Baseline>,
 }
 
@@ -42,33 +42,17 @@ impl Subject {
         let (architecture, lambda, target_l0, baseline) = (None, None, None, None);
         Subject { name: name.into(), label: name.into(), architecture, width, lambda, target_l0, baseline }
     }
-
-    /// What a run trained.
-    pub fn trained(d: &DictionaryPlan, training: &Training) -> Subject {
-        let setting = words::setting(d);
-        let baseline = d.baseline.map(|b| format!(", {b}")).unwrap_or_default();
-        Subject {
-            name: d.name.clone(),
-            label: format!("{}, {setting}{baseline}", words::architecture(d)),
-            architecture: Some(words::architecture(d)),
-            width: d.width,
-            lambda: d.objective.has_lambda().then(|| words::last_lambda(d, training)),
-            target_l0: match setting {
-                Setting::L0(l0) => Some(l0),
-                Setting::Lambda(_) => None,
-            },
-            baseline: d.baseline,
-        }
-    }
 }
 
 /// The scores of one dictionary; all but FVU are 1 at best.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlantedScores {
+    /// Whose they are.
     #[serde(flatten)]
     pub subject: Subject,
     /// Mean features per row.
     pub l0: f64,
+    /// Share of variance unexplained.
     pub fvu: f64,
     /// Features that never fire in the rows.
     pub silent: usize,
@@ -92,6 +76,7 @@ pub struct Scorer<'a> {
 }
 
 impl<'a> Scorer<'a> {
+    /// `known` are rows of `planted`.
     pub fn new(planted: &'a Planted, known: &'a KnownRows, device: Device) -> Scorer<'a> {
         let truth = Truth::planted(&firings(&known.truth));
         Scorer { planted, known, truth, options: Options::standard(planted.seed), device }
@@ -188,7 +173,7 @@ fn firings(features: &Csr) -> Firings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::planted_rows::{known_rows, tests::tiny};
+    use crate::planted::rows::{known_rows, tests::tiny};
 
     #[test]
     fn the_oracle_scores_exactly_one() {

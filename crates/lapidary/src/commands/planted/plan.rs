@@ -3,9 +3,9 @@
 //! Each architecture is a table of its own (`grid.rs`), derived as in a suite (`derive.rs`): k, or a controller of λ, for a
 //! target L0, AuxK and nested widths by default. JumpReLU alone has a baseline, behind each of its dictionaries.
 
-use crate::planted_rows::{SITE, Which};
 use anyhow::Context;
 use clap::Args;
+use lapidary_ground_truth::planted::rows::{SITE, Which};
 use lapidary_suite::derive::{At, Derive};
 use lapidary_suite::file::Aux;
 use lapidary_suite::grid::{Architecture, Grid, SparseBy, Table, once};

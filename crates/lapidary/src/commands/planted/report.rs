@@ -1,7 +1,7 @@
 //! What `lapidary world planted` prints, and keeps as `scores.json`: everybody's scores on the same fresh rows.
 
-use crate::planted_rows::{SizeName, Which};
-use crate::planted_scores::{PlantedScores, RECOVERED};
+use lapidary_ground_truth::planted::rows::{SizeName, Which};
+use lapidary_ground_truth::planted::score::{PlantedScores, RECOVERED};
 use lapidary_report::number::{count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_world::planted::Planted;

@@ -1,40 +1,44 @@
 //! What is evaluated: dictionaries of runs and dictionaries that are named alone, with what each says that it was trained on;
 //! and whether that is one model, one text and one context, since all of them are scored on the same.
 
-use crate::global::Global;
+use crate::SuiteError;
+use crate::error::invalid;
+use crate::folder::{given_up_lines, read_dictionaries};
 use crate::plan::{Places, RunPlan};
-use lapidary_catalog::ModelIdentity;
-use crate::run_folder::{given_up_lines, read_dictionaries};
-use crate::terminal;
-use crate::truth_scores::TruthSubject;
 use crate::words;
-use anyhow::bail;
-use lapidary_dictionary::{Activation, Dictionary, load};
-use lapidary_evaluation::truth;
+use lapidary_catalog::ModelIdentity;
+use lapidary_dictionary::{Activation, Dictionary, Setting, load};
 use lapidary_lm::Site;
-use lapidary_report::scores::Setting;
 use lapidary_trainer::{Baseline, DictionaryPlan};
 use std::path::{Path, PathBuf};
 
 /// A run among the subjects.
 pub struct Run {
+    /// Its folder.
     pub folder: PathBuf,
+    /// Every number of it.
     pub plan: RunPlan,
+    /// Where it found what it read.
     pub places: Places,
 }
 
 /// A dictionary to score.
 pub struct Named {
+    /// Its name in the run, or its folder.
     pub name: String,
     /// What tables call it.
     pub label: String,
+    /// What it reads.
     pub site: Site,
     /// What it reconstructs.
     pub output: Site,
+    /// How sparse it was asked to be, where it is known.
     pub setting: Option<Setting>,
+    /// What it was trained as, to be beaten.
     pub baseline: Option<Baseline>,
     /// Number of its run among the subjects, and the seed of its plan; 0 for one that is named alone.
     pub run: (usize, u64),
+    /// In raw units.
     pub dictionary: Dictionary,
     /// The model that it was trained on, if it says so by hash.
     pub model: Option<ModelIdentity>,
@@ -45,13 +49,15 @@ pub struct Named {
 /// Sites that the command line gives to dictionaries that are named alone.
 #[derive(Clone, Copy, Default)]
 pub struct Sites<'a> {
+    /// What they read.
     pub reads: Option<&'a str>,
+    /// What they reconstruct.
     pub writes: Option<&'a str>,
 }
 
 impl Run {
     /// The runs among the paths.
-    pub fn among(paths: &[PathBuf]) -> anyhow::Result<Vec<Run>> {
+    pub fn among(paths: &[PathBuf]) -> Result<Vec<Run>, SuiteError> {
         let read = |folder: &PathBuf| {
             let (plan, places) = (RunPlan::read(folder)?, Places::of(folder)?);
             Ok(Run { folder: folder.clone(), plan, places })
@@ -70,12 +76,12 @@ pub fn check_alike(
     what: &str,
     of: impl Fn(&RunPlan) -> String,
     next: &str,
-) -> anyhow::Result<()> {
+) -> Result<(), SuiteError> {
     let Some((first, others)) = runs.split_first() else { return Ok(()) };
     let expected = of(&first.plan);
     match others.iter().find(|run| of(&run.plan) != expected) {
         None => Ok(()),
-        Some(other) => bail!(
+        Some(other) => invalid!(
             "{}: expected a run with the {what} of {} ({expected:.12}), found another ({:.12}); evaluate them one after the \
              other, or {next}",
             other.folder.display(),
@@ -86,10 +92,10 @@ pub fn check_alike(
 }
 
 /// All dictionaries are of this model, or the first that is of another is named; `whose` says where the model comes from.
-pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> anyhow::Result<()> {
+pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> Result<(), SuiteError> {
     match subjects.iter().find_map(|subject| Some((subject, subject.foreign_to(model)?))) {
         None => Ok(()),
-        Some((subject, other)) => bail!(
+        Some((subject, other)) => invalid!(
             "{}: expected a dictionary of {whose}, {model}, found one of {other}; evaluate it on its own model, or score it on \
              this one all the same with --foreign-model",
             subject.name
@@ -97,15 +103,15 @@ pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> an
     }
 }
 
-/// Every dictionary that the paths name. Those that read a randomised model are skipped, and that is said, unless
+/// Every dictionary that the paths name. Those that read a randomised model are skipped, and `note` is told, unless
 /// `with_random` asks for them.
 pub fn read(
     paths: &[PathBuf],
     runs: &[Run],
     sites: Sites<'_>,
     with_random: bool,
-    global: &Global,
-) -> anyhow::Result<Vec<Named>> {
+    note: &dyn Fn(&str),
+) -> Result<Vec<Named>, SuiteError> {
     let (mut out, mut runs) = (Vec::new(), runs.iter());
     for (number, path) in (1..).zip(paths) {
         if !is_run(path) {
@@ -114,16 +120,13 @@ pub fn read(
         }
         let run = runs.next().expect("every run was read");
         let finished = read_dictionaries(&run.folder, &run.plan)?;
-        given_up_lines(&run.folder).iter().for_each(terminal::note);
+        given_up_lines(&run.folder).iter().for_each(|line| note(line));
         for (d, dictionary, _) in finished {
             let named = Named::of_run(run, number, d, dictionary)?;
             if named.reads_the_model() || with_random {
                 out.push(named);
-            } else if !global.quiet {
-                let name = &named.name;
-                terminal::note(format_args!(
-                    "{name}: skipped, it reads a randomised model; --truth scores it"
-                ));
+            } else {
+                note(&format!("{}: skipped, it reads a randomised model; --truth scores it", named.name));
             }
         }
     }
@@ -131,7 +134,12 @@ pub fn read(
 }
 
 impl Named {
-    fn of_run(run: &Run, number: usize, d: DictionaryPlan, dictionary: Dictionary) -> anyhow::Result<Named> {
+    fn of_run(
+        run: &Run,
+        number: usize,
+        d: DictionaryPlan,
+        dictionary: Dictionary,
+    ) -> Result<Named, SuiteError> {
         Ok(Named {
             label: words::label(&d),
             site: d.site.parse()?,
@@ -155,37 +163,17 @@ impl Named {
     pub fn foreign_to(&self, model: &ModelIdentity) -> Option<&ModelIdentity> {
         self.model.as_ref().filter(|said| said.hash != model.hash)
     }
-
-    pub fn for_truth(&self) -> TruthSubject<'_> {
-        let kind = |baseline| match baseline {
-            Baseline::FrozenDecoder => truth::Baseline::FrozenDecoder,
-            Baseline::RandomLm => truth::Baseline::RandomLm,
-            Baseline::FrozenEncoder => truth::Baseline::FrozenEncoder,
-            Baseline::Random => truth::Baseline::Random,
-        };
-        let Named { name, label, site, setting, baseline, run: (run, seed), dictionary, .. } = self;
-        TruthSubject {
-            name,
-            site: *site,
-            dictionary,
-            label: label.clone(),
-            setting: *setting,
-            baseline: baseline.map(kind),
-            run: *run,
-            seed: *seed,
-        }
-    }
 }
 
 /// A dictionary that is named alone, with what it says of itself.
-fn alone(path: &Path, sites: Sites<'_>) -> anyhow::Result<Named> {
+fn alone(path: &Path, sites: Sites<'_>) -> Result<Named, SuiteError> {
     let (dictionary, meta) = load(path)?;
     let at = lapidary_dictionary::sites(path, &dictionary, meta.as_ref(), sites.reads, sites.writes)?;
     let (site, output) = (at.read, at.written);
     let training = meta.as_ref().and_then(|m| m.training.as_ref());
     let baseline = training.and_then(|t| t.baseline);
     if baseline == Some(Baseline::RandomLm) {
-        bail!(
+        invalid!(
             "{}: expected a dictionary of the model, found a random-lm baseline, which reads a randomised one; name its \
              run with --truth",
             path.display()

@@ -1,46 +1,12 @@
-//! A planned dictionary in words: what it is, where, and how sparse. For plans, tables and cards.
+//! What tables and cards say of a planned dictionary beyond its name: what it minimises, how its sparsity is reached, and what was
+//! withheld from a baseline.
 
+use lapidary_dictionary::Setting;
 use lapidary_report::number::{count, significant};
-use lapidary_report::scores::Setting;
-use lapidary_trainer::{Baseline, DictionaryPlan, Objective, Penalty, Training};
+use lapidary_suite::words::{architecture, setting};
+use lapidary_trainer::{Baseline, DictionaryPlan, Objective, Penalty};
 
-/// `JumpReLU`, `Matryoshka`, `TopK`
-pub fn architecture(d: &DictionaryPlan) -> &'static str {
-    match d.objective {
-        Objective::JumpRelu { .. } => "JumpReLU",
-        Objective::L1 => "L1",
-        Objective::Gated => "Gated",
-        Objective::TopK { .. } => "TopK",
-        Objective::BatchTopK { .. } if d.prefixes.is_empty() => "BatchTopK",
-        Objective::BatchTopK { .. } => "Matryoshka",
-    }
-}
-
-/// `3.res`, `3.res topk`, `3.mlp-in → 3.mlp with skip frozen-decoder`
-pub fn label(d: &DictionaryPlan) -> String {
-    let mut label = d.site.clone();
-    if let Some(t) = &d.transcoder {
-        label += &format!(" → {}{}", t.output, if t.skip { " with skip" } else { "" });
-    }
-    match d.objective {
-        Objective::JumpRelu { .. } if d.prefixes.is_empty() => {}
-        Objective::JumpRelu { .. } => label += " nested",
-        _ => label += &format!(" {}", architecture(d).to_lowercase()),
-    }
-    label + &d.baseline.map(|b| format!(" {b}")).unwrap_or_default()
-}
-
-/// What it was asked for: λ, or an L0.
-pub fn setting(d: &DictionaryPlan) -> Setting {
-    match (&d.objective, d.target_l0) {
-        (Objective::TopK { k, .. } | Objective::BatchTopK { k, .. }, _) => Setting::L0(*k as f64),
-        (Objective::JumpRelu { penalty: Penalty::Quadratic { target, .. } }, _) => Setting::L0(*target),
-        (_, Some(target)) => Setting::L0(target),
-        _ => Setting::Lambda(d.lambda),
-    }
-}
-
-/// The same with how it is reached: `λ 0.003`, `L0 40 by k`, `L0 40 by a controller of λ, from 0.00125`
+/// What it was asked for, and how that is reached: `λ 0.003`, `L0 40 by k`, `L0 40 by a controller of λ, from 0.00125`
 pub fn sparsity(d: &DictionaryPlan) -> String {
     let setting = setting(d);
     match (&d.objective, setting) {
@@ -83,9 +49,4 @@ pub fn baseline(baseline: Baseline) -> String {
         }
     };
     format!("{baseline}: {withheld}.")
-}
-
-/// λ at the end of the training.
-pub fn last_lambda(d: &DictionaryPlan, training: &Training) -> f64 {
-    d.lambda * training.running.log_lambda.exp()
 }

@@ -8,32 +8,32 @@ use lapidary_world::{Kind, Mark, variables};
 
 /// What is true of every row of a corpus that [`lapidary_catalog::Text::corpus`] made of this text, in the order of its windows.
 pub fn truth(world: &World, corpus: &Corpus, spec: &Spec) -> Truth {
-        let indicators = Indicators::new();
-        let mut truth = Truth {
-            indicators: indicators.names.clone(),
-            starts: vec![0],
-            on: Vec::new(),
-            documents: Vec::new(),
-            tokens: Vec::new(),
-        };
-        let mut sample = (u32::MAX, None);
-        for window in &corpus.windows {
-            if sample.0 != window.doc {
-                sample = (window.doc, Some(world.corpus.sample(u64::from(window.doc))));
-            }
-            let sample = sample.1.as_ref().expect("it was just made");
-            for position in window.row_positions(spec) {
-                let token = window.document_position(position, spec) as usize;
-                let mut on: Vec<u32> = sample.at(token).iter().filter_map(|m| indicators.of(m)).collect();
-                on.sort_unstable();
-                truth.on.extend(on);
-                truth.starts.push(truth.on.len());
-                truth.documents.push(window.doc);
-                truth.tokens.push(u32::from(sample.tokens[token]));
-            }
+    let indicators = Indicators::new();
+    let mut truth = Truth {
+        indicators: indicators.names.clone(),
+        starts: vec![0],
+        on: Vec::new(),
+        documents: Vec::new(),
+        tokens: Vec::new(),
+    };
+    let mut sample = (u32::MAX, None);
+    for window in &corpus.windows {
+        if sample.0 != window.doc {
+            sample = (window.doc, Some(world.corpus.sample(u64::from(window.doc))));
         }
-        truth
+        let sample = sample.1.as_ref().expect("it was just made");
+        for position in window.row_positions(spec) {
+            let token = window.document_position(position, spec) as usize;
+            let mut on: Vec<u32> = sample.at(token).iter().filter_map(|m| indicators.of(m)).collect();
+            on.sort_unstable();
+            truth.on.extend(on);
+            truth.starts.push(truth.on.len());
+            truth.documents.push(window.doc);
+            truth.tokens.push(u32::from(sample.tokens[token]));
+        }
     }
+    truth
+}
 
 /// Yes/no questions about a token, one per (variable, value).
 struct Indicators {
@@ -51,8 +51,7 @@ impl Indicators {
             if binary {
                 names.push(variable.name);
             } else {
-                let value =
-                    |v| format!("{} = {}", variable.name, variables::value_name(variable.id, v));
+                let value = |v| format!("{} = {}", variable.name, variables::value_name(variable.id, v));
                 names.extend((0..variable.values).map(value));
             }
         }
@@ -66,4 +65,3 @@ impl Indicators {
         }
     }
 }
-

@@ -4,7 +4,6 @@
 //! parallel: the bytes depend neither on the order nor on the number of threads. There is no end to the rows; an *epoch* is as
 //! many as were asked for, and rows from there on were never trained on.
 
-use clap::{Args, ValueEnum};
 use lapidary_kernels::Csr;
 use lapidary_store::{RowSource, SiteRows, SourceError};
 use lapidary_world::planted::{Coefficients, Planted, PlantedConfig, Size};
@@ -20,24 +19,47 @@ pub const WINDOW: usize = 1_024;
 pub const POOL_ROWS: usize = 65_536;
 
 /// Which planted dictionary.
-#[derive(Args, Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Which {
-    /// everyday: D 128, 2,048 directions, drawn in a second; full: D 768, 16,384 directions, drawn in minutes
-    #[arg(long, value_enum, default_value_t = SizeName::Everyday)]
+    /// How large.
     pub size: SizeName,
-    /// Seed of the planted dictionary, its rows, and training
-    #[arg(long, default_value_t = 42)]
+    /// Of the planted dictionary, its rows, and training.
     pub seed: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+/// A size by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SizeName {
+    /// D 128, 2,048 directions, drawn in a second.
     Everyday,
+    /// D 768, 16,384 directions, drawn in minutes.
     Full,
 }
 
+impl std::str::FromStr for SizeName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<SizeName, String> {
+        match name {
+            "everyday" => Ok(SizeName::Everyday),
+            "full" => Ok(SizeName::Full),
+            _ => Err(format!("expected everyday or full, found {name}")),
+        }
+    }
+}
+
+impl std::fmt::Display for SizeName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SizeName::Everyday => "everyday",
+            SizeName::Full => "full",
+        })
+    }
+}
+
 impl Which {
+    /// Every number of it.
     pub fn config(self) -> PlantedConfig {
         match self.size {
             SizeName::Everyday => Size::Everyday.config(),
@@ -45,6 +67,7 @@ impl Which {
         }
     }
 
+    /// The directions, drawn.
     pub fn draw(self) -> Planted {
         Planted::new(self.seed, self.config())
     }
@@ -93,6 +116,9 @@ impl RowSource for PlantedRows<'_> {
 }
 
 /// Rows `first` .. `first + count` as little-endian f32 `[count, D]`, a pool at a time.
+///
+/// # Errors
+/// Those of `out`.
 pub fn write_rows(planted: &Planted, first: u64, count: u64, out: &mut dyn Write) -> std::io::Result<()> {
     let d = planted.config.d;
     let (mut x, mut bytes, mut done) = (Vec::new(), Vec::new(), 0);
@@ -139,11 +165,11 @@ pub fn known_rows(planted: &Planted, first: u64, n: usize) -> KnownRows {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// 200 features in 24 dimensions, with trees and circles.
-    pub fn tiny() -> Planted {
+    pub(crate) fn tiny() -> Planted {
         let everyday = Size::Everyday.config();
         let config =
             PlantedConfig { d: 24, features: 200, roots: 4, branching: 3, depth: 2, circles: 3, ..everyday };

@@ -1,4 +1,4 @@
-//! What this machine does at best, measured in this run: the roofline beside a bench.
+//! This machine: what it has, what it does at best (the roofline beside a bench), and what this process has held of it.
 
 use lapidary_kernels::Device;
 use rayon::prelude::*;
@@ -7,6 +7,19 @@ use std::time::Instant;
 
 /// Repetitions; the best counts, because a roofline is an upper bound.
 const TIMES: usize = 7;
+
+/// Multiply-adds that the processor does in a second on products like ours: the best of some, of milliseconds each, so that
+/// one interruption does not double an estimate.
+pub fn speed(device: Device) -> f64 {
+    let (n, d, m) = (2048, 64, 1024);
+    let (x, w, mut out) = (vec![0.5f32; n * d], vec![0.25f32; m * d], vec![0.0f32; n * m]);
+    let seconds = (0..6).map(|_| {
+        let began = Instant::now();
+        device.linear(&x, &w, None, d, &mut out);
+        began.elapsed().as_secs_f64()
+    });
+    (n * d * m) as f64 / seconds.fold(f64::INFINITY, f64::min)
+}
 
 /// GFLOP/s of the dense f32 product where everything fits into the caches.
 pub fn gemm_gflops(device: Device) -> f64 {
@@ -49,4 +62,14 @@ pub fn peak_bytes() -> Option<u64> {
     let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
+}
+
+/// Bytes of memory of this machine, as Linux says, or what a container around us allows.
+pub fn memory() -> Option<u64> {
+    let text = lapidary_files::read_string(Path::new("/proc/meminfo"), 1 << 20).ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let allowed = lapidary_files::read_string(Path::new("/sys/fs/cgroup/memory.max"), 1 << 10);
+    let allowed = allowed.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
+    Some(allowed.min(kib << 10))
 }

@@ -1,15 +1,13 @@
 //! A run's finished dictionaries: `dictionaries/NAME/`, each a folder that SAELens loads, with a probe of real rows.
 
-use crate::global::Global;
-use lapidary_catalog::Opened;
+use crate::SuiteError;
+use crate::error::invalid;
 use crate::plan::{RunPlan, is_release};
-use crate::stopwatch::Stopwatch;
-use crate::{terminal, words};
+use crate::words;
+use lapidary_catalog::Opened;
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
 use lapidary_kernels::Device;
 use lapidary_lm::Family;
-use lapidary_report::number::{count, duration, percent, significant};
-use lapidary_report::table::{Align, text};
 use lapidary_store::{Batches, RowSource};
 use lapidary_trainer::{DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress};
 use std::collections::BTreeMap;
@@ -29,7 +27,10 @@ pub fn built_by(device: Device) -> String {
 }
 
 /// A run in which a dictionary was given up has failed (exit code 1); the others are finished all the same.
-pub fn check_all(run: &Path, plan: &RunPlan, trained: &[Training]) -> anyhow::Result<()> {
+///
+/// # Errors
+/// A dictionary was given up: which, when and why.
+pub fn check_all(run: &Path, plan: &RunPlan, trained: &[Training]) -> Result<(), SuiteError> {
     let stopped = |(d, t): (&DictionaryPlan, &Training)| Some((d.name.clone(), t.stopped.clone()?));
     let stopped: Vec<_> = plan.training.dictionaries.iter().zip(trained).filter_map(stopped).collect();
     let Some((name, first)) = stopped.iter().min_by_key(|(_, s)| s.step) else { return Ok(()) };
@@ -40,7 +41,7 @@ pub fn check_all(run: &Path, plan: &RunPlan, trained: &[Training]) -> anyhow::Re
             format!("the others are finished, for `lapidary evaluate {}`", run.display()),
         ),
     };
-    anyhow::bail!(
+    invalid!(
         "{which} dictionaries stopped, {name} first, at step {}: {}; {others}: lower [recipe] lr, which is {:e}, or check \
          the model",
         first.step,
@@ -50,7 +51,7 @@ pub fn check_all(run: &Path, plan: &RunPlan, trained: &[Training]) -> anyhow::Re
 }
 
 /// The state of a run that has come to its end with all its files, and with this plan and build: nothing is left to do.
-pub fn finished(run: &Path, plan: &RunPlan, device: Device) -> Option<Vec<Training>> {
+pub(crate) fn finished(run: &Path, plan: &RunPlan, device: Device) -> Option<Vec<Training>> {
     let (done, _) = progress(run).filter(|(done, _)| *done >= plan.training.recipe.steps)?;
     let (marks, trained) = load_checkpoint(&latest_checkpoint(run)?, &plan.training).ok()?;
     let same = marks.step == done && marks.plan_hash == plan.hash() && marks.built_by == built_by(device);
@@ -66,16 +67,16 @@ fn is_whole(folder: &Path, plan: &RunPlan) -> bool {
 }
 
 /// Folds every dictionary that was not stopped into raw units and writes it, with the run's first rows as its probe.
-pub fn write_dictionaries<S: RowSource>(
+pub(crate) fn write_dictionaries<S: RowSource>(
     run: &Path,
     plan: &RunPlan,
     opened: &Opened,
     trained: &[Training],
     batches: &mut Batches<S>,
-) -> anyhow::Result<()> {
+) -> Result<(), SuiteError> {
     batches.seek(0);
     let sites = batches.source().sites().to_vec();
-    let first = batches.next().map_err(anyhow::Error::from_boxed)?;
+    let first = batches.next().map_err(SuiteError::Rows)?;
     for (d, training) in plan.training.dictionaries.iter().zip(trained) {
         if training.stopped.is_some() {
             continue;
@@ -132,10 +133,13 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
 }
 
 /// The finished dictionaries of a run or a release, in the plan's order; stopped ones are left out.
+///
+/// # Errors
+/// One that should be there is not, or cannot be read; or none is there.
 pub fn read_dictionaries(
     run: &Path,
     plan: &RunPlan,
-) -> anyhow::Result<Vec<(DictionaryPlan, Dictionary, Meta)>> {
+) -> Result<Vec<(DictionaryPlan, Dictionary, Meta)>, SuiteError> {
     let (mut out, mut missing) = (Vec::new(), Vec::new());
     let released = is_release(run);
     for d in &plan.training.dictionaries {
@@ -145,22 +149,22 @@ pub fn read_dictionaries(
             continue;
         }
         let (dictionary, meta) = load(&folder)?;
-        let meta = meta.ok_or_else(|| {
-            anyhow::anyhow!(
+        let Some(meta) = meta else {
+            invalid!(
                 "{}: expected lapidary.json, found none; the run was cut short: resume it",
                 folder.display()
             )
-        })?;
+        };
         out.push((d.clone(), dictionary, meta));
     }
     if let (true, [first, ..]) = (out.is_empty(), given_up_lines(run).as_slice()) {
-        anyhow::bail!(
+        invalid!(
             "{}: expected finished dictionaries, found none: {first}; train again with a lower [recipe] lr",
             run.display()
         );
     }
     if out.is_empty() {
-        anyhow::bail!(
+        invalid!(
             "{}: expected finished dictionaries, found none; continue the run with `lapidary train … --resume`",
             run.display()
         );
@@ -172,10 +176,10 @@ pub fn read_dictionaries(
 }
 
 /// A dictionary may be missing because it was given up, as the last checkpoint says, and for no other reason.
-fn check_missing(run: &Path, missing: &[&DictionaryPlan]) -> anyhow::Result<()> {
+fn check_missing(run: &Path, missing: &[&DictionaryPlan]) -> Result<(), SuiteError> {
     let stopped = given_up(run);
     match missing.iter().find(|d| !stopped.contains_key(&d.name)) {
-        Some(d) => anyhow::bail!(
+        Some(d) => invalid!(
             "{}: expected dictionary {}, found none; the run was cut short: continue it with `lapidary train … --resume`",
             run.display(),
             d.name
@@ -195,94 +199,4 @@ pub fn given_up_lines(run: &Path) -> Vec<String> {
         format!("{name} was given up at step {} of its training: {}", s.step, s.reason)
     };
     given_up(run).iter().map(line).collect()
-}
-
-/// The last line of each dictionary in `metrics.jsonl`: L0 and FVU. Lines that are none are passed over.
-fn last_figures(run: &Path) -> BTreeMap<String, [Option<f64>; 2]> {
-    let bytes = lapidary_files::read(&run.join("metrics.jsonl"), 1 << 30).unwrap_or_default();
-    let mut out = BTreeMap::new();
-    for line in bytes.split(|&b| b == b'\n') {
-        let Ok(line) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
-        if let Some(name) = line["dictionary"].as_str() {
-            out.insert(name.to_string(), [line["l0"].as_f64(), line["fvu"].as_f64()]);
-        }
-    }
-    out
-}
-
-/// The end of `train`: what was made, and what comes next. `time`: what it took; none where nothing was left to do.
-pub fn print_trained(
-    run: &Path,
-    plan: &RunPlan,
-    trained: &[Training],
-    time: Option<(f64, &Stopwatch)>,
-    global: &Global,
-) -> anyhow::Result<()> {
-    let recipe = &plan.training.recipe;
-    let rows = recipe.steps * recipe.batch as u64;
-    if global.json {
-        return terminal::line(trained_json(run, plan, trained, time));
-    }
-    terminal::line(trained_table(run, plan, trained))?;
-    let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
-    let took = time.map_or(String::new(), |(seconds, _)| format!(" in {}", duration(seconds)));
-    let (rows, place) = (count(rows), run.display());
-    terminal::line(format_args!("{rows} rows{took}, {finished} dictionaries in {place}"))?;
-    if let Some((_, stopwatch)) = time {
-        let total: f64 = stopwatch.all().iter().map(|(_, seconds)| seconds).sum();
-        let share = |(name, seconds): (&str, f64)| format!("{name} {}", percent(seconds / total));
-        let shares = stopwatch.all().into_iter().map(share).collect::<Vec<_>>().join(", ");
-        terminal::line(format_args!("time: {shares}"))?;
-    }
-    if finished > 0 {
-        terminal::line(format_args!("next: lapidary evaluate {place}"))?;
-    }
-    Ok(())
-}
-
-fn trained_json(
-    run: &Path,
-    plan: &RunPlan,
-    trained: &[Training],
-    time: Option<(f64, &Stopwatch)>,
-) -> serde_json::Value {
-    let recipe = &plan.training.recipe;
-    let pairs = plan.training.dictionaries.iter().zip(trained);
-    let stopped: Vec<_> = pairs.filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
-    let mut out = serde_json::json!({
-        "run": run, "plan": plan.hash(), "rows": recipe.steps * recipe.batch as u64, "stopped": stopped,
-    });
-    if let Some((seconds, stopwatch)) = time {
-        out["seconds"] = seconds.into();
-        out["phases"] = serde_json::json!(stopwatch.all().into_iter().collect::<BTreeMap<_, _>>());
-    }
-    out
-}
-
-fn trained_table(run: &Path, plan: &RunPlan, trained: &[Training]) -> String {
-    let figures = last_figures(run);
-    let mut table = Vec::new();
-    for (d, t) in plan.training.dictionaries.iter().zip(trained) {
-        let [l0, fvu] = figures.get(&d.name).copied().unwrap_or_default();
-        let state = match &t.stopped {
-            Some(s) => format!("stopped at step {}: {}", s.step, s.reason),
-            None if fvu.is_some_and(|fvu| fvu > 1.0) => "done, but worse than the mean row".into(),
-            None => "done".into(),
-        };
-        let number = |x: Option<f64>| x.map_or("–".into(), |x| significant(x, 3));
-        let lambda = d.objective.has_lambda().then(|| words::last_lambda(d, t));
-        let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
-        let width = d.width.to_string();
-        table.push(vec![d.name.clone(), width, number(lambda), number(l0), number(fvu), count(fired), state]);
-    }
-    let columns = [
-        ("dictionary", Align::Left),
-        ("width", Align::Right),
-        ("λ", Align::Right),
-        ("last L0", Align::Right),
-        ("last FVU", Align::Right),
-        ("ever fired", Align::Right),
-        ("state", Align::Left),
-    ];
-    text(&columns, &table)
 }

@@ -3,21 +3,23 @@
 //! It names causes by content, never by place: model and documents by hash, no paths. A fused run and a run from a store of
 //! the same rows therefore have one plan, one hash and the same bytes. Places are in [`Places`], beside it.
 
+use crate::SuiteError;
+use crate::derive::{At, Derive};
 use crate::differences::differences;
-use crate::global::Global;
-use lapidary_catalog::{ModelIdentity, Opened, TextIdentity};
-use crate::start::{self, Like};
-use anyhow::{Context, bail};
+use crate::error::{Within, invalid};
+use crate::file::Suite;
+use crate::grid::{Grid, Place, Wanted};
+use crate::init::{self, Like};
+use crate::recipe::recipe;
+use lapidary_catalog::{Catalog, ModelIdentity, Opened, TextIdentity};
 use lapidary_files as files;
 use lapidary_lm::Spec;
 use lapidary_store::{RowDtype, SiteRows};
-use lapidary_suite::derive::{At, Derive};
-use lapidary_suite::file::Suite;
-use lapidary_suite::grid::{Grid, Place, Wanted};
 use lapidary_text::{Corpus, SPLIT_RULE};
-use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Preset, Recipe, Transcoder, row_set};
+use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Recipe, Transcoder, row_set};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 /// Version of `plan.json`.
@@ -44,17 +46,24 @@ pub struct RunPlan {
 /// How rows are made and ordered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RowPlan {
+    /// Precision in which they are kept or handed on.
     pub dtype: RowDtype,
+    /// Rows that are shuffled together.
     pub pool_rows: usize,
+    /// Rows over which C is measured.
     pub norm_rows: u64,
+    /// Rows of the whole text.
     pub rows_per_epoch: u64,
 }
 
 /// `places.json`: where this machine had the causes of a run, so that later verbs find them. Not part of the plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Places {
+    /// Its folder.
     pub model: PathBuf,
+    /// Files and folders, or the language by name.
     pub text: Vec<PathBuf>,
+    /// Where the rows came from, if not from the model.
     pub store: Option<PathBuf>,
     /// Keys of the model's config that the user vouches for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -71,13 +80,13 @@ impl RunPlan {
         context: usize,
         sites: &[SiteRows],
         norms: &[f64],
-        global: &Global,
-    ) -> anyhow::Result<RunPlan> {
+        catalog: &Catalog,
+    ) -> Result<RunPlan, SuiteError> {
         let widest = sites.iter().map(|site| site.width).max().unwrap_or(1);
         let recipe = recipe(suite, widest)?;
         let spec = &opened.spec;
         let dictionaries =
-            Derived { suite, recipe: &recipe, spec, rows: sites, norms, global }.dictionaries()?;
+            Derived { suite, recipe: &recipe, spec, rows: sites, norms, catalog }.dictionaries()?;
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
@@ -120,36 +129,36 @@ impl RunPlan {
     }
 
     /// Publishes `plan.json`.
-    pub fn save(&self, run: &Path) -> anyhow::Result<()> {
+    pub fn save(&self, run: &Path) -> Result<(), SuiteError> {
         Ok(files::publish(&run.join("plan.json"), self.json().as_bytes())?)
     }
 
     /// Reads `plan.json` of a run folder.
-    pub fn read(run: &Path) -> anyhow::Result<RunPlan> {
+    pub fn read(run: &Path) -> Result<RunPlan, SuiteError> {
         let path = run.join("plan.json");
         if !path.is_file() {
-            bail!(
+            invalid!(
                 "{}: expected a run folder with plan.json in it, found none; name the --out of `lapidary train`",
                 run.display()
             );
         }
         let value: serde_json::Value = read_json(&path)?;
         if value["format"] != FORMAT {
-            bail!(
+            invalid!(
                 "{}: expected format {FORMAT}, found {}; use the version that wrote it",
                 path.display(),
                 value["format"]
             );
         }
-        let plan: RunPlan = serde_json::from_value(value).with_context(|| path.display().to_string())?;
-        let whole =
-            |e| anyhow::anyhow!("{}: training.{e}; put back the file that the run wrote", path.display());
+        let broken = |e: &dyn Display| SuiteError::Invalid(format!("{}: {e}", path.display()));
+        let plan: RunPlan = serde_json::from_value(value).map_err(|e| broken(&e))?;
+        let whole = |e| broken(&format_args!("training.{e}; put back the file that the run wrote"));
         plan.training.check().map_err(whole)?;
-        plan.check_rows().with_context(|| path.display().to_string())?;
+        plan.check_rows().within(path.display())?;
         Ok(plan)
     }
 
-    fn check_rows(&self) -> anyhow::Result<()> {
+    fn check_rows(&self) -> Result<(), SuiteError> {
         let numbers = [
             ("text.context", self.text.context as u64),
             ("rows.pool_rows", self.rows.pool_rows as u64),
@@ -157,7 +166,7 @@ impl RunPlan {
         ];
         match numbers.iter().find(|(_, found)| *found == 0) {
             Some((key, _)) => {
-                bail!("{key}: expected at least 1, found 0; put back the file that the run wrote")
+                invalid!("{key}: expected at least 1, found 0; put back the file that the run wrote")
             }
             None => Ok(()),
         }
@@ -183,12 +192,12 @@ struct Derived<'a> {
     rows: &'a [SiteRows],
     /// C of each of `rows`.
     norms: &'a [f64],
-    global: &'a Global,
+    catalog: &'a Catalog,
 }
 
 impl Derived<'_> {
     /// All dictionaries of a suite, then its baselines; names are unique.
-    fn dictionaries(&self) -> anyhow::Result<Vec<DictionaryPlan>> {
+    fn dictionaries(&self) -> Result<Vec<DictionaryPlan>, SuiteError> {
         let mut out: Vec<DictionaryPlan> = Vec::new();
         for grid in self.suite.grids(self.spec)? {
             let pairs = grid.places.iter().flat_map(|p| grid.widths.iter().map(move |w| (*p, *w)));
@@ -197,7 +206,7 @@ impl Derived<'_> {
                     let d = self.dictionary(&grid, place, width, wanted)?;
                     if out.iter().any(|other| other.name == d.name) {
                         let table = grid.baseline.map_or("[[dictionaries]]", |_| "[[baselines]]");
-                        bail!("{table}: {} is named twice; each site, width and λ once per kind", d.name);
+                        invalid!("{table}: {} is named twice; each site, width and λ once per kind", d.name);
                     }
                     out.push(d);
                 }
@@ -212,7 +221,7 @@ impl Derived<'_> {
         place: Place,
         width: usize,
         wanted: Wanted,
-    ) -> anyhow::Result<DictionaryPlan> {
+    ) -> Result<DictionaryPlan, SuiteError> {
         let (site, d) = (place.input.to_string(), self.spec.width(place.input));
         let transcoder = place.output.map(|output| Transcoder {
             output: output.to_string(),
@@ -222,7 +231,7 @@ impl Derived<'_> {
         });
         let output = transcoder.as_ref().map_or(site.as_str(), |t| &t.output);
         let like = Like { site: &site, output, width };
-        let start = grid.init.as_ref().map(|init| start::hash(init, &like, self.global)).transpose()?;
+        let start = grid.init.as_ref().map(|init| init::hash(init, &like, self.catalog)).transpose()?;
         let c = self.c(&site, grid.baseline);
         let theta_init = self.suite.recipe.theta_init;
         let derive = Derive { recipe: self.recipe, aux: &self.suite.aux, theta_init };
@@ -237,17 +246,25 @@ impl Derived<'_> {
 }
 
 impl Places {
-    pub fn save(&self, run: &Path) -> anyhow::Result<()> {
+    /// Publishes `places.json`.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn save(&self, run: &Path) -> Result<(), SuiteError> {
         let json = serde_json::to_string_pretty(self).expect("places are plain data");
         Ok(files::publish(&run.join("places.json"), json.as_bytes())?)
     }
 
-    pub fn read(run: &Path) -> anyhow::Result<Places> {
+    /// Reads `places.json` of a run folder.
+    ///
+    /// # Errors
+    /// It is not there, or is not what was written.
+    pub fn read(run: &Path) -> Result<Places, SuiteError> {
         read_json(&run.join("places.json"))
     }
 
     /// Those of a run; a release says no more than the name of its model.
-    pub fn of(run: &Path) -> anyhow::Result<Places> {
+    pub fn of(run: &Path) -> Result<Places, SuiteError> {
         if !is_release(run) {
             return Places::read(run);
         }
@@ -261,65 +278,9 @@ pub fn is_release(run: &Path) -> bool {
     run.join("plan.json").is_file() && !run.join("places.json").exists() && !run.join("dictionaries").exists()
 }
 
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, SuiteError> {
     let text = files::read_string(path, MAX_BYTES)?;
-    serde_json::from_str(&text).with_context(|| path.display().to_string())
-}
-
-/// The preset's numbers for this many steps on rows of at most `d` dimensions, with the suite's overrides.
-fn recipe(suite: &Suite, d: usize) -> anyhow::Result<Recipe> {
-    let of = |steps| match suite.preset() {
-        Preset::GemmaScope => Recipe::gemma_scope(steps),
-        Preset::Short => Recipe::short(steps, d),
-        Preset::GemmaScope2 => Recipe::gemma_scope_2(steps),
-        Preset::Anthropic => Recipe::anthropic(steps),
-    };
-    let set = &suite.recipe;
-    let batch = set.batch.unwrap_or(of(1).batch);
-    if batch == 0 {
-        bail!("[recipe] batch: expected at least 1 row, found 0; leave it out for the preset's");
-    }
-    if suite.tokens < batch as u64 {
-        bail!("tokens: expected at least one batch of {batch} rows, found {}; raise `tokens`", suite.tokens);
-    }
-    let preset = of(suite.tokens / batch as u64);
-    let recipe = Recipe {
-        batch,
-        lr: set.lr.unwrap_or(preset.lr),
-        lr_decoder: set.lr_decoder.unwrap_or(preset.lr_decoder),
-        lr_warmup: set.lr_warmup.unwrap_or(preset.lr_warmup),
-        lr_decay: set.lr_decay.unwrap_or(preset.lr_decay),
-        lambda_warmup: set.lambda_warmup.unwrap_or(preset.lambda_warmup),
-        bandwidth: set.bandwidth.unwrap_or(preset.bandwidth),
-        threshold: set.threshold.unwrap_or(preset.threshold),
-        beta1: set.beta1.unwrap_or(preset.beta1),
-        beta2: set.beta2.unwrap_or(preset.beta2),
-        ..preset
-    };
-    check(&recipe, set.theta_init)?;
-    Ok(recipe)
-}
-
-/// Refuses numbers that no training can follow, by name.
-fn check(recipe: &Recipe, theta_init: Option<f32>) -> anyhow::Result<()> {
-    let positive = |x: f64| x.is_finite() && x > 0.0;
-    let (bandwidth, theta_init) = (f64::from(recipe.bandwidth), f64::from(theta_init.unwrap_or(1.0)));
-    let numbers = [
-        ("lr", recipe.lr, positive(recipe.lr), "above 0"),
-        ("lr_decoder", recipe.lr_decoder, positive(recipe.lr_decoder), "above 0"),
-        ("bandwidth", bandwidth, positive(bandwidth), "above 0"),
-        ("theta_init", theta_init, positive(theta_init), "above 0"),
-        ("beta1", recipe.beta1, (0.0..1.0).contains(&recipe.beta1), "from 0 to below 1"),
-        ("beta2", recipe.beta2, (0.0..1.0).contains(&recipe.beta2), "from 0 to below 1"),
-    ];
-    if let Some((name, found, _, range)) = numbers.into_iter().find(|(_, _, good, _)| !good) {
-        bail!("[recipe] {name}: expected a number {range}, found {found}; leave it out for the preset's");
-    }
-    if recipe.steps >= u64::from(u32::MAX) {
-        let Recipe { steps, batch, .. } = recipe;
-        bail!("tokens: expected fewer than 2^32 steps of {batch} rows, found {steps}; lower `tokens`");
-    }
-    Ok(())
+    serde_json::from_str(&text).map_err(|e| SuiteError::Invalid(format!("{}: {e}", path.display())))
 }
 
 #[cfg(test)]
@@ -376,7 +337,7 @@ mod tests {
             std::fs::write(folder.path().join("plan.json"), value.to_string()).unwrap();
             let read = RunPlan::read(folder.path());
             if let Err(e) = &read {
-                assert!(format!("{e:#}").contains("plan.json: "), "{e:#}");
+                assert!(e.to_string().contains("plan.json: "), "{e}");
             }
             read
         };
@@ -423,7 +384,7 @@ mod tests {
         }
         for content in ["", "{", "[]", "null", "{\"format\": 1}", "\u{feff}{}"] {
             std::fs::write(folder.path().join("plan.json"), content).unwrap();
-            assert!(format!("{:#}", RunPlan::read(folder.path()).unwrap_err()).contains("plan.json: "));
+            assert!(RunPlan::read(folder.path()).unwrap_err().to_string().contains("plan.json: "));
         }
     }
 }

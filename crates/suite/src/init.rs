@@ -1,19 +1,21 @@
 //! `init = "DICT"`: dictionaries that others begin as. DICT is one dictionary in any format that is read, or a folder of
 //! them (a run, a release), of which the one of the same sites and width is taken. Plans name it by the hash of its weights.
 
-use crate::global::Global;
-use anyhow::{Context, bail};
+use crate::SuiteError;
+use crate::error::{Within, invalid};
+use lapidary_catalog::Catalog;
 use lapidary_dictionary::{load, sae_lens};
+use lapidary_files::FileError;
 use lapidary_trainer::{DictionaryPlan, Plan, Training};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What is asked of a dictionary to begin as.
-pub struct Like<'a> {
-    pub site: &'a str,
-    pub output: &'a str,
-    pub width: usize,
+pub(crate) struct Like<'a> {
+    pub(crate) site: &'a str,
+    pub(crate) output: &'a str,
+    pub(crate) width: usize,
 }
 
 impl std::fmt::Display for Like<'_> {
@@ -24,21 +26,23 @@ impl std::fmt::Display for Like<'_> {
 }
 
 /// The dictionary in `init` that is `like` this.
-fn find(init: &Path, like: &Like<'_>) -> anyhow::Result<PathBuf> {
+fn find(init: &Path, like: &Like<'_>) -> Result<PathBuf, SuiteError> {
     if !init.is_dir() || is_dictionary(init) {
         return Ok(init.to_path_buf());
     }
-    let within = [init.join("dictionaries"), init.to_path_buf()].into_iter().find(|dir| dir.is_dir());
-    let within = within.context("a folder")?;
-    let entries = within.read_dir().with_context(|| within.display().to_string())?;
+    let inner = init.join("dictionaries");
+    let within = if inner.is_dir() { &inner } else { init };
+    let entries = within.read_dir().map_err(FileError::io(within, "list"))?;
     let mut found: Vec<PathBuf> =
         entries.flatten().map(|e| e.path()).filter(|dir| is_dictionary(dir)).collect();
     found.retain(|dir| is_like(dir, like));
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => bail!("{}: expected a dictionary of {like}, found none; name another `init`", init.display()),
-        [first, ..] => bail!(
+        [] => {
+            invalid!("{}: expected a dictionary of {like}, found none; name another `init`", init.display())
+        }
+        [first, ..] => invalid!(
             "{}: expected one dictionary of {like}, found {}; name one of them, for example {}",
             init.display(),
             found.len(),
@@ -70,11 +74,12 @@ fn weights(dictionary: &Path) -> PathBuf {
 }
 
 /// The hash of the dictionary that one `like` this begins as.
-pub fn hash(init: &Path, like: &Like<'_>, global: &Global) -> anyhow::Result<String> {
-    let found = global.catalog.find(init).map_err(Into::into).and_then(|init| find(&init, like)).context("init")?;
+pub(crate) fn hash(init: &Path, like: &Like<'_>, catalog: &Catalog) -> Result<String, SuiteError> {
+    let init = catalog.find(init).within("init")?;
+    let found = find(&init, like).within("init")?;
     let site = sae_lens::provenance(&found).ok().and_then(|from| from.site);
     if site.as_deref().is_some_and(|site| site != like.site) {
-        bail!(
+        invalid!(
             "init: {}: expected a dictionary of {like}, found one of {}; name the folder of a run with both",
             found.display(),
             site.unwrap_or_default()
@@ -84,26 +89,30 @@ pub fn hash(init: &Path, like: &Like<'_>, global: &Global) -> anyhow::Result<Str
 }
 
 /// The state in which each dictionary of the plan begins that does not begin at random. `inits` are the suite's.
-pub fn trainings(
+pub(crate) fn trainings(
     plan: &Plan,
     inits: &[PathBuf],
-    global: &Global,
-) -> anyhow::Result<BTreeMap<String, Training>> {
+    catalog: &Catalog,
+) -> Result<BTreeMap<String, Training>, SuiteError> {
     let mut out = BTreeMap::new();
     for d in plan.dictionaries.iter().filter(|d| d.start.is_some()) {
-        let mut found = inits.iter().filter_map(|init| find(&global.catalog.find(init).ok()?, &like(d)).ok());
+        let mut found = inits.iter().filter_map(|init| find(&catalog.find(init).ok()?, &like(d)).ok());
         let same = |dir: &PathBuf| lapidary_files::hash::file(&weights(dir)).ok() == d.start;
-        let folder =
-            found.find(same).with_context(|| format!("init: the dictionary of {} has changed", d.name))?;
-        let dictionary = load(&folder)?.0.without_gate().with_context(|| {
-            format!(
+        let Some(folder) = found.find(same) else {
+            invalid!(
+                "init: the dictionary of {} has changed; put back the one that the run began with",
+                d.name
+            )
+        };
+        let Some(dictionary) = load(&folder)?.0.without_gate() else {
+            invalid!(
                 "init: {}: expected a dictionary without a gate, or one whose e^r are at least 1/16, found a smaller one; \
                  name another `init`",
                 folder.display()
             )
-        })?;
+        };
         let begun = Training::from_dictionary(&dictionary, d, &plan.recipe);
-        out.insert(d.name.clone(), begun.with_context(|| folder.display().to_string())?);
+        out.insert(d.name.clone(), begun.within(folder.display())?);
     }
     Ok(out)
 }

@@ -1,6 +1,11 @@
 //! What is printed: results on standard output, where a failure is an error that names it; words beside them on standard error,
 //! where it is none.
 
+pub mod progress;
+pub mod stopwatch;
+pub mod tensorboard;
+pub mod watch;
+
 use crate::global::Global;
 use lapidary_files::FileError;
 use std::fmt::Display;

@@ -4,21 +4,20 @@
 //! Probes of the trained model decide once per site which indicators count as represented. A `random-lm` dictionary is scored
 //! on when it fires on its own rows, those of the randomised model, but over the same indicators, so that all means are
 //! over the same list. Principal components and neurons are made of the trained model's rows. What is saved and shown is in
-//! `truth_table.rs`; [`Measured`] has everything, for verbs that go on from here.
+//! `table.rs`; [`Measured`] has everything, for verbs that go on from here.
 
-use lapidary_catalog::Opened;
+use crate::TruthError;
+use crate::error::invalid;
 use crate::indicators;
-use lapidary_catalog::text::World;
-use crate::truth_table::{DictionaryTruth, Judgement, TruthTable};
-use anyhow::{Context, bail};
-use lapidary_dictionary::Dictionary;
+use crate::table::{DictionaryTruth, Judgement, TruthTable};
+use lapidary_catalog::{Opened, World};
+use lapidary_dictionary::{Dictionary, Setting};
 use lapidary_evaluation::truth::verdict::{Lines, verdict};
 use lapidary_evaluation::truth::{
     Baseline, Firings, Options, Probes, Truth, TruthScores, neurons, principal_components, probe, score,
 };
 use lapidary_harvest::FusedRows;
 use lapidary_lm::{Model, Site, Spec};
-use lapidary_report::Setting;
 use lapidary_store::{RowDtype, RowSource};
 use lapidary_text::Corpus;
 use rayon::prelude::*;
@@ -62,7 +61,6 @@ pub struct SubjectTruth {
 
 /// Everything that was measured.
 #[derive(Debug)]
-#[allow(dead_code)] // `evaluate` takes the table; the rest is for verbs that show features with their rows
 pub struct Measured {
     /// The scored windows, the first of the corpus.
     pub windows: Corpus,
@@ -89,7 +87,7 @@ pub fn truth_scores(
     rows: usize,
     options: &Options,
     progress: &mut dyn FnMut(u64, u64),
-) -> anyhow::Result<Measured> {
+) -> Result<Measured, TruthError> {
     let model = opened.model()?;
     let (windows, starts) = first_windows(corpus, &model.spec, rows);
     check_words(opened, text, &windows)?;
@@ -132,7 +130,7 @@ fn first_windows(corpus: &Corpus, spec: &Spec, rows: usize) -> (Corpus, Vec<usiz
 }
 
 /// The truth is known word by word: the model must read the same words.
-fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> anyhow::Result<()> {
+fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> Result<(), TruthError> {
     let spec = &opened.spec;
     let mut document = (u32::MAX, Vec::new());
     for window in &corpus.windows {
@@ -142,7 +140,7 @@ fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> anyhow::Result
         let read = &window.tokens[usize::from(spec.bos.is_some())..];
         let words = document.1.iter().skip(window.pos as usize).map(|&word| u32::from(word));
         if !read.iter().copied().eq(words.take(read.len())) {
-            bail!(
+            invalid!(
                 "{}: expected a model that reads the language word by word, found another tokenizer; train one on \
                  `lapidary world text` with the tokenizer.json of `lapidary world vocab`",
                 opened.folder.display()
@@ -152,15 +150,16 @@ fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> anyhow::Result
     Ok(())
 }
 
-fn check_subjects(spec: &Spec, subjects: &[TruthSubject<'_>]) -> anyhow::Result<()> {
+fn check_subjects(spec: &Spec, subjects: &[TruthSubject<'_>]) -> Result<(), TruthError> {
     if subjects.is_empty() {
-        bail!("expected a dictionary to score, found none");
+        invalid!("expected a dictionary to score, found none");
     }
     for TruthSubject { name, site, dictionary, .. } in subjects {
-        spec.parse_sites(&site.to_string()).with_context(|| name.to_string())?;
+        let known = spec.parse_sites(&site.to_string());
+        known.map_err(|source| TruthError::Site { name: name.to_string(), source })?;
         if dictionary.d_in != spec.width(*site) {
             let (expected, found) = (spec.width(*site), dictionary.d_in);
-            bail!(
+            invalid!(
                 "{name}: expected a dictionary of {expected} inputs for {site}, found {found}; check its model and site"
             );
         }
@@ -195,7 +194,7 @@ fn rows_of(
     corpus: &Corpus,
     sites: &[Site],
     subjects: &[TruthSubject<'_>],
-) -> anyhow::Result<Rows> {
+) -> Result<Rows, TruthError> {
     let mut rows = Rows::new();
     collect(model, corpus, sites, None, &mut rows)?;
     let mut random: BTreeMap<u64, Vec<Site>> = BTreeMap::new();
@@ -218,14 +217,14 @@ fn collect(
     sites: &[Site],
     seed: Option<u64>,
     rows: &mut Rows,
-) -> anyhow::Result<()> {
+) -> Result<(), TruthError> {
     let mut source = FusedRows::new(model, corpus, sites, RowDtype::F32)?;
     let windows: Vec<u32> = (0..corpus.windows.len() as u32).collect();
     let mut out = vec![Vec::new(); sites.len()];
-    source.read(&windows, &mut out).map_err(anyhow::Error::from_boxed)?;
+    source.read(&windows, &mut out).map_err(TruthError::Rows)?;
     for (&site, x) in sites.iter().zip(out) {
         if !x.iter().all(|x| x.is_finite()) {
-            bail!("{site}: expected finite activations, found NaN or infinity; check the model's weights");
+            invalid!("{site}: expected finite activations, found NaN or infinity; check the model's weights");
         }
         rows.insert((site, seed), x);
     }

@@ -1,14 +1,13 @@
 //! `evaluation.json`: the scores of a run's dictionaries and what they were measured on.
 
+use crate::ReleaseError;
+use crate::error::invalid;
 use lapidary_catalog::{ModelIdentity, TextIdentity};
-use crate::run_folder::dictionary_folder;
-use crate::truth_table::TruthTable;
-use anyhow::{Context, bail};
-use lapidary_evaluation::{Interval, Score, Scores};
+use lapidary_evaluation::Scores;
 use lapidary_files::hash;
+use lapidary_ground_truth::TruthTable;
 use lapidary_report::number::{count, significant};
-use lapidary_report::scores::Line;
-use lapidary_report::{Measure, ScoreRow, Setting};
+use lapidary_suite::folder::dictionary_folder;
 use lapidary_text::{Corpus, Split};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -22,6 +21,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct EvaluationFile {
+    /// Version of the layout.
     pub format: u32,
     /// What the dictionaries were spliced into.
     pub model: ModelIdentity,
@@ -38,6 +38,7 @@ pub struct EvaluationFile {
     /// The scores that are of a dictionary of another model than `model`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign: Vec<Foreign>,
+    /// In the order in which dictionaries were named.
     pub scores: Vec<Scores>,
     /// Scores against the truth, where it is known and was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,6 +57,7 @@ pub struct Foreign {
 /// Which documents were scored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scored {
+    /// Held out, of the training, or all.
     pub split: Split,
     /// The text had more windows: only so many, the first, were scored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,45 +127,45 @@ impl EvaluationFile {
     }
 
     /// The same as scores of a run: of this plan, and of the weights that now lie in its folder.
-    pub fn of_run(self, run: &Path, plan_hash: String) -> anyhow::Result<Self> {
+    pub fn of_run(self, run: &Path, plan_hash: String) -> Result<Self, ReleaseError> {
         let name = |scores: &Scores| Ok((scores.name.clone(), weights_hash(run, &scores.name)?));
-        let weights = self.scores.iter().map(name).collect::<anyhow::Result<_>>()?;
+        let weights = self.scores.iter().map(name).collect::<Result<_, ReleaseError>>()?;
         Ok(EvaluationFile { plan_hash: Some(plan_hash), weights, ..self })
     }
 
+    /// As it is saved.
     pub fn json(&self) -> String {
         serde_json::to_string(self).expect("scores are plain data")
     }
 
     /// Publishes the file in a run's folder.
-    pub fn save(&self, run: &Path) -> anyhow::Result<()> {
+    pub fn save(&self, run: &Path) -> Result<(), ReleaseError> {
         Ok(lapidary_files::publish(&place(run), self.json().as_bytes())?)
     }
 
     /// Reads the file of a run, which must be of this plan.
-    pub fn read(run: &Path, plan_hash: &str) -> anyhow::Result<EvaluationFile> {
+    pub fn read(run: &Path, plan_hash: &str) -> Result<EvaluationFile, ReleaseError> {
         let path = place(run);
         if !path.is_file() {
-            bail!(
+            invalid!(
                 "{}: expected evaluation.json, found none; run `lapidary evaluate {}` first",
                 run.display(),
                 run.display()
             );
         }
         let text = lapidary_files::read_string(&path, MAX_BYTES)?;
-        let value: serde_json::Value =
-            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        let broken = |e: serde_json::Error| ReleaseError::Invalid(format!("{}: {e}", path.display()));
+        let value: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
         if !(1..=u64::from(FORMAT)).contains(&value["format"].as_u64().unwrap_or(0)) {
-            bail!(
+            invalid!(
                 "{}: expected format 1 to {FORMAT}, found {}; evaluate again, or use the version that wrote it",
                 path.display(),
                 value["format"]
             );
         }
-        let file: EvaluationFile =
-            serde_json::from_value(value).with_context(|| path.display().to_string())?;
+        let file: EvaluationFile = serde_json::from_value(value).map_err(broken)?;
         if file.plan_hash.as_deref() != Some(plan_hash) {
-            bail!(
+            invalid!(
                 "{}: expected scores of plan {plan_hash:.16}, found those of {:.16}; evaluate again",
                 path.display(),
                 file.plan_hash.as_deref().unwrap_or("no plan")
@@ -176,17 +178,17 @@ impl EvaluationFile {
     ///
     /// # Errors
     /// The scores are of other weights, or of a version that did not say of which.
-    pub fn scores_of(&self, run: &Path, name: &str) -> anyhow::Result<Option<&Scores>> {
+    pub fn scores_of(&self, run: &Path, name: &str) -> Result<Option<&Scores>, ReleaseError> {
         let Some(scores) = self.scores.iter().find(|scores| scores.name == name) else { return Ok(None) };
         let found = weights_hash(run, name)?;
         match self.weights.get(name) {
             Some(scored) if *scored == found => Ok(Some(scores)),
-            Some(scored) => bail!(
+            Some(scored) => invalid!(
                 "{}: expected scores of {name} as it is ({found:.12}), found those of other weights ({scored:.12}); evaluate \
                  again",
                 place(run).display()
             ),
-            None => bail!(
+            None => invalid!(
                 "{}: expected to read which documents and weights were scored, found format {}, which does not say it; \
                  evaluate again",
                 place(run).display(),
@@ -225,7 +227,7 @@ fn place(run: &Path) -> PathBuf {
     run.join("evaluation.json")
 }
 
-fn weights_hash(run: &Path, name: &str) -> anyhow::Result<String> {
+fn weights_hash(run: &Path, name: &str) -> Result<String, ReleaseError> {
     Ok(hash::file(&dictionary_folder(run, name).join("sae_weights.safetensors"))?)
 }
 
@@ -253,65 +255,4 @@ pub fn remarks(scores: &Scores) -> Vec<String> {
         out.push("None of its features fired.".into());
     }
     out
-}
-
-/// A score as the report crate wants it.
-fn measure(score: &Score) -> Measure {
-    let interval = match score.interval {
-        Interval::Known { low, high } => Some((low, high)),
-        Interval::Missing { .. } => None,
-    };
-    Measure { value: score.value, interval, n: score.n }
-}
-
-/// A line of the suite's table, under a label.
-pub fn row(scores: &Scores, label: &str, setting: Option<Setting>) -> ScoreRow {
-    ScoreRow {
-        name: scores.name.clone(),
-        site: label.into(),
-        width: scores.width,
-        setting,
-        l0: measure(&scores.l0),
-        fvu: measure(&scores.fvu),
-        delta_loss: measure(&scores.delta_loss),
-        loss_recovered: measure(&scores.loss_recovered),
-        alive: scores.firing.alive,
-    }
-}
-
-/// The sheet of one dictionary.
-pub fn lines(scores: &Scores) -> Vec<Line> {
-    let plain = |metric: &str, unit: &str, score: &Score| Line {
-        metric: metric.into(),
-        unit: unit.into(),
-        measure: measure(score),
-    };
-    let counted = |metric: &str, unit: &str, value: u64| {
-        let measure = Measure { value: value as f64, interval: None, n: scores.rows };
-        Line { metric: metric.into(), unit: unit.into(), measure }
-    };
-    let optional =
-        |metric: &str, unit: &str, score: &Option<Score>| score.as_ref().map(|s| plain(metric, unit, s));
-    let nats = "nats per target";
-    let lines = [
-        Some(plain("L0", "features per row", &scores.l0)),
-        Some(counted("L0, median", "features per row", scores.l0_percentiles.p50)),
-        Some(counted("L0, 95th percentile", "features per row", scores.l0_percentiles.p95)),
-        Some(plain("FVU", "share of variance", &scores.fvu)),
-        Some(plain("Δloss", nats, &scores.delta_loss)),
-        Some(plain("loss recovered (mean)", "share", &scores.loss_recovered)),
-        optional("loss recovered (zero)", "share", &scores.loss_recovered_zero),
-        Some(plain("CE", nats, &scores.ce)),
-        Some(plain("CE, spliced", nats, &scores.ce_spliced)),
-        Some(plain("CE, mean-ablated", nats, &scores.ce_ablated)),
-        optional("CE, zero-ablated", nats, &scores.ce_zero_ablated),
-        Some(counted("alive", "features", scores.firing.alive)),
-        Some(counted("never fired in n", "features", scores.firing.never_fired)),
-        Some(counted(
-            "firing in more than 10 % of rows",
-            "features",
-            scores.firing.ultra_frequent.len() as u64,
-        )),
-    ];
-    lines.into_iter().flatten().collect()
 }

@@ -1,13 +1,12 @@
 //! What `lapidary world planted` will cost, before it begins: time, memory, disk. Rough, and said to be.
 
-use crate::estimate::{
-    STEP_PER_PRODUCT, disk_per_parameter, how_many, machine_memory, objectives, parameters, speed,
-    training_memory,
-};
-use crate::planted_rows::{POOL_ROWS, WINDOW};
+use crate::describe::{how_many, objectives};
+use crate::machine;
 use anyhow::bail;
+use lapidary_ground_truth::planted::rows::{POOL_ROWS, WINDOW};
 use lapidary_kernels::Device;
 use lapidary_report::number::{bytes, count, duration};
+use lapidary_suite::estimate::{STEP_PER_PRODUCT, disk_per_parameter, parameters, training_memory};
 use lapidary_trainer::{DictionaryPlan, Recipe};
 use lapidary_world::planted::PlantedConfig;
 
@@ -37,7 +36,6 @@ impl Job<'_> {
         if self.dictionaries.is_empty() { 0 } else { self.recipe.steps * self.recipe.batch as u64 }
     }
 
-    /// The job and its cost, for a person.
     /// The numbers of the estimate.
     pub fn json(&self, cost: &Cost) -> serde_json::Value {
         let names: Vec<&str> = self.dictionaries.iter().map(|d| d.name.as_str()).collect();
@@ -47,6 +45,7 @@ impl Job<'_> {
         })
     }
 
+    /// The job and its cost, for a person.
     pub fn describe(&self, cost: &Cost) -> String {
         let recipe = self.recipe;
         let what = match (self.dictionaries, self.scored) {
@@ -99,7 +98,7 @@ impl Cost {
         let training = training_memory(job.dictionaries, job.recipe).total() as f64;
         let trained: f64 = job.dictionaries.iter().map(parameters).sum();
         Cost {
-            seconds: drawing + work / speed(device),
+            seconds: drawing + work / machine::speed(device),
             memory: m * d * 16.0 + training + pool + windows + known + pairs,
             disk: trained * if job.kept { disk_per_parameter(job.recipe) } else { 8.0 },
         }
@@ -107,7 +106,7 @@ impl Cost {
 
     /// Refuses what cannot fit, before anything is allocated. Where the machine does not say what it has, everything fits.
     pub fn check_memory(&self) -> anyhow::Result<()> {
-        match machine_memory() {
+        match machine::memory() {
             Some(there) if self.memory > there as f64 => bail!(
                 "about {} of memory is needed, this machine has {}; choose --size everyday, a smaller --width, fewer \
                  dictionaries or fewer --truth-rows",

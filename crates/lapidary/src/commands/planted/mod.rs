@@ -5,20 +5,42 @@
 //! `evaluation::truth` on rows that were never trained on; the oracle is always scored too. A planted dictionary has no text,
 //! so nothing here is a suite, and `lapidary evaluate` has no use for the run.
 
+mod cost;
+mod plan;
+mod report;
+mod run;
+
 use crate::global::Global;
-use crate::planted_cost::{Cost, Job};
-use crate::planted_plan::{Asked, PlantedPlan};
-use crate::planted_report::Report;
-use crate::planted_rows::{WINDOW, Which, known_rows, write_rows};
-use crate::planted_run::{Folder, Trained, batches, norm};
-use crate::planted_scores::{Scorer, Subject};
 use crate::terminal;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use cost::{Cost, Job};
 use lapidary_dictionary::{Dictionary, load};
+use lapidary_ground_truth::planted::rows::{SizeName, WINDOW, Which, known_rows, write_rows};
+use lapidary_ground_truth::planted::score::{Scorer, Subject};
 use lapidary_trainer::{DictionaryPlan, Recipe};
 use lapidary_world::planted::Planted;
+use plan::{Asked, PlantedPlan};
+use report::Report;
+use run::{Folder, Trained, batches, norm};
 use std::path::{Path, PathBuf};
+
+/// Which planted dictionary.
+#[derive(Args, Clone, Copy)]
+struct WhichArgs {
+    /// everyday: D 128, 2,048 directions, drawn in a second; full: D 768, 16,384 directions, drawn in minutes
+    #[arg(long, default_value_t = SizeName::Everyday)]
+    size: SizeName,
+    /// Seed of the planted dictionary, its rows, and training
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+}
+
+impl WhichArgs {
+    fn which(self) -> Which {
+        Which { size: self.size, seed: self.seed }
+    }
+}
 
 /// Train on planted dictionaries, whose true features are known, and say how much of them was found
 ///
@@ -36,7 +58,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args)]
 pub struct PlantedArgs {
     #[command(flatten)]
-    which: Which,
+    which: WhichArgs,
     /// Rows to train on; fresh rows are those after them
     #[arg(long, value_name = "ROWS", default_value_t = 2_000_000)]
     samples: u64,
@@ -80,7 +102,7 @@ enum PresetName {
 #[derive(Args)]
 pub struct PlantedRowsArgs {
     #[command(flatten)]
-    which: Which,
+    which: WhichArgs,
     /// The first row
     #[arg(long, value_name = "ROW", default_value_t = 0)]
     first: u64,
@@ -94,16 +116,16 @@ pub fn planted_rows(args: &PlantedRowsArgs, global: &Global) -> anyhow::Result<(
         bail!("--count: expected rows below 2^64, found {} from {} on; lower it", args.count, args.first);
     }
     if global.dry_run {
-        let (count, d) = (args.count, args.which.config().d);
+        let (count, d) = (args.count, args.which.which().config().d);
         let json = serde_json::json!({ "rows": count, "d": d, "bytes": 4 * u128::from(count) * d as u128 });
         return global.tell(&json, format_args!("{count} rows of {d} f32 to stdout"));
     }
-    terminal::write(|out| write_rows(&args.which.draw(), args.first, args.count, out))
+    terminal::write(|out| write_rows(&args.which.which().draw(), args.first, args.count, out))
 }
 
 pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     let recipe = args.recipe()?;
-    let config = args.which.config();
+    let config = args.which.which().config();
     let inputs: Vec<&Path> = args.score.iter().map(PathBuf::as_path).collect();
     let folder = Folder::open(args.out.as_deref(), args.resume, &inputs, global)?;
     let given = args.given(config.d, global)?;
@@ -121,7 +143,7 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     if !global.quiet {
         terminal::note(job.describe(&cost));
     }
-    let planted = args.which.draw();
+    let planted = args.which.which().draw();
     let trained = if args.trains() { Some(args.train(&planted, recipe, &folder, global)?) } else { None };
     let report = args.report(&planted, trained.as_ref(), &given, &folder, global)?;
     let json = serde_json::to_string_pretty(&report)?;
@@ -148,7 +170,7 @@ impl PlantedArgs {
             bail!("--truth-rows: expected at least 1, found 0; some 10,000 show most directions");
         }
         let of = |steps| match self.preset {
-            PresetName::Short => Recipe::short(steps, self.which.config().d),
+            PresetName::Short => Recipe::short(steps, self.which.which().config().d),
             PresetName::GemmaScope => Recipe::gemma_scope(steps),
         };
         let batch = of(1).batch as u64;
@@ -185,7 +207,7 @@ impl PlantedArgs {
         if !self.trains() {
             return Ok(Vec::new());
         }
-        self.asked.dictionaries(recipe, self.which.config().d, c)
+        self.asked.dictionaries(recipe, self.which.which().config().d, c)
     }
 
     fn train(
@@ -197,7 +219,7 @@ impl PlantedArgs {
     ) -> anyhow::Result<Trained> {
         let mut batches = batches(planted, self.samples, recipe.batch)?;
         let dictionaries = self.dictionaries(&recipe, norm(&mut batches)?)?;
-        let plan = PlantedPlan::new(self.which, self.samples, recipe, dictionaries, folder.kept());
+        let plan = PlantedPlan::new(self.which.which(), self.samples, recipe, dictionaries, folder.kept());
         Trained::run(plan, &mut batches, folder, global)
     }
 
@@ -218,7 +240,7 @@ impl PlantedArgs {
         };
         scores.extend(given.iter().map(score));
         scores.push(scorer.oracle());
-        let report = Report::new(self.which, planted, (self.samples, self.truth_rows), scores);
+        let report = Report::new(self.which.which(), planted, (self.samples, self.truth_rows), scores);
         let Some(trained) = trained else { return Ok(report) };
         if folder.kept() {
             trained.save(&folder.path, &known.x, global.catalog.device)?;

@@ -1,6 +1,5 @@
 //! Bars on stderr: what is done, at what rate, how long it will take. Silent when asked, or when stderr is no terminal.
 
-use crate::global::Global;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lapidary_report::number::count;
 use std::io::IsTerminal;
@@ -21,14 +20,11 @@ pub struct Progress {
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 impl Progress {
-    /// A bar of `total` `unit`s.
-    pub fn new(global: &Global, label: &str, total: u64, unit: &'static str) -> Progress {
+    /// A bar of `total` `unit`s; none if `quiet`.
+    pub fn new(quiet: bool, label: &str, total: u64, unit: &'static str) -> Progress {
         let terminal = std::io::stderr().is_terminal();
-        let target = if global.quiet || !terminal {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
-        };
+        let target =
+            if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(Some(total), target);
         let template = format!(
             "{label:<12} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{rate}}/s  ETA {{eta}}  {{msg}}"
@@ -41,7 +37,7 @@ impl Progress {
         let now = Instant::now();
         Progress {
             bar,
-            plain: !terminal && !global.quiet,
+            plain: !terminal && !quiet,
             label: label.into(),
             last_line: now,
             began: now,

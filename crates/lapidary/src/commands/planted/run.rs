@@ -3,22 +3,21 @@
 //! The folder holds `planted.json` (the plan), the training's own files, and in the end `dictionaries/NAME/`, which SAELens
 //! loads too. Their probe is made of rows that they were never trained on.
 
-use crate::commands::train::stop_on_interrupt;
-use crate::differences::differences;
+use super::plan::PlantedPlan;
 use crate::global::Global;
 use crate::output::PLANTED;
-use crate::planted_plan::PlantedPlan;
-use crate::planted_rows::{POOL_ROWS, PlantedRows, SITE};
-use crate::planted_scores::{PlantedScores, Scorer, Subject};
-use crate::progress::Progress;
-use crate::run_folder::{PROBE_ROWS, built_by, dictionary_folder};
-use crate::words;
+use crate::terminal::watch::{Watch, stop_on_interrupt};
 use anyhow::{Context, bail};
-use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, save_sae_lens};
+use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, Setting, save_sae_lens};
 use lapidary_files::{OutFolder, hash};
+use lapidary_ground_truth::planted::rows::{POOL_ROWS, PlantedRows, SITE};
+use lapidary_ground_truth::planted::score::{PlantedScores, Scorer, Subject};
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, norms};
-use lapidary_trainer::{DictionaryPlan, Event, Run, TrainError, Training, train};
+use lapidary_suite::differences::differences;
+use lapidary_suite::folder::{PROBE_ROWS, built_by, dictionary_folder};
+use lapidary_suite::words;
+use lapidary_trainer::{DictionaryPlan, Run, TrainError, Training, train};
 use lapidary_world::planted::Planted;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -163,7 +162,7 @@ impl Trained {
 
     pub fn scores(&self, scorer: &Scorer<'_>) -> Vec<PlantedScores> {
         let score = |(d, training): (&DictionaryPlan, &Training)| {
-            scorer.dictionary(Subject::trained(d, training), &self.dictionary(d, training))
+            scorer.dictionary(subject(d, training), &self.dictionary(d, training))
         };
         self.finished().map(score).collect()
     }
@@ -231,22 +230,28 @@ fn steps(
     resume: bool,
     global: &Global,
 ) -> anyhow::Result<Result<Vec<Training>, TrainError>> {
-    let (stop, batch) = (stop_on_interrupt()?, run.plan.recipe.batch as u64);
-    let mut bar = Progress::new(global, "training", run.plan.recipe.steps * batch, "rows");
-    let mut observe = |event: Event<'_>| match event {
-        Event::Skipped(error) => bar.say(&format!("passing over a damaged checkpoint: {error}")),
-        Event::OddLog(odd) => bar.say(odd),
-        Event::Began(0) | Event::Rows | Event::Phase(_) | Event::Settling | Event::Checkpoint(_) => {}
-        Event::Began(step) => {
-            bar.say(&format!("resuming after step {step}"));
-            bar.resume_at(step * batch);
-        }
-        Event::Stopped(name, stopped) => {
-            bar.say(&format!("{name} stopped at step {}: {}", stopped.step, stopped.reason));
-        }
-        Event::Step(done, _) => bar.set(done * batch),
-    };
-    let trained = train(run, batches, resume, &|| stop.load(SeqCst), &mut observe);
-    bar.finish();
+    let stop = stop_on_interrupt()?;
+    let mut watch = Watch::new(global);
+    watch.begin(run.plan, None)?;
+    let trained = train(run, batches, resume, &|| stop.load(SeqCst), &mut |event| watch.see(event));
+    watch.end();
     Ok(trained)
+}
+
+/// What was trained, as its scores call it.
+fn subject(d: &DictionaryPlan, training: &Training) -> Subject {
+    let setting = words::setting(d);
+    let baseline = d.baseline.map(|b| format!(", {b}")).unwrap_or_default();
+    Subject {
+        name: d.name.clone(),
+        label: format!("{}, {setting}{baseline}", words::architecture(d)),
+        architecture: Some(words::architecture(d)),
+        width: d.width,
+        lambda: d.objective.has_lambda().then(|| words::last_lambda(d, training)),
+        target_l0: match setting {
+            Setting::L0(l0) => Some(l0),
+            Setting::Lambda(_) => None,
+        },
+        baseline: d.baseline,
+    }
 }

@@ -1,0 +1,159 @@
+//! A run's plan and its cost, for a person who decides whether to begin it.
+
+use lapidary_release::words;
+use lapidary_report::number::{bytes, count, duration};
+use lapidary_report::table::{Align, text};
+use lapidary_suite::estimate::{Estimate, Memory};
+use lapidary_suite::plan::RunPlan;
+use lapidary_trainer::{DictionaryPlan, Objective, Preset};
+
+/// The plan and its cost, for a person, under a title: its hash, once the norms are known.
+pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
+    let recipe = &plan.training.recipe;
+    let rows = recipe.steps * recipe.batch as u64;
+    let with_theta =
+        plan.training.dictionaries.iter().filter(|d| matches!(d.objective, Objective::JumpRelu { .. }));
+    let theta = range(with_theta.map(|d| d.theta_init));
+    let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
+    let mut lines: Vec<(&str, String)> = vec![
+        ("model", model_name(plan)),
+        (
+            "text",
+            format!(
+                "{} training documents, {} rows of context {}",
+                count(plan.text.documents as u64),
+                count(plan.rows.rows_per_epoch),
+                plan.text.context
+            ),
+        ),
+        ("dictionaries", how_many(&plan.training.dictionaries)),
+        (
+            "rows",
+            format!(
+                "{} = {} steps of {} ({epochs:.1} epochs)",
+                count(rows),
+                count(recipe.steps),
+                recipe.batch
+            ),
+        ),
+        ("preset", recipe.preset.to_string()),
+        (
+            "learning rate",
+            format!(
+                "{:.2e}, {} times that for the decoder (warm-up {} steps, decay over the last {})",
+                recipe.lr, recipe.lr_decoder, recipe.lr_warmup, recipe.lr_decay
+            ),
+        ),
+        ("λ warm-up", format!("{} steps", recipe.lambda_warmup)),
+        (
+            "θ",
+            format!(
+                "{:?}, from {}, window ε = {:.3}, β₁ = {}, β₂ = {:.3}",
+                recipe.threshold, theta, recipe.bandwidth, recipe.beta1, recipe.beta2
+            )
+            .to_lowercase(),
+        ),
+        (
+            "estimate",
+            format!(
+                "{}, {} of memory, {} of disk; encoders {:.0} %, language model {:.0} % of the work",
+                duration(estimate.seconds),
+                bytes(estimate.memory.total()),
+                bytes(estimate.disk),
+                100.0 * estimate.encoder_share,
+                100.0 * (1.0 - estimate.encoder_share)
+            ),
+        ),
+        ("memory", parts(&estimate.memory)),
+    ];
+    let names = std::iter::once("objective").chain(std::iter::repeat(""));
+    lines.splice(3..3, names.zip(objectives(&plan.training.dictionaries)));
+    let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
+    let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
+    match recipe.preset {
+        Preset::Short => format!("{table}\npreset short: {}\n", wrapped(lapidary_trainer::SHORT_EXPLAINED)),
+        Preset::GemmaScope | Preset::GemmaScope2 | Preset::Anthropic => table,
+    }
+}
+
+/// The plan, and what it will cost: seconds and bytes.
+pub fn json(plan: &RunPlan, estimate: &Estimate) -> serde_json::Value {
+    serde_json::json!({
+        "plan": plan, "seconds": estimate.seconds, "memory_bytes": estimate.memory.total(), "disk_bytes": estimate.disk,
+        "encoder_share": estimate.encoder_share,
+    })
+}
+
+/// With its hash, which a dry run does without.
+fn model_name(plan: &RunPlan) -> String {
+    match plan.model.hash.as_str() {
+        "" => plan.model.name.clone(),
+        hash => format!("{} ({hash:.12})", plan.model.name),
+    }
+}
+
+/// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
+pub fn objectives(dictionaries: &[DictionaryPlan]) -> Vec<String> {
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    for d in dictionaries {
+        let (objective, sparsity) = (words::objective(d), words::sparsity(d));
+        match kinds.iter_mut().find(|(other, _)| *other == objective) {
+            Some((_, all)) if all.contains(&sparsity) => {}
+            Some((_, all)) => all.push(sparsity),
+            None => kinds.push((objective, vec![sparsity])),
+        }
+    }
+    kinds.into_iter().map(|(objective, all)| format!("{objective}: {}", all.join(", "))).collect()
+}
+
+/// `3`, or `3 and 2 baselines`.
+pub fn how_many(dictionaries: &[DictionaryPlan]) -> String {
+    let baselines = dictionaries.iter().filter(|d| d.baseline.is_some()).count();
+    let trained = dictionaries.len() - baselines;
+    match baselines {
+        0 => trained.to_string(),
+        1 => format!("{trained} and 1 baseline"),
+        _ => format!("{trained} and {baselines} baselines"),
+    }
+}
+
+/// Lines of at most 100 characters.
+fn wrapped(paragraph: &str) -> String {
+    let mut out = String::new();
+    let mut column = 14;
+    for word in paragraph.split_whitespace() {
+        if column + word.len() > 100 {
+            out.push('\n');
+            column = 0;
+        } else if !out.is_empty() {
+            out.push(' ');
+        }
+        out += word;
+        column += word.len() + 1;
+    }
+    out
+}
+
+/// `0.341`, or `0.2–0.341` where dictionaries differ.
+fn range(values: impl Iterator<Item = f32>) -> String {
+    let (low, high) = values.fold((f32::MAX, f32::MIN), |(low, high), v| (low.min(v), high.max(v)));
+    if low > high {
+        "–".into()
+    } else if low == high {
+        format!("{low:.3}")
+    } else {
+        format!("{low:.3}–{high:.3}")
+    }
+}
+
+/// The memory by what holds it.
+fn parts(memory: &Memory) -> String {
+    let parts = [
+        ("dictionaries", memory.dictionaries),
+        ("a step", memory.step),
+        ("rows", memory.rows),
+        ("language model", memory.model),
+        ("text", memory.text),
+    ];
+    parts.map(|(name, part)| format!("{name} {}", bytes(part as u64))).join(", ")
+}

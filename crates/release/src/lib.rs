@@ -1,0 +1,18 @@
+//! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, [`release`] the folder that
+//! people load, with its [`cards`]; [`rows`] are scores as lines of tables, [`words`] what tables say of a plan.
+//!
+//! Must not be in it: training, the command line, printing.
+#![forbid(unsafe_code)]
+
+pub mod cards;
+mod error;
+pub mod evaluate;
+pub mod file;
+pub mod release;
+pub mod rows;
+pub mod words;
+
+pub use error::ReleaseError;
+pub use evaluate::evaluate;
+pub use file::{EvaluationFile, Foreign, Scored};
+pub use release::Release;

@@ -1,0 +1,132 @@
+//! A finished, evaluated run becomes a folder that people can load.
+
+use crate::cards::Source;
+use crate::error::invalid;
+use crate::file::broken;
+use crate::{EvaluationFile, ReleaseError};
+use lapidary_dictionary::{Dictionary, Meta, Probe, save_sae_lens};
+use lapidary_evaluation::Scores;
+use lapidary_files as files;
+use lapidary_kernels::Device;
+use lapidary_lm::{Spec, load_spec};
+use lapidary_store::RowDtype;
+use lapidary_suite::folder::{given_up_lines, read_dictionaries};
+use lapidary_suite::{Places, RunPlan};
+use lapidary_trainer::{Baseline, DictionaryPlan};
+use std::path::{Path, PathBuf};
+
+/// Longest plan or file of scores that is copied, bytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// What of a run is released.
+pub struct Release {
+    run: PathBuf,
+    plan: RunPlan,
+    file: EvaluationFile,
+    /// In the plan's order.
+    pub released: Vec<Released>,
+    /// What stays behind, a sentence each.
+    pub left_out: Vec<String>,
+}
+
+/// A dictionary that is released.
+pub struct Released {
+    /// What it was trained as.
+    pub plan: DictionaryPlan,
+    /// In raw units.
+    pub dictionary: Dictionary,
+    /// What goes beside its weights.
+    pub meta: Meta,
+    /// None: it reads a randomised model.
+    pub scores: Option<Scores>,
+}
+
+impl Release {
+    /// Baselines stay behind unless they are asked for; what stopped or is broken stays behind too.
+    ///
+    /// # Errors
+    /// The run is not finished or was not evaluated as it is, or nothing is left to release.
+    pub fn of(run: &Path, with_baselines: bool) -> Result<Release, ReleaseError> {
+        let plan = RunPlan::read(run)?;
+        let file = EvaluationFile::read(run, &plan.hash())?;
+        let (mut released, mut left_out, mut baselines) = (Vec::new(), Vec::new(), 0);
+        let finished = read_dictionaries(run, &plan)?;
+        left_out.extend(given_up_lines(run).into_iter().map(|line| line + "."));
+        for (d, dictionary, meta) in finished {
+            if d.baseline.is_some() && !with_baselines {
+                baselines += 1;
+                continue;
+            }
+            dictionary_check(run, &d, &meta, &plan)?;
+            let scores = file.scores_of(run, &d.name)?.cloned();
+            // What reads a randomised model is compared with the truth only: it cannot be spliced into the model itself.
+            if scores.is_none() && d.baseline != Some(Baseline::RandomLm) {
+                invalid!("{}: not in evaluation.json; evaluate again", d.name);
+            }
+            match scores.as_ref().and_then(broken) {
+                Some(why) => left_out.push(format!("{} is left out: {why}.", d.name)),
+                None => released.push(Released { plan: d, dictionary, meta, scores }),
+            }
+        }
+        if baselines > 0 {
+            left_out
+                .push(format!("{baselines} baselines of the run are left out: they are there to be beaten."));
+        }
+        if released.is_empty() {
+            let (run, why) = (run.display(), left_out.join(" "));
+            invalid!("{run}: expected a dictionary to release, found none ({why}); train again");
+        }
+        Ok(Release { run: run.to_path_buf(), plan, file, released, left_out })
+    }
+
+    /// Writes it into an empty folder, under a name for its page, with weights in this precision.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn write(
+        &mut self,
+        folder: &Path,
+        name: &str,
+        weights: RowDtype,
+        device: Device,
+    ) -> Result<(), ReleaseError> {
+        let spec = self.spec();
+        let from = Source { plan: &self.plan, file: &self.file, weights, spec: spec.as_ref() };
+        for Released { plan: d, dictionary, meta, scores } in &mut self.released {
+            round(dictionary, meta, weights, device);
+            meta.l0 = scores.as_ref().map(|s| s.l0.value);
+            let card = from.card(d, meta, scores.as_ref()).markdown();
+            save_sae_lens(&folder.join(&d.name), dictionary, meta, &card)?;
+        }
+        for name in ["plan.json", "evaluation.json"] {
+            files::publish(&folder.join(name), &files::read(&self.run.join(name), MAX_BYTES)?)?;
+        }
+        let page = from.page(name, &self.released, &self.left_out).markdown();
+        files::publish(&folder.join("README.md"), page.as_bytes())?;
+        Ok(files::inventory::write(folder)?)
+    }
+
+    /// None: the model is no longer where it was.
+    fn spec(&self) -> Option<Spec> {
+        let places = Places::read(&self.run).ok()?;
+        load_spec(&places.model, &places.ignore_config_keys).ok()
+    }
+}
+
+/// Rounds the weights; the probe then says what the rounded ones give.
+fn round(dictionary: &mut Dictionary, meta: &mut Meta, weights: RowDtype, device: Device) {
+    if weights != RowDtype::F32 {
+        weights.round(&mut dictionary.w_enc);
+        weights.round(&mut dictionary.w_dec);
+        dictionary.w_skip.iter_mut().for_each(|w| weights.round(w));
+        meta.probe = Probe::record(dictionary, device, &meta.probe.x.concat());
+    }
+}
+
+fn dictionary_check(run: &Path, d: &DictionaryPlan, meta: &Meta, plan: &RunPlan) -> Result<(), ReleaseError> {
+    let found = meta.training.as_ref().map(|t| t.plan_hash.as_str());
+    if found != Some(plan.hash().as_str()) {
+        invalid!("{}: {} is of another plan; resume the run to write it again", run.display(), d.name);
+    }
+    Ok(())
+}

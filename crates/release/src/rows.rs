@@ -1,0 +1,112 @@
+//! Scores as the report crate wants them: lines of tables and sheets.
+
+use lapidary_dictionary::Setting;
+use lapidary_evaluation::truth::Baseline;
+use lapidary_evaluation::{Interval, Score, Scores};
+use lapidary_ground_truth::TruthTable;
+use lapidary_ground_truth::table::{DictionaryTruth, Judgement};
+use lapidary_report::scores::Line;
+use lapidary_report::truth::TruthRow;
+use lapidary_report::{Measure, ScoreRow};
+
+/// A score as the report crate wants it.
+fn measure(score: &Score) -> Measure {
+    Measure { value: score.value, interval: known(&score.interval), n: score.n }
+}
+
+/// A line of the suite's table, under a label.
+pub fn row(scores: &Scores, label: &str, setting: Option<Setting>) -> ScoreRow {
+    ScoreRow {
+        name: scores.name.clone(),
+        site: label.into(),
+        width: scores.width,
+        setting: setting.map(|setting| setting.to_string()),
+        l0: measure(&scores.l0),
+        fvu: measure(&scores.fvu),
+        delta_loss: measure(&scores.delta_loss),
+        loss_recovered: measure(&scores.loss_recovered),
+        alive: scores.firing.alive,
+    }
+}
+
+/// The sheet of one dictionary.
+pub fn lines(scores: &Scores) -> Vec<Line> {
+    let plain = |metric: &str, unit: &str, score: &Score| Line {
+        metric: metric.into(),
+        unit: unit.into(),
+        measure: measure(score),
+    };
+    let counted = |metric: &str, unit: &str, value: u64| {
+        let measure = Measure { value: value as f64, interval: None, n: scores.rows };
+        Line { metric: metric.into(), unit: unit.into(), measure }
+    };
+    let optional =
+        |metric: &str, unit: &str, score: &Option<Score>| score.as_ref().map(|s| plain(metric, unit, s));
+    let nats = "nats per target";
+    let lines = [
+        Some(plain("L0", "features per row", &scores.l0)),
+        Some(counted("L0, median", "features per row", scores.l0_percentiles.p50)),
+        Some(counted("L0, 95th percentile", "features per row", scores.l0_percentiles.p95)),
+        Some(plain("FVU", "share of variance", &scores.fvu)),
+        Some(plain("Δloss", nats, &scores.delta_loss)),
+        Some(plain("loss recovered (mean)", "share", &scores.loss_recovered)),
+        optional("loss recovered (zero)", "share", &scores.loss_recovered_zero),
+        Some(plain("CE", nats, &scores.ce)),
+        Some(plain("CE, spliced", nats, &scores.ce_spliced)),
+        Some(plain("CE, mean-ablated", nats, &scores.ce_ablated)),
+        optional("CE, zero-ablated", nats, &scores.ce_zero_ablated),
+        Some(counted("alive", "features", scores.firing.alive)),
+        Some(counted("never fired in n", "features", scores.firing.never_fired)),
+        Some(counted(
+            "firing in more than 10 % of rows",
+            "features",
+            scores.firing.ultra_frequent.len() as u64,
+        )),
+    ];
+    lines.into_iter().flatten().collect()
+}
+
+/// The lines to print: what was judged, or the baselines if nothing was.
+pub fn truth_rows(table: &TruthTable) -> Vec<TruthRow> {
+    let judged: Vec<TruthRow> =
+        table.dictionaries.iter().filter(|d| d.judgement.is_some()).map(truth_row).collect();
+    if !judged.is_empty() {
+        return judged;
+    }
+    let is_dictionary = |b: Option<Baseline>| !matches!(b, None | Some(Baseline::Pca | Baseline::Neurons));
+    table.dictionaries.iter().filter(|d| is_dictionary(d.baseline)).map(truth_row).collect()
+}
+
+/// A dictionary's line of the table.
+pub fn truth_row(d: &DictionaryTruth) -> TruthRow {
+    let f1 = &d.matched_f1_represented;
+    let of = d.baseline.map(|b| format!(" {b}")).unwrap_or_default();
+    let of_baseline = |kind| {
+        let comparisons = &d.judgement.as_ref()?.verdict.comparisons;
+        comparisons.iter().find(|c| c.baseline == kind).map(|c| c.untrained)
+    };
+    TruthRow {
+        site: d.label.clone().unwrap_or_else(|| d.site.clone() + &of),
+        width: d.width,
+        setting: d
+            .target_l0
+            .map(Setting::L0)
+            .or(d.lambda.map(Setting::Lambda))
+            .map(|setting| setting.to_string()),
+        l0: d.l0,
+        f1: Measure { value: f1.value, interval: known(&f1.interval), n: f1.indicators },
+        null: d.null,
+        counts: [d.found_and_represented, d.represented, d.known],
+        baselines: [Baseline::FrozenDecoder, Baseline::RandomLm, Baseline::Pca, Baseline::Neurons]
+            .map(of_baseline),
+        verdict: d.judgement.as_ref().map_or("baseline", |j| j.status.word()).into(),
+        reason: d.judgement.as_ref().and_then(Judgement::reason),
+    }
+}
+
+fn known(interval: &Interval) -> Option<(f64, f64)> {
+    match interval {
+        Interval::Known { low, high } => Some((*low, *high)),
+        Interval::Missing { .. } => None,
+    }
+}
