@@ -13,6 +13,7 @@ mod run;
 use crate::global::Global;
 use crate::terminal;
 use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use cost::{Cost, Job};
 use lapidary_dictionary::{Dictionary, load};
@@ -29,11 +30,16 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone, Copy)]
 struct WhichArgs {
     /// everyday: D 128, 2,048 directions, drawn in a second; full: D 768, 16,384 directions, drawn in minutes
-    #[arg(long, default_value_t = SizeName::Everyday)]
+    #[arg(long, default_value_t = SizeName::Everyday, value_parser = size())]
     size: SizeName,
     /// Seed of the planted dictionary, its rows, and training
     #[arg(long, default_value_t = 42)]
     seed: u64,
+}
+
+/// The sizes, which the manual lists.
+fn size() -> impl TypedValueParser<Value = SizeName> {
+    PossibleValuesParser::new(["everyday", "full"]).try_map(|name| name.parse::<SizeName>())
 }
 
 impl WhichArgs {
