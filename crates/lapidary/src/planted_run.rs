@@ -18,7 +18,7 @@ use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, save_sae_lens};
 use lapidary_files::{OutFolder, hash};
 use lapidary_kernels::Device;
 use lapidary_store::{Batches, Order, norms};
-use lapidary_trainer::{DictionaryPlan, Event, Run, TrainError, Training, train};
+use lapidary_trainer::{DictionaryPlan, Event, Run, TrainError, Training, to_dictionary, train};
 use lapidary_world::planted::Planted;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -158,7 +158,7 @@ impl Trained {
     }
 
     fn dictionary(&self, d: &DictionaryPlan, training: &Training) -> Dictionary {
-        training.dictionary(d, &self.plan.training.recipe)
+        to_dictionary(training, d, &self.plan.training.recipe)
     }
 
     pub fn scores(&self, scorer: &Scorer<'_>) -> Vec<PlantedScores> {

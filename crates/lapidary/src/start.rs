@@ -4,7 +4,7 @@
 use crate::global::Global;
 use anyhow::{Context, bail};
 use lapidary_dictionary::{load, sae_lens};
-use lapidary_trainer::{DictionaryPlan, Plan, Training};
+use lapidary_trainer::{DictionaryPlan, Plan, Training, from_dictionary};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ pub fn trainings(
                 folder.display()
             )
         })?;
-        let begun = Training::from_dictionary(&dictionary, d, &plan.recipe);
+        let begun = from_dictionary(&dictionary, d, &plan.recipe);
         out.insert(d.name.clone(), begun.with_context(|| folder.display().to_string())?);
     }
     Ok(out)

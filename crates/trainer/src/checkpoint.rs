@@ -194,7 +194,7 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
     check_room(path, plan)?;
     let mut state = Vec::with_capacity(plan.dictionaries.len());
     for d in &plan.dictionaries {
-        let mut t = Training::new(Parameters::zeros(d), d, &plan.recipe);
+        let mut t = Training::new(Parameters::zeros(d), d, plan.recipe.beta1);
         for (kind, set) in
             [("parameter", &mut t.parameters), ("mean", &mut t.means), ("moment", &mut t.moments)]
         {
@@ -321,7 +321,7 @@ mod tests {
             target_l0: (objective.has_lambda() && i % 2 == 0).then_some(2.0),
             transcoder: (i % 2 == 0).then(|| to.clone()),
             objective,
-            ..DictionaryPlan::test(d, width)
+            ..crate::plan::test_dictionary(d, width)
         };
         let dictionaries = objectives.into_iter().enumerate().map(dictionary).collect();
         let recipe = Recipe { batch: 9, beta1, ..Recipe::short(20, d) };
@@ -331,7 +331,7 @@ mod tests {
     /// Some steps of each, one of them given up, another with a threshold.
     fn state(plan: &Plan, seed: u64) -> Vec<Training> {
         let trained = |d: &DictionaryPlan| {
-            let mut t = Training::new(initial_parameters(d, &plan.recipe, seed), d, &plan.recipe);
+            let mut t = Training::new(initial_parameters(d, &plan.recipe, seed), d, plan.recipe.beta1);
             for step in 0..3 {
                 let (x, y) = (noise(seed + step, 9 * d.d), noise(seed + step + 7, 9 * d.d_out()));
                 let batch = crate::Batch { input: &x, output: if d.transcoder.is_some() { &y } else { &x } };

@@ -46,10 +46,11 @@ fn unit_rows(rows: &mut [f32], d: usize, rng: &mut ChaCha8Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::test_dictionary;
 
     #[test]
     fn starts_as_the_paper_says() {
-        let plan = |lambda| DictionaryPlan { lambda, theta_init: 0.001, ..DictionaryPlan::test(24, 500) };
+        let plan = |lambda| DictionaryPlan { lambda, theta_init: 0.001, ..test_dictionary(24, 500) };
         let recipe = Recipe::gemma_scope(10);
         let p = initial_parameters(&plan(0.1), &recipe, 7);
         assert_eq!(p, initial_parameters(&plan(0.2), &recipe, 7), "λ must not matter");

@@ -13,96 +13,89 @@
 use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training};
 use lapidary_dictionary::{Activation, Dictionary, LEAST_SCALE, Units, fold, unfold};
 
-impl Training {
-    /// The dictionary in raw units.
-    pub fn dictionary(&self, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
-        let p = &self.parameters;
-        let constant = |theta: f64| vec![theta as f32; plan.width];
-        let (w_enc, b_enc, threshold) = match plan.objective {
-            Objective::JumpRelu { .. } => (p.w_enc.clone(), p.b_enc.clone(), p.theta(recipe.threshold)),
-            Objective::Gated if self.has_small_scale() => {
-                (p.w_enc.clone(), constant(0.0), p.b_enc.iter().map(|b| -b).collect())
-            }
-            Objective::Gated => self.gated(plan.d),
-            Objective::BatchTopK { .. } => {
-                (p.w_enc.clone(), p.b_enc.clone(), constant(self.running.threshold.unwrap_or(0.0)))
-            }
-            Objective::L1 | Objective::TopK { .. } => (p.w_enc.clone(), p.b_enc.clone(), constant(0.0)),
-        };
-        let activation = match plan.objective {
-            Objective::TopK { k, .. } => Activation::TopK { k },
-            Objective::Gated if self.has_small_scale() => {
-                Activation::Gated { r_mag: p.r_mag.clone(), b_mag: p.b_mag.clone() }
-            }
-            _ => Activation::JumpRelu,
-        };
-        let trained = Dictionary {
-            w_enc,
-            b_enc,
-            threshold,
-            w_dec: p.w_dec.clone(),
-            b_dec: p.b_dec.clone(),
-            w_skip: (!p.w_skip.is_empty()).then(|| p.w_skip.clone()),
-            activation,
-            d_in: plan.d,
-            d_out: plan.d_out(),
-        };
-        fold(trained, units(plan))
-    }
-
-    /// The training that begins as `dictionary`, with moments at 0. Log θ cannot be negative: such θ begin as 1e-6.
-    pub fn from_dictionary(
-        dictionary: &Dictionary,
-        plan: &DictionaryPlan,
-        recipe: &Recipe,
-    ) -> Result<Training, TrainError> {
-        check(dictionary, plan)?;
-        let mut start = unfold(dictionary.clone(), units(plan));
-        for j in 0..plan.width {
-            let row = &mut start.w_dec[j * plan.d_out()..(j + 1) * plan.d_out()];
-            let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
-            if !(norm.is_finite() && norm > 0.0) {
-                let found = format!("{norm} in row {j}");
-                return Err(bad(plan, "decoder rows of a positive norm".into(), found));
-            }
-            if let (Activation::TopK { .. }, true) = (&dictionary.activation, (norm - 1.0).abs() > 1e-4) {
-                let found = format!("{norm} in row {j}");
-                return Err(bad(
-                    plan,
-                    "decoder rows of norm 1, which a choice of k depends on".into(),
-                    found,
-                ));
-            }
-            let scale = |v: &mut f32, by: f64| *v = (f64::from(*v) * by) as f32;
-            row.iter_mut().for_each(|w| scale(w, 1.0 / norm));
-            start.w_enc[j * plan.d..(j + 1) * plan.d].iter_mut().for_each(|w| scale(w, norm));
-            scale(&mut start.b_enc[j], norm);
-            scale(&mut start.threshold[j], norm);
+/// The trained dictionary in raw units.
+pub fn to_dictionary(training: &Training, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
+    let p = &training.parameters;
+    let constant = |theta: f64| vec![theta as f32; plan.width];
+    let (w_enc, b_enc, threshold) = match plan.objective {
+        Objective::JumpRelu { .. } => (p.w_enc.clone(), p.b_enc.clone(), p.theta(recipe.threshold)),
+        Objective::Gated if has_small_scale(p) => {
+            (p.w_enc.clone(), constant(0.0), p.b_enc.iter().map(|b| -b).collect())
         }
-        let mut p = Parameters::zeros(plan);
-        (p.w_enc, p.b_enc, p.w_dec, p.b_dec) = (start.w_enc, start.b_enc, start.w_dec, start.b_dec);
-        if let Some(w_skip) = start.w_skip {
-            p.w_skip = w_skip;
+        Objective::Gated => gated(p, plan.d),
+        Objective::BatchTopK { .. } => {
+            (p.w_enc.clone(), p.b_enc.clone(), constant(training.running.threshold.unwrap_or(0.0)))
         }
-        Ok(begin(p, &start.threshold, plan, recipe))
-    }
-
-    /// Of a gated one: is some e^r too small to be folded into W_enc?
-    fn has_small_scale(&self) -> bool {
-        self.parameters.r_mag.iter().any(|&r| f64::from(r).exp() < LEAST_SCALE)
-    }
-
-    fn gated(&self, d: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let p = &self.parameters;
-        let mut w_enc = p.w_enc.clone();
-        let mut theta = Vec::with_capacity(p.b_enc.len());
-        for (j, row) in w_enc.chunks_exact_mut(d).enumerate() {
-            let scale = f64::from(p.r_mag[j]).exp();
-            row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
-            theta.push((f64::from(p.b_mag[j]) - scale * f64::from(p.b_enc[j])).max(0.0) as f32);
+        Objective::L1 | Objective::TopK { .. } => (p.w_enc.clone(), p.b_enc.clone(), constant(0.0)),
+    };
+    let activation = match plan.objective {
+        Objective::TopK { k, .. } => Activation::TopK { k },
+        Objective::Gated if has_small_scale(p) => {
+            Activation::Gated { r_mag: p.r_mag.clone(), b_mag: p.b_mag.clone() }
         }
-        (w_enc, p.b_mag.clone(), theta)
+        _ => Activation::JumpRelu,
+    };
+    let trained = Dictionary {
+        w_enc,
+        b_enc,
+        threshold,
+        w_dec: p.w_dec.clone(),
+        b_dec: p.b_dec.clone(),
+        w_skip: (!p.w_skip.is_empty()).then(|| p.w_skip.clone()),
+        activation,
+        d_in: plan.d,
+        d_out: plan.d_out(),
+    };
+    fold(trained, units(plan))
+}
+
+/// The training that begins as `dictionary`, with moments at 0. Log θ cannot be negative: such θ begin as 1e-6.
+pub fn from_dictionary(
+    dictionary: &Dictionary,
+    plan: &DictionaryPlan,
+    recipe: &Recipe,
+) -> Result<Training, TrainError> {
+    check(dictionary, plan)?;
+    let mut start = unfold(dictionary.clone(), units(plan));
+    for j in 0..plan.width {
+        let row = &mut start.w_dec[j * plan.d_out()..(j + 1) * plan.d_out()];
+        let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+        if !(norm.is_finite() && norm > 0.0) {
+            let found = format!("{norm} in row {j}");
+            return Err(bad(plan, "decoder rows of a positive norm".into(), found));
+        }
+        if let (Activation::TopK { .. }, true) = (&dictionary.activation, (norm - 1.0).abs() > 1e-4) {
+            let found = format!("{norm} in row {j}");
+            return Err(bad(plan, "decoder rows of norm 1, which a choice of k depends on".into(), found));
+        }
+        let scale = |v: &mut f32, by: f64| *v = (f64::from(*v) * by) as f32;
+        row.iter_mut().for_each(|w| scale(w, 1.0 / norm));
+        start.w_enc[j * plan.d..(j + 1) * plan.d].iter_mut().for_each(|w| scale(w, norm));
+        scale(&mut start.b_enc[j], norm);
+        scale(&mut start.threshold[j], norm);
     }
+    let mut p = Parameters::zeros(plan);
+    (p.w_enc, p.b_enc, p.w_dec, p.b_dec) = (start.w_enc, start.b_enc, start.w_dec, start.b_dec);
+    if let Some(w_skip) = start.w_skip {
+        p.w_skip = w_skip;
+    }
+    Ok(begin(p, &start.threshold, plan, recipe))
+}
+
+/// Of a gated one: is some e^r too small to be folded into W_enc?
+fn has_small_scale(p: &Parameters) -> bool {
+    p.r_mag.iter().any(|&r| f64::from(r).exp() < LEAST_SCALE)
+}
+
+fn gated(p: &Parameters, d: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let mut w_enc = p.w_enc.clone();
+    let mut theta = Vec::with_capacity(p.b_enc.len());
+    for (j, row) in w_enc.chunks_exact_mut(d).enumerate() {
+        let scale = f64::from(p.r_mag[j]).exp();
+        row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+        theta.push((f64::from(p.b_mag[j]) - scale * f64::from(p.b_enc[j])).max(0.0) as f32);
+    }
+    (w_enc, p.b_mag.clone(), theta)
 }
 
 fn units(plan: &DictionaryPlan) -> Units {
@@ -154,7 +147,7 @@ fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recip
         }
         Objective::L1 | Objective::TopK { .. } | Objective::BatchTopK { .. } => {}
     }
-    let mut training = Training::new(p, plan, recipe);
+    let mut training = Training::new(p, plan, recipe.beta1);
     if let Objective::BatchTopK { .. } = plan.objective {
         training.running.threshold = mean_threshold(theta); // until it is fitted
     }

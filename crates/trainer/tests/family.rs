@@ -5,7 +5,7 @@
 
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::{Device, Isa};
-use lapidary_trainer::naive::{self, State};
+use lapidary_trainer::naive::Twin;
 use lapidary_trainer::{Batch, DictionaryPlan, Parameters, Recipe, Training, train_step};
 use std::path::Path;
 
@@ -42,7 +42,7 @@ impl Fixture {
         for ((name, values), shape) in p.tensors_mut().into_iter().zip(shapes) {
             *values = self.file.read_f32(&format!("initial.{name}"), &shape).unwrap();
         }
-        Training::new(p, &self.plan, &self.recipe)
+        Training::new(p, &self.plan, self.recipe.beta1)
     }
 
     /// Raw rows of all steps, [steps, N, D] and [steps, N, D_out].
@@ -110,17 +110,17 @@ fn check(name: &str) {
 fn twin(fixture: &Fixture, (x, y): (&[f32], &[f32])) {
     let (plan, recipe) = (&fixture.plan, &fixture.recipe);
     let start = fixture.training().parameters;
-    let mut twin = State::new(&start);
+    let mut twin = Twin::new(&start);
     for step in 0..recipe.steps as usize {
         let of = |rows: &[f32], d: usize| rows[step * recipe.batch * d..][..recipe.batch * d].to_vec();
         let (input, output) = (of(x, plan.d), of(y, plan.d_out()));
         let lambda = twin.lambda(plan, recipe, step as u64);
         let batch = Batch { input: &input, output: &output };
-        let seen = naive::step(&mut twin, batch, plan, recipe, step as u64);
+        let seen = twin.step(batch, plan, recipe, step as u64);
         let seen = [("loss", seen.loss), ("l0", seen.l0), ("lambda", lambda)];
         let tensors = start.tensors().into_iter();
         let tensors: Vec<_> =
-            tensors.map(|(name, shape, _)| (name, shape, twin.p.tensor(name).values.clone())).collect();
+            tensors.map(|(name, shape, _)| (name, shape, twin.state.p.tensor(name).values.clone())).collect();
         fixture.compare(step, seen, &tensors);
     }
 }

@@ -149,7 +149,7 @@ impl BenchArgs {
     fn train(&self, input: Input, global: &Global) -> Seen {
         let (plan, recipe) = (self.plan(), self.recipe());
         let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
-        let mut training = Training::new(input.parameters, &plan, &recipe);
+        let mut training = Training::new(input.parameters, &plan, recipe.beta1);
         let mut stopwatch = Stopwatch::start();
         machine::forget_peak();
         for step in 0..=self.steps {

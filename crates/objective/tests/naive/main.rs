@@ -17,9 +17,9 @@
 mod problem;
 
 use lapidary_kernels::Device;
-use lapidary_trainer::naive::{self, Forward, Setting, State};
-use lapidary_trainer::{Batch, Objective, Parameters, Penalty, Recipe, Seen, Training, train_step};
-use problem::{Draw, EPSILON, Kind, Rows, STEPS, problem};
+use lapidary_objective::naive::{self, Forward, Setting, State};
+use lapidary_objective::{Batch, Objective, Parameters, Penalty, Rates, Seen, Training, step};
+use problem::{Draw, EPSILON, Kind, LR, Rows, STEPS, problem};
 
 /// How far a number in a gradient is off at most, over the tensor's largest or 1.
 const GRADIENT: f64 = 4e-6;
@@ -52,9 +52,10 @@ impl Tally {
     }
 
     /// Compares all that a step leaves behind.
-    fn compare(&mut self, twin: &State, training: &Training, recipe: &Recipe, step: u64, about: &str) {
+    fn compare(&mut self, twin: &State, training: &Training, rates: &Rates, about: &str) {
+        let step = rates.step;
         let moved = (1..=step + 1).map(|t| 1.0 + (t as f64).sqrt()).sum::<f64>();
-        let rate = recipe.lr * recipe.lr_decoder;
+        let rate = LR * rates.lr_decoder;
         for (name, _, found) in training.parameters.tensors() {
             for (i, (&found, expected)) in found.iter().zip(&twin.p.clone().tensor(name).values).enumerate() {
                 let rounding = (step + 1) as f64 * 2f64.powi(-23) * expected.abs();
@@ -64,20 +65,17 @@ impl Tally {
                 assert!(off <= tolerance, "{about} step {step} {name}[{i}]: {found}, twin {expected}");
             }
         }
-        self.moments(twin, training, recipe, step, about);
+        self.moments(twin, training, rates, about);
         let fired: Vec<u64> = training.fired().iter().map(|&stamp| u64::from(stamp)).collect();
         assert_eq!(fired, twin.fired, "{about} step {step}");
-        let (log_lambda, mean) = (training.running.log_lambda, training.running.l0);
-        assert!((log_lambda - twin.log_lambda).abs() < 1e-12, "{about} step {step}: {log_lambda}");
-        assert_eq!(mean.is_some(), twin.mean_l0.is_some());
-        assert!((mean.unwrap_or(0.0) - twin.mean_l0.unwrap_or(0.0)).abs() < 1e-9, "{about} step {step}");
     }
 
     /// m and √v, brought up to date where a row has waited (docs/numerics.md §3).
-    fn moments(&mut self, twin: &State, training: &Training, recipe: &Recipe, step: u64, about: &str) {
+    fn moments(&mut self, twin: &State, training: &Training, rates: &Rates, about: &str) {
+        let step = rates.step;
         let kinds = [
-            ("m", &training.means, twin.m.clone(), recipe.beta1),
-            ("v", &training.moments, twin.v.clone(), recipe.beta2),
+            ("m", &training.means, twin.m.clone(), rates.beta1),
+            ("v", &training.moments, twin.v.clone(), rates.beta2),
         ];
         for (kind, moments, mut twin, beta) in kinds {
             for (name, shape, found) in moments.tensors() {
@@ -127,22 +125,20 @@ fn rests(training: &Training, start: &Parameters) -> bool {
 fn follows(kind: Kind, seed: u64, tally: &mut Tally) {
     let mut draw = Draw::seeded(seed);
     let problem = problem(kind, 40, true, &mut draw);
-    let (plan, recipe) = (&problem.plan, &problem.recipe);
+    let plan = &problem.plan;
     let mut twin = State::new(&problem.start);
-    let mut training = Training::new(problem.start.clone(), plan, recipe);
+    let mut training = Training::new(problem.start.clone(), plan, problem.rates.beta1);
     let about = format!("{kind:?} seed {seed}");
-    for step in 0..STEPS {
-        let dead = twin.dead(plan, recipe.batch, step);
+    for s in 0..STEPS {
+        let (rates, dead) = (problem.at(s), twin.dead(plan, problem.rows, s));
         let (input, output) = problem.batch(&twin, &dead, &mut tally.rows, &mut draw);
         let batch = Batch { input: &input, output: &output };
-        let lambda = twin.lambda(plan, recipe, step);
-        let expected = naive::step(&mut twin, batch, plan, recipe, step);
-        let found = train_step(&mut training, batch, plan, recipe, step, Device::detect(), &mut |_| ());
+        let expected = naive::step(&mut twin, batch, plan, &rates);
+        let found = step(&mut training, batch, plan, &rates, Device::detect(), &mut |_| ());
         assert!(!twin.stopped && training.stopped.is_none(), "{about}");
-        assert!((found.lambda - lambda).abs() <= 1e-12, "{about} step {step}: λ {}", found.lambda);
-        compare_seen(&found, &expected, &format!("{about} step {step}"));
+        compare_seen(&found, &expected, &format!("{about} step {s}"));
         tally.note(&expected, &dead);
-        tally.compare(&twin, &training, recipe, step, &about);
+        tally.compare(&twin, &training, &rates, &about);
     }
     tally.never += usize::from(rests(&training, &problem.start));
 }
@@ -152,7 +148,7 @@ fn follows(kind: Kind, seed: u64, tally: &mut Tally) {
 fn gradients_match(kind: Kind, seed: u64) -> usize {
     let mut draw = Draw::seeded(seed);
     let mut problem = problem(kind, 7, false, &mut draw);
-    problem.recipe.bandwidth = 1e-6;
+    problem.rates.bandwidth = 1e-6;
     if let Objective::JumpRelu { penalty: Penalty::Tanh { bandwidth, .. } } = &mut problem.plan.objective {
         *bandwidth = 1e-6;
     }
@@ -160,8 +156,8 @@ fn gradients_match(kind: Kind, seed: u64) -> usize {
     let dead: Vec<bool> = (0..problem.plan.width).map(|j| j % 2 == 1).collect();
     let (input, output) = problem.batch(&twin, &dead, &mut Rows::default(), &mut draw);
     let batch = Batch { input: &input, output: &output };
-    let (plan, recipe, lambda) = (&problem.plan, &problem.recipe, problem.plan.lambda);
-    let setting = Setting { plan, recipe, lambda, dead: &dead };
+    let (plan, rates) = (&problem.plan, &problem.rates);
+    let setting = Setting { plan, rates, dead: &dead };
     let seen = naive::forward(&twin.p, &twin.p, batch, &setting);
     let mut written = naive::gradients(&twin.p, &seen, &setting).of;
     let (h, mut checked) = (1e-6, 0);
@@ -224,21 +220,21 @@ fn a_row_that_is_not_finite_stops_both() {
     {
         let mut draw = Draw::seeded(seed as u64);
         let problem = problem(kind, 40, true, &mut draw);
-        let (plan, recipe) = (&problem.plan, &problem.recipe);
+        let (plan, rates) = (&problem.plan, &problem.rates);
         let mut twin = State::new(&problem.start);
-        let mut training = Training::new(problem.start.clone(), plan, recipe);
+        let mut training = Training::new(problem.start.clone(), plan, rates.beta1);
         let (mut input, mut output) =
             problem.batch(&twin, &vec![false; plan.width], &mut Rows::default(), &mut draw);
         let value = [f32::NAN, f32::INFINITY][draw.within(0..=1)];
-        let row = draw.within(0..=recipe.batch - 1);
+        let row = draw.within(0..=problem.rows - 1);
         output[row * plan.d_out()] = value;
         if plan.transcoder.is_none() {
             input[row * plan.d] = value;
         }
         let before = (twin.p.clone(), training.parameters.clone());
         let batch = Batch { input: &input, output: &output };
-        naive::step(&mut twin, batch, plan, recipe, 0);
-        train_step(&mut training, batch, plan, recipe, 0, Device::detect(), &mut |_| ());
+        naive::step(&mut twin, batch, plan, rates);
+        step(&mut training, batch, plan, rates, Device::detect(), &mut |_| ());
         assert!(twin.stopped && training.stopped.is_some(), "{kind:?} seed {seed}");
         assert!((&twin.p, &training.parameters) == (&before.0, &before.1), "{kind:?} seed {seed}");
     }

@@ -1,6 +1,6 @@
 //! What training changes: the parameters of one dictionary, their moments, and who was touched when.
 
-use crate::{DictionaryPlan, Objective, Recipe, Threshold};
+use crate::{DictionaryPlan, Objective, Threshold};
 use lapidary_kernels::elementwise;
 
 /// Parameters in training units: x' = x/C − b_dec, z = W_enc x' + b_enc, x̂ = C·(W_decᵀ f + b_dec).
@@ -10,7 +10,7 @@ pub struct Parameters {
     pub w_enc: Vec<f32>,
     /// [F]
     pub b_enc: Vec<f32>,
-    /// [F], θ or log θ, as the recipe says; empty where the objective has none.
+    /// [F], θ or log θ, as the rates say; empty where the objective has none.
     pub threshold: Vec<f32>,
     /// [F, D_out], rows of unit norm.
     pub w_dec: Vec<f32>,
@@ -137,12 +137,12 @@ impl Parameters {
 }
 
 impl Training {
-    /// Before step 0.
-    pub fn new(parameters: Parameters, plan: &DictionaryPlan, recipe: &Recipe) -> Training {
+    /// Before step 0; first moments are kept where `beta1` is above 0.
+    pub fn new(parameters: Parameters, plan: &DictionaryPlan, beta1: f64) -> Training {
         let f = plan.width;
         Training {
             parameters,
-            means: if recipe.beta1 > 0.0 { Parameters::zeros(plan) } else { Parameters::default() },
+            means: if beta1 > 0.0 { Parameters::zeros(plan) } else { Parameters::default() },
             moments: Parameters::zeros(plan),
             active_stamp: vec![0; f],
             window_stamp: vec![0; f],

@@ -17,7 +17,7 @@ use crate::objectives::matryoshka::{Second, Views};
 use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
 use crate::tiles::{self, Source, Sum};
-use crate::{Baseline, DictionaryPlan, Recipe, Threshold, Training};
+use crate::{Baseline, DictionaryPlan, Rates, Threshold, Training};
 use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{AdamStep, Csr, Device, Strips};
 use rayon::prelude::*;
@@ -49,7 +49,7 @@ pub(crate) struct Backward<'a> {
     pub views: &'a Views,
     pub gate: &'a dyn Gate,
     pub plan: &'a DictionaryPlan,
-    pub recipe: &'a Recipe,
+    pub rates: &'a Rates,
     pub adam: &'a Adam,
     pub device: Device,
 }
@@ -372,7 +372,7 @@ impl Backward<'_> {
             let mut w_dec = owned.w_dec.row(i, self.plan.d_out());
             let parallel = device.dot(g_dec, w_dec.p);
             device.axpy(-parallel, w_dec.p, g_dec);
-            w_dec.step(g_dec, AdamStep { lr: adam.lr * self.recipe.lr_decoder as f32, ..adam }, device);
+            w_dec.step(g_dec, AdamStep { lr: adam.lr * self.rates.lr_decoder as f32, ..adam }, device);
             let norm = device.dot(w_dec.p, w_dec.p).sqrt();
             w_dec.p.iter_mut().for_each(|w| *w /= norm);
         }
@@ -396,12 +396,12 @@ impl Backward<'_> {
             return;
         }
         let mut threshold = threshold.row(i, 1);
-        let gradient = match self.recipe.threshold {
+        let gradient = match self.rates.threshold {
             Threshold::Raw => gradient,
             Threshold::Log => gradient * f64::from(lapidary_kernels::elementwise::exp(threshold.p[0])),
         };
         threshold.step(&[gradient as f32], adam, self.device);
-        if self.recipe.threshold == Threshold::Raw {
+        if self.rates.threshold == Threshold::Raw {
             threshold.p[0] = threshold.p[0].max(0.0);
         }
     }
