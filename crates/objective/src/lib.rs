@@ -1,7 +1,7 @@
 //! What one step of training computes, for every architecture: the loss, its gradients written out by hand, and the update.
 //!
 //! Reading order: `plan` (one dictionary), `rates` (the numbers of one step), `objectives` (what is minimised, one file each),
-//! `parameters`, then one `step` — `forward` (normalise, encode, decode, loss), `backward` (gradients by feature, projection, lazy
+//! `parameters` and `slot` (a tensor with its moments), then one `step` — `forward` (normalise, encode, decode, loss), `backward` (gradients by feature, projection, lazy
 //! Adam of `optimizer`, renormalisation), both by `blocks` of features and with sums shared by `tiles`, with `select` where features
 //! compete and `transcoder` where two sites do — beside its readable dense twin `naive`.
 //!
@@ -21,6 +21,7 @@ mod parameters;
 mod plan;
 mod rates;
 mod select;
+mod slot;
 mod step;
 mod tiles;
 mod transcoder;
@@ -31,8 +32,9 @@ pub use forward::{Batch, Seen};
 pub use objectives::batchtopk;
 pub use objectives::matryoshka::default_prefixes;
 pub use objectives::{AuxK, Objective, Penalty};
-pub use parameters::{Hints, Parameters, Running, Stopped, Training};
+pub use parameters::{Hints, Parameters, Running, Stopped, Tensors, Training, View};
 pub use plan::{DictionaryPlan, row_set};
 pub use rates::{Rates, Threshold};
+pub use slot::Slot;
 pub use step::{Phase, step};
 pub use transcoder::Transcoder;

@@ -90,7 +90,7 @@ mod tests {
             let rates = rates(s);
             let adam = Adam::new(&rates);
             if g != 0.0 {
-                Device::detect().adam(&mut lazy, &[g], &mut [], &mut lazy_v, adam.touch(&mut stamp));
+                Device::detect().adam(&mut lazy, &[g], None, &mut lazy_v, adam.touch(&mut stamp));
             }
             let g = f64::from(g);
             dense_v = rates.beta2 * dense_v + (1.0 - rates.beta2) * g * g;

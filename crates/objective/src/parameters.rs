@@ -1,28 +1,36 @@
 //! What training changes: the parameters of one dictionary, their moments, and who was touched when.
 
+use crate::slot::Slot;
 use crate::{DictionaryPlan, Objective, Threshold};
 use lapidary_kernels::elementwise;
 
-/// Parameters in training units: x' = x/C − b_dec, z = W_enc x' + b_enc, x̂ = C·(W_decᵀ f + b_dec).
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parameters {
+/// The tensors of a dictionary, each a `T`; those that its objective does not have are none. In training units: x' = x/C − b_dec,
+/// z = W_enc x' + b_enc, x̂ = C·(W_decᵀ f + b_dec).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tensors<T> {
     /// [F, D]
-    pub w_enc: Vec<f32>,
+    pub w_enc: T,
     /// [F]
-    pub b_enc: Vec<f32>,
-    /// [F], θ or log θ, as the rates say; empty where the objective has none.
-    pub threshold: Vec<f32>,
+    pub b_enc: T,
+    /// [F], θ or log θ, as the rates say.
+    pub threshold: Option<T>,
     /// [F, D_out], rows of unit norm.
-    pub w_dec: Vec<f32>,
+    pub w_dec: T,
     /// [D_out]
-    pub b_dec: Vec<f32>,
-    /// r [F] of a gated dictionary, else empty. (Its b_enc is b_gate.)
-    pub r_mag: Vec<f32>,
-    /// [F] of a gated dictionary, else empty.
-    pub b_mag: Vec<f32>,
-    /// [D_out, D] of a transcoder with a skip, else empty.
-    pub w_skip: Vec<f32>,
+    pub b_dec: T,
+    /// r [F] of a gated dictionary. (Its b_enc is b_gate.)
+    pub r_mag: Option<T>,
+    /// [F] of a gated dictionary.
+    pub b_mag: Option<T>,
+    /// [D_out, D] of a transcoder with a skip.
+    pub w_skip: Option<T>,
 }
+
+/// What is trained, by itself.
+pub type Parameters = Tensors<Vec<f32>>;
+
+/// What is trained, to be read.
+pub type View<'a> = Tensors<&'a [f32]>;
 
 /// Why and where a dictionary was given up; its parameters are those before that step, or those that the last one left.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,18 +64,14 @@ pub struct Hints {
 /// One dictionary in training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
-    /// What is trained.
-    pub parameters: Parameters,
-    /// Adam's first moments, of the same shapes; all empty where β₁ = 0.
-    pub means: Parameters,
-    /// Adam's second moments, of the same shapes.
-    pub moments: Parameters,
+    /// What is trained, with its moments.
+    pub slots: Tensors<Slot>,
     /// [F], 1 + the last step in which W_enc, W_dec and b_enc had a gradient: the age of their moments. 0: never.
     pub active_stamp: Vec<u32>,
     /// [F], 1 + the last step in which θ had a gradient: the age of its moment. 0: never.
     pub window_stamp: Vec<u32>,
-    /// [F], 1 + the last step in which the feature fired; empty where that is `active_stamp`.
-    pub fired_stamp: Vec<u32>,
+    /// [F], 1 + the last step in which the feature fired; none where that is `active_stamp`.
+    pub fired_stamp: Option<Vec<u32>>,
     /// The controller's and BatchTopK's memory.
     pub running: Running,
     /// Of the last step.
@@ -76,11 +80,100 @@ pub struct Training {
     pub stopped: Option<Stopped>,
 }
 
+impl<T> Tensors<T> {
+    /// Every tensor made another thing.
+    pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Tensors<U> {
+        Tensors {
+            w_enc: of(self.w_enc),
+            b_enc: of(self.b_enc),
+            threshold: self.threshold.map(&mut of),
+            w_dec: of(self.w_dec),
+            b_dec: of(self.b_dec),
+            r_mag: self.r_mag.map(&mut of),
+            b_mag: self.b_mag.map(&mut of),
+            w_skip: self.w_skip.map(&mut of),
+        }
+    }
+
+    /// All of them, to be read.
+    pub fn each(&self) -> Tensors<&T> {
+        Tensors {
+            w_enc: &self.w_enc,
+            b_enc: &self.b_enc,
+            threshold: self.threshold.as_ref(),
+            w_dec: &self.w_dec,
+            b_dec: &self.b_dec,
+            r_mag: self.r_mag.as_ref(),
+            b_mag: self.b_mag.as_ref(),
+            w_skip: self.w_skip.as_ref(),
+        }
+    }
+
+    /// All of them, to be changed.
+    pub fn each_mut(&mut self) -> Tensors<&mut T> {
+        Tensors {
+            w_enc: &mut self.w_enc,
+            b_enc: &mut self.b_enc,
+            threshold: self.threshold.as_mut(),
+            w_dec: &mut self.w_dec,
+            b_dec: &mut self.b_dec,
+            r_mag: self.r_mag.as_mut(),
+            b_mag: self.b_mag.as_mut(),
+            w_skip: self.w_skip.as_mut(),
+        }
+    }
+
+    /// The tensors that this dictionary has, by name, in a fixed order.
+    pub fn named(self) -> impl Iterator<Item = (&'static str, T)> {
+        let all = [
+            ("w_enc", Some(self.w_enc)),
+            ("b_enc", Some(self.b_enc)),
+            ("threshold", self.threshold),
+            ("w_dec", Some(self.w_dec)),
+            ("b_dec", Some(self.b_dec)),
+            ("r_mag", self.r_mag),
+            ("b_mag", self.b_mag),
+            ("w_skip", self.w_skip),
+        ];
+        all.into_iter().filter_map(|(name, tensor)| Some((name, tensor?)))
+    }
+}
+
+impl<T: AsRef<[f32]>> Tensors<T> {
+    /// Their values.
+    pub fn view(&self) -> View<'_> {
+        self.each().map(AsRef::as_ref)
+    }
+
+    /// The tensors that this dictionary has, by name, with their shapes, in the order of [`Tensors::named`].
+    pub fn tensors(&self) -> impl Iterator<Item = (&'static str, Vec<usize>, &T)> {
+        let (f, d_out) = (self.b_enc.as_ref().len(), self.b_dec.as_ref().len());
+        let d = self.w_enc.as_ref().len() / f.max(1);
+        let shape = move |name: &str| match name {
+            "w_enc" => vec![f, d],
+            "w_dec" => vec![f, d_out],
+            "b_dec" => vec![d_out],
+            "w_skip" => vec![d_out, d],
+            _ => vec![f],
+        };
+        self.each().named().map(move |(name, tensor)| (name, shape(name), tensor))
+    }
+
+    /// θ [F], where the objective has thresholds.
+    pub fn theta(&self, parameterisation: Threshold) -> Option<Vec<f32>> {
+        let threshold = self.threshold.as_ref()?.as_ref();
+        Some(match parameterisation {
+            Threshold::Raw => threshold.to_vec(),
+            Threshold::Log => threshold.iter().map(|&t| elementwise::exp(t)).collect(),
+        })
+    }
+}
+
 impl Parameters {
     /// All zero, with the tensors that the plan's objective has.
     pub fn zeros(plan: &DictionaryPlan) -> Parameters {
         let (f, d, d_out) = (plan.width, plan.d, plan.d_out());
-        let features = |has: bool| vec![0.0; if has { f } else { 0 }];
+        let features = |has: bool| has.then(|| vec![0.0; f]);
         let gated = plan.objective == Objective::Gated;
         let skip = plan.transcoder.as_ref().is_some_and(|t| t.skip);
         Parameters {
@@ -91,70 +184,33 @@ impl Parameters {
             b_dec: vec![0.0; d_out],
             r_mag: features(gated),
             b_mag: features(gated),
-            w_skip: vec![0.0; if skip { d_out * d } else { 0 }],
+            w_skip: skip.then(|| vec![0.0; d_out * d]),
         }
-    }
-
-    /// θ [F].
-    pub fn theta(&self, parameterisation: Threshold) -> Vec<f32> {
-        match parameterisation {
-            Threshold::Raw => self.threshold.clone(),
-            Threshold::Log => self.threshold.iter().map(|&t| elementwise::exp(t)).collect(),
-        }
-    }
-
-    /// The tensors that this dictionary has, by name, with their shapes, in a fixed order.
-    pub fn tensors(&self) -> Vec<(&'static str, Vec<usize>, &[f32])> {
-        let (f, d_out) = (self.b_enc.len(), self.b_dec.len());
-        let d = self.w_enc.len() / f.max(1);
-        let all = [
-            ("w_enc", vec![f, d], self.w_enc.as_slice()),
-            ("b_enc", vec![f], &self.b_enc),
-            ("threshold", vec![f], &self.threshold),
-            ("w_dec", vec![f, d_out], &self.w_dec),
-            ("b_dec", vec![d_out], &self.b_dec),
-            ("r_mag", vec![f], &self.r_mag),
-            ("b_mag", vec![f], &self.b_mag),
-            ("w_skip", vec![d_out, d], &self.w_skip),
-        ];
-        all.into_iter().filter(|(_, _, values)| !values.is_empty()).collect()
-    }
-
-    /// The same tensors, to be filled.
-    pub fn tensors_mut(&mut self) -> Vec<(&'static str, &mut Vec<f32>)> {
-        let all = [
-            ("w_enc", &mut self.w_enc),
-            ("b_enc", &mut self.b_enc),
-            ("threshold", &mut self.threshold),
-            ("w_dec", &mut self.w_dec),
-            ("b_dec", &mut self.b_dec),
-            ("r_mag", &mut self.r_mag),
-            ("b_mag", &mut self.b_mag),
-            ("w_skip", &mut self.w_skip),
-        ];
-        all.into_iter().filter(|(_, values)| !values.is_empty()).collect()
     }
 }
 
 impl Training {
     /// Before step 0; first moments are kept where `beta1` is above 0.
     pub fn new(parameters: Parameters, plan: &DictionaryPlan, beta1: f64) -> Training {
-        let f = plan.width;
+        let stamps = || vec![0; plan.width];
         Training {
-            parameters,
-            means: if beta1 > 0.0 { Parameters::zeros(plan) } else { Parameters::default() },
-            moments: Parameters::zeros(plan),
-            active_stamp: vec![0; f],
-            window_stamp: vec![0; f],
-            fired_stamp: vec![0; if plan.objective.moves_silent_features() { f } else { 0 }],
+            slots: parameters.map(|p| Slot::new(p, beta1)),
+            active_stamp: stamps(),
+            window_stamp: stamps(),
+            fired_stamp: plan.objective.moves_silent_features().then(stamps),
             running: Running::default(),
             hints: Hints::default(),
             stopped: None,
         }
     }
 
+    /// What is trained.
+    pub fn parameters(&self) -> View<'_> {
+        self.slots.view()
+    }
+
     /// [F], 1 + the last step in which each feature fired. 0: never.
     pub fn fired(&self) -> &[u32] {
-        if self.fired_stamp.is_empty() { &self.active_stamp } else { &self.fired_stamp }
+        self.fired_stamp.as_ref().unwrap_or(&self.active_stamp)
     }
 }

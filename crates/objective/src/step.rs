@@ -84,10 +84,10 @@ fn step_within(
     let (device, step) = (at.device, rates.step);
     let rows = batch.input.len() / plan.d;
     let dead = plan.objective.dead_rows().map(|limit| auxk::dead(training, step, rows, limit));
-    let gate = gate(&training.parameters, plan, rates, rows, dead.as_deref());
+    let gate = gate(&training.parameters(), plan, rates, rows, dead.as_deref());
     let gate = gate.as_ref();
     let views = Views::new(plan);
-    let mut forward = Forward::begin(batch, &training.parameters, plan, &views, device);
+    let mut forward = Forward::begin(batch, &training.parameters(), plan, &views, device);
     let mut entries = match plan.objective.keep() {
         None => by_blocks(training, &mut forward, plan, gate, at, phase),
         Some(keep) => chosen(training, &mut forward, plan, gate, (keep, dead.as_deref()), at, phase),
@@ -129,7 +129,7 @@ fn by_blocks(
     let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
     let blocks = blocks(plan.width, expected, at.limits);
     let mut kept = Kept::new(at.limits);
-    let p = &training.parameters;
+    let p = &training.parameters();
     for block in &blocks {
         let z = encode(&forward.input, p, gate, block, plan.d, at.device);
         phase(Phase::Encode);
@@ -151,7 +151,7 @@ fn chosen(
     at: At,
     phase: &mut dyn FnMut(Phase),
 ) -> Encoded {
-    let p = &training.parameters;
+    let p = &training.parameters();
     let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
     let found = Select {
         input: &forward.input,
@@ -189,7 +189,7 @@ fn update(
     let mut penalty = 0.0;
     for (i, block) in entries.blocks.iter().enumerate() {
         let z = entries.kept.take(i).unwrap_or_else(|| {
-            let z = encode(backward.input, &training.parameters, gate, block, plan.d, device);
+            let z = encode(backward.input, &training.parameters(), gate, block, plan.d, device);
             phase(Phase::Encode);
             z
         });
@@ -201,9 +201,7 @@ fn update(
     }
     if plan.baseline != Some(Baseline::Random) {
         transcoder::update_skip(training, backward);
-        let Training { parameters: p, means: m, moments: v, .. } = training;
-        let adam = backward.adam.every_step();
-        device.adam(&mut p.b_dec, &b_dec_gradient, &mut m.b_dec, &mut v.b_dec, adam);
+        training.slots.b_dec.whole().step(&b_dec_gradient, backward.adam.every_step(), device);
     }
     phase(Phase::Features);
     penalty
@@ -246,7 +244,7 @@ mod tests {
             row.iter_mut().for_each(|w| *w /= norm);
         }
         p.w_enc.copy_from_slice(&p.w_dec);
-        p.threshold.fill(plan.theta_init);
+        p.threshold.iter_mut().for_each(|theta| theta.fill(plan.theta_init));
         p
     }
 

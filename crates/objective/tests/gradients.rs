@@ -61,7 +61,7 @@ fn problem(d: usize, width: usize, threshold: Threshold, seed: u64) -> Parameter
         row.iter_mut().for_each(|w| *w /= norm);
     }
     p.w_enc.copy_from_slice(&p.w_dec);
-    p.threshold.fill(if threshold == Threshold::Log { 0.1f32.ln() } else { 0.1 });
+    p.threshold = Some(vec![if threshold == Threshold::Log { 0.1f32.ln() } else { 0.1 }; width]);
     for v in p.b_enc.iter_mut().chain(&mut p.b_dec).chain(&mut p.w_enc) {
         *v += (uniform(&mut rng) - 0.5) as f32 * 0.1;
     }
@@ -165,8 +165,8 @@ fn agrees_with_the_twin(
         let expected = naive::step(&mut twin, batch, &plan, &rates);
         let seen = step(&mut training, batch, &plan, &rates, Device::detect(), &mut |_| ());
         assert!((seen.loss - expected.loss).abs() < 1e-5 * expected.loss.abs(), "step {s}: loss");
-        for (name, _, found) in training.parameters.tensors() {
-            for (i, (f, e)) in found.iter().zip(&twin.p.tensor(name).values).enumerate() {
+        for (name, _, found) in training.slots.tensors() {
+            for (i, (f, e)) in found.p.iter().zip(&twin.p.tensor(name).values).enumerate() {
                 let off = (f64::from(*f) - e).abs();
                 assert!(off < 0.01 * LR, "step {s} {name}[{i}]: {f}, twin {e}");
             }
@@ -214,10 +214,10 @@ fn a_frozen_decoder_stays_and_all_else_agrees_with_the_dense_twin() {
     for threshold in [Threshold::Raw, Threshold::Log] {
         let start = problem(17, 50, threshold, 11);
         let frozen = agrees_with_the_twin(rates(threshold), 17, 50, 70, Some(Baseline::FrozenDecoder));
-        assert!(frozen.parameters.w_dec == start.w_dec, "to the bit");
-        assert!(frozen.moments.w_dec.iter().all(|&v| v == 0.0));
-        for ((name, _, end), (_, _, start)) in frozen.parameters.tensors().into_iter().zip(start.tensors()) {
-            assert_eq!(end == start, name == "w_dec", "{name}");
+        assert!(frozen.slots.w_dec.p == start.w_dec, "to the bit");
+        assert!(frozen.slots.w_dec.v.iter().all(|&v| v == 0.0));
+        for ((name, _, end), (_, _, start)) in frozen.slots.tensors().zip(start.tensors()) {
+            assert_eq!(end.p == *start, name == "w_dec", "{name}");
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn thresholds<S: RowSource>(
         for fit in fits.iter_mut().filter(|fit| fit.batches.contains(&s)) {
             let rows = batch[inputs[fit.dictionary]].as_slice();
             let (training, d) = (&state[fit.dictionary], &plan.dictionaries[fit.dictionary]);
-            fit.largest.offer_batch(&training.parameters, d, Batch::from(rows), device);
+            fit.largest.offer_batch(&training.parameters(), d, Batch::from(rows), device);
         }
     }
     for fit in fits {

@@ -44,8 +44,7 @@ pub(crate) struct GivenUp<'a> {
 pub(crate) fn check_last(training: &mut Training, step: u64) {
     // θ = +∞ switches a feature off.
     let usable = |name: &str, x: f32| x.is_finite() || (name == "threshold" && x == f32::INFINITY);
-    let tensors = training.parameters.tensors();
-    let bad = tensors.into_iter().find(|(name, _, values)| values.iter().any(|&x| !usable(name, x)));
+    let bad = training.slots.tensors().find(|(name, _, slot)| slot.p.iter().any(|&x| !usable(name, x)));
     if let (Some((name, ..)), None) = (bad, &training.stopped) {
         training.stopped =
             Some(Stopped { step, reason: format!("{name} holds numbers that are not finite") });
@@ -60,7 +59,7 @@ impl Health {
         recipe: &Recipe,
         step: u64,
     ) -> Health {
-        let theta = training.parameters.theta(recipe.threshold);
+        let theta = training.slots.theta(recipe.threshold).unwrap_or_default();
         let travel = theta.iter().map(|&t| f64::from((t - plan.theta_init).abs())).sum::<f64>();
         Health {
             step,

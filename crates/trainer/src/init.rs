@@ -27,10 +27,11 @@ pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> 
     } else {
         p.w_enc.copy_from_slice(&p.w_dec);
     }
-    p.threshold.fill(match recipe.threshold {
+    let theta = match recipe.threshold {
         Threshold::Raw => plan.theta_init,
         Threshold::Log => f64::from(plan.theta_init).ln() as f32,
-    });
+    };
+    p.threshold.iter_mut().for_each(|threshold| threshold.fill(theta));
     p
 }
 
@@ -62,6 +63,6 @@ mod tests {
         }
         let mean = p.w_dec.iter().map(|&w| f64::from(w)).sum::<f64>() / p.w_dec.len() as f64;
         assert!(mean.abs() < 4.0 * (1.0 / 24.0f64 / 12_000.0).sqrt(), "mean {mean}");
-        assert!(p.theta(Threshold::Log).iter().all(|t| (t / 0.001 - 1.0).abs() < 1e-6));
+        assert!(p.theta(Threshold::Log).unwrap().iter().all(|t| (t / 0.001 - 1.0).abs() < 1e-6));
     }
 }

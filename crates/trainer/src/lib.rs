@@ -29,7 +29,7 @@ mod step;
 
 pub use lapidary_objective::{
     AuxK, Baseline, Batch, DictionaryPlan, Hints, Objective, Parameters, Penalty, Phase, Rates, Running,
-    Seen, Stopped, Threshold, Training, Transcoder, default_prefixes, row_set,
+    Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, default_prefixes, row_set,
 };
 
 pub use checkpoint::{latest_checkpoint, load_checkpoint, progress};

@@ -30,8 +30,9 @@ fn trained(r: f32) -> Training {
     let mut p = Parameters::zeros(&plan());
     for j in 0..D {
         (p.w_enc[j * D + j], p.w_dec[j * D + j]) = (1.0, 1.0);
-        (p.b_enc[j], p.b_mag[j], p.r_mag[j], p.b_dec[j]) = (-0.5, 1.0, r, 0.25);
+        (p.b_enc[j], p.b_dec[j]) = (-0.5, 0.25);
     }
+    (p.b_mag, p.r_mag) = (Some(vec![1.0; D]), Some(vec![r; D]));
     Training::new(p, &plan(), 0.0)
 }
 

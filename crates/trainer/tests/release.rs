@@ -4,8 +4,8 @@
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
 use lapidary_trainer::{
-    Batch, DictionaryPlan, Objective, Parameters, Penalty, Recipe, Threshold, TrainError, Training,
-    Transcoder, from_dictionary, initial_parameters, to_dictionary, train_step,
+    Batch, DictionaryPlan, Objective, Penalty, Recipe, Threshold, TrainError, Training, Transcoder, View,
+    from_dictionary, initial_parameters, to_dictionary, train_step,
 };
 
 const WIDTH: usize = 60;
@@ -60,13 +60,13 @@ fn trained(plan: &DictionaryPlan, recipe: &Recipe) -> Training {
 }
 
 /// f of feature j for a row u in training units, and how far its decision is from being another.
-fn feature(p: &Parameters, plan: &DictionaryPlan, threshold: f64, u: &[f64], j: usize) -> (f64, f64) {
+fn feature(p: View<'_>, plan: &DictionaryPlan, threshold: f64, u: &[f64], j: usize) -> (f64, f64) {
     let bias = |i: usize| if plan.transcoder.is_some() { 0.0 } else { f64::from(p.b_dec[i]) };
     let product: f64 =
         u.iter().enumerate().map(|(i, u)| (u - bias(i)) * f64::from(p.w_enc[j * plan.d + i])).sum();
     let z = product + f64::from(p.b_enc[j]);
     if plan.objective == Objective::Gated {
-        let m = f64::from(p.r_mag[j]).exp() * product + f64::from(p.b_mag[j]);
+        let m = f64::from(p.r_mag.unwrap()[j]).exp() * product + f64::from(p.b_mag.unwrap()[j]);
         return (if z > 0.0 { m.max(0.0) } else { 0.0 }, z.abs().min(m.abs()));
     }
     (if z > threshold { z } else { 0.0 }, (z - threshold).abs())
@@ -87,7 +87,7 @@ fn keep_largest(row: &mut [(f64, f64)], k: usize) {
 
 /// Compares the dictionary on raw rows with training's formulas, where no decision is near.
 fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, dictionary: &Dictionary) {
-    let p = &training.parameters;
+    let p = training.parameters();
     let thetas = p.theta(recipe.threshold);
     let x = noise(77, ROWS * plan.d);
     let features = dictionary.encode(Device::detect(), &x);
@@ -96,11 +96,11 @@ fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, di
     for n in 0..ROWS {
         let u: Vec<f64> = x[n * plan.d..][..plan.d].iter().map(|&x| f64::from(x) / plan.c).collect();
         let mut expected: Vec<f64> = p.b_dec.iter().map(|&b| f64::from(b)).collect();
-        for (row, expected) in p.w_skip.chunks_exact(plan.d).zip(&mut expected) {
+        for (row, expected) in p.w_skip.unwrap_or_default().chunks_exact(plan.d).zip(&mut expected) {
             *expected += row.iter().zip(&u).map(|(&w, u)| f64::from(w) * u).sum::<f64>();
         }
         let constant = training.running.threshold.unwrap_or(0.0);
-        let theta = |j: usize| thetas.get(j).map_or(constant, |&t| f64::from(t));
+        let theta = |j: usize| thetas.as_ref().map_or(constant, |theta| f64::from(theta[j]));
         let mut row: Vec<(f64, f64)> = (0..WIDTH).map(|j| feature(p, plan, theta(j), &u, j)).collect();
         if let Objective::TopK { k, .. } = plan.objective {
             keep_largest(&mut row, k);
@@ -162,7 +162,7 @@ fn a_dictionary_begins_a_training_as_the_same_function() {
         let parts = [&mut dictionary.w_enc, &mut dictionary.b_enc, &mut dictionary.threshold];
         parts.into_iter().flatten().for_each(|v| *v /= norm);
         let begun = from_dictionary(&dictionary, &plan, &recipe).unwrap();
-        for row in begun.parameters.w_dec.chunks_exact(plan.d_out()) {
+        for row in begun.slots.w_dec.p.chunks_exact(plan.d_out()) {
             assert!((row.iter().map(|w| w * w).sum::<f32>() - 1.0).abs() < 1e-5);
         }
         same_function(&begun, &plan, &recipe, &to_dictionary(&begun, &plan, &recipe));

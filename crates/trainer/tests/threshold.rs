@@ -127,12 +127,12 @@ fn run(
 
 /// z of raw rows, in f64.
 fn pre_activations(training: &Training, plan: &DictionaryPlan, x: &[f32]) -> Vec<f64> {
-    let p = &training.parameters;
+    let p = training.parameters();
     let bias = |i: usize| if plan.has_pre_bias() { f64::from(p.b_dec[i]) } else { 0.0 };
     let mut out = Vec::new();
     for row in x.chunks_exact(D) {
         let u: Vec<f64> = row.iter().enumerate().map(|(i, &x)| f64::from(x) / plan.c - bias(i)).collect();
-        for (w, &b) in p.w_enc.chunks_exact(D).zip(&p.b_enc) {
+        for (w, &b) in p.w_enc.chunks_exact(D).zip(p.b_enc) {
             out.push(f64::from(b) + w.iter().zip(&u).map(|(&w, u)| f64::from(w) * u).sum::<f64>());
         }
     }

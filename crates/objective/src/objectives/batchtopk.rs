@@ -19,7 +19,7 @@
 
 use crate::blocks::{Limits, blocks};
 use crate::forward::{Batch, input};
-use crate::{DictionaryPlan, Parameters};
+use crate::{DictionaryPlan, View};
 use lapidary_kernels::Device;
 use std::ops::Range;
 
@@ -67,7 +67,7 @@ impl Largest {
     }
 
     /// Takes note of every z > 0 of a batch, block by block.
-    pub fn offer_batch(&mut self, p: &Parameters, plan: &DictionaryPlan, batch: Batch<'_>, device: Device) {
+    pub fn offer_batch(&mut self, p: &View<'_>, plan: &DictionaryPlan, batch: Batch<'_>, device: Device) {
         let x = input(batch, p, plan);
         let expected = x.len() / plan.d * plan.width / 2;
         for block in blocks(plan.width, expected, Limits::USUAL) {

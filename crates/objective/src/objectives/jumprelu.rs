@@ -16,7 +16,7 @@
 //! of D (its constants are rescaled). A dead feature with the pre-activation term has a gradient in every row.
 
 use super::{Entries, Gate, Gradient};
-use crate::{Parameters, Rates};
+use crate::{Rates, View};
 use lapidary_kernels::elementwise;
 use serde::{Deserialize, Serialize};
 
@@ -78,18 +78,12 @@ pub(super) struct JumpRelu {
 }
 
 impl JumpRelu {
-    pub(super) fn new(
-        p: &Parameters,
-        rates: &Rates,
-        penalty: Penalty,
-        rows: usize,
-        dead: &[bool],
-    ) -> JumpRelu {
+    pub(super) fn new(p: &View<'_>, rates: &Rates, penalty: Penalty, rows: usize, dead: &[bool]) -> JumpRelu {
         let epsilon = match penalty {
             Penalty::Tanh { bandwidth, .. } => bandwidth,
             Penalty::L0 | Penalty::Quadratic { .. } => rates.bandwidth,
         };
-        let theta = p.theta(rates.threshold);
+        let theta = p.theta(rates.threshold).expect("a JumpReLU has thresholds");
         let half = epsilon / 2.0;
         let lo: Vec<f32> = theta.iter().map(|t| t - half).collect();
         let hi = theta.iter().map(|t| t + half).collect();

@@ -17,7 +17,7 @@ pub(crate) mod matryoshka;
 pub(crate) mod topk;
 
 use crate::select::Keep;
-use crate::{DictionaryPlan, Parameters, Rates};
+use crate::{DictionaryPlan, Rates, View};
 use serde::{Deserialize, Serialize};
 
 pub use auxk::AuxK;
@@ -119,8 +119,8 @@ pub(crate) trait Gate: Sync {
     fn lo(&self) -> &[f32];
 
     /// What the product is biased with, [F].
-    fn bias<'a>(&'a self, parameters: &'a Parameters) -> &'a [f32] {
-        &parameters.b_enc
+    fn bias<'a>(&'a self, parameters: &'a View<'a>) -> &'a [f32] {
+        parameters.b_enc
     }
 
     /// f, where feature j is active at z. NaN is active, so that it reaches the loss and is seen there.
@@ -194,7 +194,7 @@ impl Gradient {
 
 /// The gate of one step: `rows` = N, `dead` [F] where the objective asks for it.
 pub(crate) fn gate(
-    p: &Parameters,
+    p: &View<'_>,
     plan: &DictionaryPlan,
     rates: &Rates,
     rows: usize,

@@ -56,8 +56,9 @@ impl Tally {
         let step = rates.step;
         let moved = (1..=step + 1).map(|t| 1.0 + (t as f64).sqrt()).sum::<f64>();
         let rate = LR * rates.lr_decoder;
-        for (name, _, found) in training.parameters.tensors() {
-            for (i, (&found, expected)) in found.iter().zip(&twin.p.clone().tensor(name).values).enumerate() {
+        for (name, _, found) in training.slots.tensors() {
+            for (i, (&found, expected)) in found.p.iter().zip(&twin.p.clone().tensor(name).values).enumerate()
+            {
                 let rounding = (step + 1) as f64 * 2f64.powi(-23) * expected.abs();
                 let tolerance = rate * moved * GRADIENT / EPSILON + rounding;
                 let off = (f64::from(found) - expected).abs();
@@ -73,12 +74,12 @@ impl Tally {
     /// m and √v, brought up to date where a row has waited (docs/numerics.md §3).
     fn moments(&mut self, twin: &State, training: &Training, rates: &Rates, about: &str) {
         let step = rates.step;
-        let kinds = [
-            ("m", &training.means, twin.m.clone(), rates.beta1),
-            ("v", &training.moments, twin.v.clone(), rates.beta2),
-        ];
-        for (kind, moments, mut twin, beta) in kinds {
-            for (name, shape, found) in moments.tensors() {
+        let kinds = [("m", twin.m.clone(), rates.beta1), ("v", twin.v.clone(), rates.beta2)];
+        for (kind, mut twin, beta) in kinds {
+            for (name, shape, slot) in training.slots.tensors() {
+                let Some(found) = (if kind == "m" { slot.m.as_ref() } else { Some(&slot.v) }) else {
+                    continue;
+                };
                 let stamp = |i: usize| match name {
                     "b_dec" | "w_skip" => step as u32 + 1,
                     "threshold" => training.window_stamp[i],
@@ -116,8 +117,8 @@ fn rests(training: &Training, start: &Parameters) -> bool {
     let never = training.active_stamp.iter().enumerate().filter(|(_, stamp)| **stamp == 0);
     let rows: Vec<usize> = never.map(|(j, _)| j).collect();
     for &j in &rows {
-        assert_eq!(training.parameters.w_enc[j * d..(j + 1) * d], start.w_enc[j * d..(j + 1) * d]);
-        assert_eq!(training.parameters.b_enc[j], start.b_enc[j]);
+        assert_eq!(training.slots.w_enc.p[j * d..(j + 1) * d], start.w_enc[j * d..(j + 1) * d]);
+        assert_eq!(training.slots.b_enc.p[j], start.b_enc[j]);
     }
     !rows.is_empty()
 }
@@ -231,11 +232,11 @@ fn a_row_that_is_not_finite_stops_both() {
         if plan.transcoder.is_none() {
             input[row * plan.d] = value;
         }
-        let before = (twin.p.clone(), training.parameters.clone());
+        let before = (twin.p.clone(), training.slots.clone());
         let batch = Batch { input: &input, output: &output };
         naive::step(&mut twin, batch, plan, rates);
         step(&mut training, batch, plan, rates, Device::detect(), &mut |_| ());
         assert!(twin.stopped && training.stopped.is_some(), "{kind:?} seed {seed}");
-        assert!((&twin.p, &training.parameters) == (&before.0, &before.1), "{kind:?} seed {seed}");
+        assert!((&twin.p, &training.slots) == (&before.0, &before.1), "{kind:?} seed {seed}");
     }
 }

@@ -172,7 +172,7 @@ fn plan(
 
 /// Parameters as they might be in the middle of a run; some θ are so near 0 that a step leads below.
 fn perturb(p: &mut Parameters, threshold: Threshold, draw: &mut Draw) {
-    for (name, values) in p.tensors_mut() {
+    for (name, values) in p.each_mut().named() {
         for (j, v) in values.iter_mut().enumerate() {
             let theta = if j % 6 == 1 { 0.002 } else { 0.11 + 0.1 * draw.signed() };
             *v = match (name, threshold) {
@@ -189,10 +189,9 @@ fn perturb(p: &mut Parameters, threshold: Threshold, draw: &mut Draw) {
 fn tie(p: &mut Parameters, d: usize) {
     for j in (1..p.b_enc.len()).step_by(2) {
         p.w_enc.copy_within((j - 1) * d..j * d, j * d);
-        for values in [&mut p.b_enc, &mut p.threshold, &mut p.r_mag, &mut p.b_mag] {
-            if !values.is_empty() {
-                values[j] = values[j - 1];
-            }
+        p.b_enc[j] = p.b_enc[j - 1];
+        for values in [&mut p.threshold, &mut p.r_mag, &mut p.b_mag].into_iter().flatten() {
+            values[j] = values[j - 1];
         }
     }
 }
