@@ -4,7 +4,7 @@
 use crate::source::Source;
 
 /// Crate and what it may depend on, in the order of the data's way up.
-pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
+pub(crate) const ARROWS: [(&str, &[&str]); 16] = [
     ("kernels", &[]),
     ("files", &[]),
     ("stats", &[]),
@@ -15,7 +15,8 @@ pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
     ("store", &["files"]),
     ("dictionary", &["kernels", "files"]),
     ("harvest", &["files", "lm", "text", "store"]),
-    ("trainer", &["kernels", "files", "store", "dictionary"]),
+    ("objective", &["kernels", "dictionary"]),
+    ("trainer", &["kernels", "files", "store", "dictionary", "objective"]),
     ("splice", &["lm", "text", "dictionary"]),
     ("evaluation", &["kernels", "lm", "text", "dictionary", "splice", "stats"]),
     ("suite", &["files", "lm", "text", "store", "trainer"]),
@@ -31,6 +32,7 @@ pub(crate) const ARROWS: [(&str, &[&str]); 15] = [
             "store",
             "dictionary",
             "harvest",
+            "objective",
             "trainer",
             "splice",
             "evaluation",

@@ -123,7 +123,8 @@ fn rust(file: &Source, found: &mut Vec<String>) {
 /// Words that a crate must not know.
 fn vocabulary(name: &str, file: &Source, code: &str, found: &mut Vec<String>) {
     let forbidden: &[&str] = match name {
-        "trainer" => &["tokenizers", "lapidary_lm"],
+        "objective" => &["tokenizers", "lapidary_lm", "lapidary_text", "lapidary_store", "lapidary_files"],
+        "trainer" => &["tokenizers", "lapidary_lm", "lapidary_text"],
         "lm" => &["lapidary_dictionary", "lapidary_splice"],
         "store" => &["lapidary_lm", "lapidary_trainer"],
         "evaluation" => &["lapidary_trainer"],

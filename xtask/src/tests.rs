@@ -89,6 +89,7 @@ fn arrows_are_one_way() {
     );
     of("kernels", "lapidary-files = { path = \"../files\" }", "only on nothing of ours");
     of("trainer", "lapidary-lm.workspace = true", "trainer must not depend on lapidary-lm");
+    of("objective", "lapidary-store.workspace = true", "objective must not depend on lapidary-store");
     of("trainer", "tokenizers.workspace = true", "trainer must not depend on tokenizers");
     of("stats", "\n[dependencies.lapidary-lm]\nworkspace = true", "stats must not depend on lapidary-lm");
     of("gadget", "", "crate `gadget` has no arrows");

@@ -362,11 +362,11 @@ impl Device {
         })
     }
 
-    /// One Adam step on a row; p, g, v are [D], m [D] or empty where β₁ = 0. One thread.
-    pub fn adam(self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
+    /// One Adam step on a row; p, g, v are [D], and so is m; none where β₁ = 0. One thread.
+    pub fn adam(self, p: &mut [f32], g: &[f32], m: Option<&mut [f32]>, v: &mut [f32], step: AdamStep) {
         assert!(p.len() == g.len() && p.len() == v.len(), "adam: lengths differ");
-        assert!(m.is_empty() || m.len() == p.len(), "adam: lengths differ");
-        isa!(self, |L| fn(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
+        assert!(m.as_ref().is_none_or(|m| m.len() == p.len()), "adam: lengths differ");
+        isa!(self, |L| fn(p: &mut [f32], g: &[f32], m: Option<&mut [f32]>, v: &mut [f32], step: AdamStep) {
             naive::adam::adam(p, g, m, v, step)
         })
     }

@@ -9,7 +9,9 @@ use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_s
 use lapidary_kernels::Device;
 use lapidary_lm::Family;
 use lapidary_store::{Batches, RowSource};
-use lapidary_trainer::{DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress};
+use lapidary_trainer::{
+    DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress, to_dictionary,
+};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -84,7 +86,7 @@ pub(crate) fn write_dictionaries<S: RowSource>(
         let site = sites.iter().position(|s| s.site == d.row_set()).expect("the trainer found it");
         let rows = PROBE_ROWS.min(plan.training.recipe.batch);
         let x = &first[site][..rows * d.d];
-        let dictionary = training.dictionary(d, &plan.training.recipe);
+        let dictionary = to_dictionary(training, d, &plan.training.recipe);
         let mut meta = meta(plan, d, opened, &dictionary, x);
         meta.training.iter_mut().for_each(|t| t.lambda = words::last_lambda(d, training));
         let card = match d.baseline {

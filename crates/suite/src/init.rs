@@ -6,7 +6,7 @@ use crate::error::{Within, invalid};
 use lapidary_catalog::Catalog;
 use lapidary_dictionary::{load, sae_lens};
 use lapidary_files::FileError;
-use lapidary_trainer::{DictionaryPlan, Plan, Training};
+use lapidary_trainer::{DictionaryPlan, Plan, Training, from_dictionary};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -111,7 +111,7 @@ pub(crate) fn trainings(
                 folder.display()
             )
         };
-        let begun = Training::from_dictionary(&dictionary, d, &plan.recipe);
+        let begun = from_dictionary(&dictionary, d, &plan.recipe);
         out.insert(d.name.clone(), begun.within(folder.display())?);
     }
     Ok(out)

@@ -4,7 +4,7 @@
 //! are kept. One from between them (Ctrl-C) is kept beside these until the next one of the plan's is there, so that a
 //! run ends with the same files, interrupted or not. No other file in the folder is ever touched.
 
-use crate::{DictionaryPlan, Parameters, Plan, Running, Stopped, TrainError, Training};
+use crate::{DictionaryPlan, Parameters, Plan, Running, Slot, Stopped, TrainError, Training};
 use lapidary_files::FileError;
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use serde::{Deserialize, Serialize};
@@ -87,14 +87,15 @@ pub fn progress(run: &Path) -> Option<(u64, BTreeMap<String, Stopped>)> {
 fn layout<'a>(plan: &'a Plan, state: &'a [Training]) -> Vec<(String, Vec<usize>, Dtype, &'a [u8])> {
     let mut out = Vec::new();
     for (d, t) in plan.dictionaries.iter().zip(state) {
-        for (kind, set) in [("parameter", &t.parameters), ("mean", &t.means), ("moment", &t.moments)] {
-            for (name, shape, values) in set.tensors() {
-                out.push((
-                    format!("{}/{kind}/{name}", d.name),
-                    shape,
-                    Dtype::F32,
-                    bytemuck::cast_slice(values),
-                ));
+        let kinds = |slot: &'a Slot| {
+            [("parameter", Some(&slot.p)), ("mean", slot.m.as_ref()), ("moment", Some(&slot.v))]
+        };
+        for kind in 0..3 {
+            for (name, shape, slot) in t.slots.tensors() {
+                let (kind, values) = kinds(slot)[kind];
+                let Some(values) = values else { continue };
+                let bytes = bytemuck::cast_slice(values);
+                out.push((format!("{}/{kind}/{name}", d.name), shape, Dtype::F32, bytes));
             }
         }
         for (name, stamps) in stamps(t) {
@@ -106,9 +107,13 @@ fn layout<'a>(plan: &'a Plan, state: &'a [Training]) -> Vec<(String, Vec<usize>,
 }
 
 /// The stamps that a dictionary has.
-fn stamps(t: &Training) -> Vec<(&'static str, &Vec<u32>)> {
-    let all = [("active", &t.active_stamp), ("window", &t.window_stamp), ("fired", &t.fired_stamp)];
-    all.into_iter().filter(|(_, stamps)| !stamps.is_empty()).collect()
+fn stamps(t: &Training) -> impl Iterator<Item = (&'static str, &Vec<u32>)> {
+    let all = [
+        ("active", Some(&t.active_stamp)),
+        ("window", Some(&t.window_stamp)),
+        ("fired", t.fired_stamp.as_ref()),
+    ];
+    all.into_iter().filter_map(|(name, stamps)| Some((name, stamps?)))
 }
 
 const NOTHING: u64 = f64::NAN.to_bits();
@@ -194,20 +199,17 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
     check_room(path, plan)?;
     let mut state = Vec::with_capacity(plan.dictionaries.len());
     for d in &plan.dictionaries {
-        let mut t = Training::new(Parameters::zeros(d), d, &plan.recipe);
-        for (kind, set) in
-            [("parameter", &mut t.parameters), ("mean", &mut t.means), ("moment", &mut t.moments)]
-        {
-            let shapes: Vec<_> = set.tensors().into_iter().map(|(_, shape, _)| shape).collect();
-            for ((name, values), shape) in set.tensors_mut().into_iter().zip(shapes) {
-                *values = file.read_f32(&format!("{}/{kind}/{name}", d.name), &shape)?;
-            }
+        let mut t = Training::new(Parameters::zeros(d), d, plan.recipe.beta1);
+        let shapes: Vec<_> = t.slots.tensors().map(|(_, shape, _)| shape).collect();
+        for ((name, slot), shape) in t.slots.each_mut().named().zip(shapes) {
+            let read = |kind: &str| file.read_f32(&format!("{}/{kind}/{name}", d.name), &shape);
+            slot.p = read("parameter")?;
+            slot.m = slot.m.is_some().then(|| read("mean")).transpose()?;
+            slot.v = read("moment")?;
         }
-        let all =
-            [("active", &mut t.active_stamp), ("window", &mut t.window_stamp), ("fired", &mut t.fired_stamp)];
-        for (name, stamps) in all.into_iter().filter(|(_, stamps)| !stamps.is_empty()) {
-            *stamps = file.read_pod(&format!("{}/stamp/{name}", d.name), Dtype::U32, &[d.width])?;
-        }
+        let read = |name: &str| file.read_pod(&format!("{}/stamp/{name}", d.name), Dtype::U32, &[d.width]);
+        (t.active_stamp, t.window_stamp) = (read("active")?, read("window")?);
+        t.fired_stamp = t.fired_stamp.is_some().then(|| read("fired")).transpose()?;
         t.stopped = marks.stopped.get(&d.name).cloned();
         t.running = marks.running.get(&d.name).map_or_else(Running::default, |bits| from_bits(*bits));
         state.push(t);
@@ -321,7 +323,7 @@ mod tests {
             target_l0: (objective.has_lambda() && i % 2 == 0).then_some(2.0),
             transcoder: (i % 2 == 0).then(|| to.clone()),
             objective,
-            ..DictionaryPlan::test(d, width)
+            ..crate::plan::test_dictionary(d, width)
         };
         let dictionaries = objectives.into_iter().enumerate().map(dictionary).collect();
         let recipe = Recipe { batch: 9, beta1, ..Recipe::short(20, d) };
@@ -331,7 +333,7 @@ mod tests {
     /// Some steps of each, one of them given up, another with a threshold.
     fn state(plan: &Plan, seed: u64) -> Vec<Training> {
         let trained = |d: &DictionaryPlan| {
-            let mut t = Training::new(initial_parameters(d, &plan.recipe, seed), d, &plan.recipe);
+            let mut t = Training::new(initial_parameters(d, &plan.recipe, seed), d, plan.recipe.beta1);
             for step in 0..3 {
                 let (x, y) = (noise(seed + step, 9 * d.d), noise(seed + step + 7, 9 * d.d_out()));
                 let batch = crate::Batch { input: &x, output: if d.transcoder.is_some() { &y } else { &x } };

@@ -1,11 +1,8 @@
-//! What is found when the last step is done: θ of BatchTopK, on the rows of the last batches (`objectives/batchtopk.rs`).
+//! What is found when the last step is done: θ of BatchTopK, on the rows of the last batches (`lapidary_objective::batchtopk`).
 
-use crate::blocks::{Limits, blocks};
-use crate::forward::{Batch, input};
-use crate::objectives::batchtopk::{Largest, fitted_on};
-use crate::select::Keep;
-use crate::{DictionaryPlan, Plan, TrainError, Training};
+use crate::{Batch, DictionaryPlan, Objective, Plan, TrainError, Training};
 use lapidary_kernels::Device;
+use lapidary_objective::batchtopk::{Largest, fitted_on};
 use lapidary_store::{Batches, RowSource};
 use std::ops::Range;
 
@@ -34,8 +31,8 @@ pub(crate) fn thresholds<S: RowSource>(
         let batch = batches.next().map_err(TrainError::Source)?;
         for fit in fits.iter_mut().filter(|fit| fit.batches.contains(&s)) {
             let rows = batch[inputs[fit.dictionary]].as_slice();
-            let at = (&state[fit.dictionary], &plan.dictionaries[fit.dictionary]);
-            offer(&mut fit.largest, at, Batch::from(rows), device);
+            let (training, d) = (&state[fit.dictionary], &plan.dictionaries[fit.dictionary]);
+            fit.largest.offer_batch(&training.parameters(), d, Batch::from(rows), device);
         }
     }
     for fit in fits {
@@ -46,8 +43,8 @@ pub(crate) fn thresholds<S: RowSource>(
 
 fn fits(plan: &Plan, state: &[Training]) -> Vec<Fit> {
     let recipe = &plan.recipe;
-    let fit = |(dictionary, (d, t)): (usize, (&DictionaryPlan, &Training))| match d.objective.keep() {
-        Some(Keep::OfBatch(k)) if t.stopped.is_none() => {
+    let fit = |(dictionary, (d, t)): (usize, (&DictionaryPlan, &Training))| match d.objective {
+        Objective::BatchTopK { k, .. } if t.stopped.is_none() => {
             let batches = fitted_on(k, recipe.batch, recipe.steps);
             let rows = (batches.end - batches.start) as usize * recipe.batch;
             Some(Fit { dictionary, batches, largest: Largest::new(k * rows + 1) })
@@ -55,21 +52,4 @@ fn fits(plan: &Plan, state: &[Training]) -> Vec<Fit> {
         _ => None,
     };
     plan.dictionaries.iter().zip(state).enumerate().filter_map(fit).collect()
-}
-
-/// Every z > 0 of a batch, block by block.
-fn offer(
-    largest: &mut Largest,
-    (training, plan): (&Training, &DictionaryPlan),
-    batch: Batch<'_>,
-    device: Device,
-) {
-    let p = &training.parameters;
-    let x = input(batch, p, plan);
-    let expected = x.len() / plan.d * plan.width / 2;
-    for block in blocks(plan.width, expected, Limits::USUAL) {
-        let w_enc = &p.w_enc[block.start * plan.d..block.end * plan.d];
-        let lo = vec![largest.floor(); block.len()];
-        largest.offer(&device.encode(&x, w_enc, &p.b_enc[block.clone()], &lo, plan.d).value);
-    }
 }

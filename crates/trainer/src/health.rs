@@ -1,6 +1,6 @@
 //! Is training healthy? One line per dictionary and logged step, from what the step saw anyway.
 
-use crate::{Batch, DictionaryPlan, Recipe, Seen, Stopped, Training};
+use crate::{DictionaryPlan, Recipe, Seen, Stopped, Training};
 use serde::Serialize;
 
 /// A feature is dead in training when it has not fired for this many rows (docs/numerics.md §4).
@@ -40,32 +40,11 @@ pub(crate) struct GivenUp<'a> {
     pub stopped: &'a str,
 }
 
-/// A squared error so many times that of the rows themselves is no longer training.
-const DIVERGED: f64 = 1e6;
-
-impl Seen {
-    /// Why the dictionary must be given up, if it must. An untrained dictionary may overshoot by F/2D, so that the limit
-    /// grows with (F/D)².
-    pub(crate) fn trouble(&self, batch: Batch<'_>, plan: &DictionaryPlan) -> Option<String> {
-        let limit = DIVERGED * (plan.width as f64 / plan.d as f64).max(1.0).powi(2);
-        let finite = |rows: &[f32]| rows.iter().all(|x| x.is_finite());
-        match self.loss.is_finite() {
-            true if self.mse <= limit => None,
-            true => Some(format!("diverged, its squared error is {:.1e} times the rows' square", self.mse)),
-            false if finite(batch.input) && finite(batch.output) => Some(format!("loss is {}", self.loss)),
-            false => {
-                Some(format!("loss is {}, because its rows hold numbers that are not finite", self.loss))
-            }
-        }
-    }
-}
-
 /// Gives up a dictionary whose last step, `step`, left parameters that are not finite.
 pub(crate) fn check_last(training: &mut Training, step: u64) {
     // θ = +∞ switches a feature off.
     let usable = |name: &str, x: f32| x.is_finite() || (name == "threshold" && x == f32::INFINITY);
-    let tensors = training.parameters.tensors();
-    let bad = tensors.into_iter().find(|(name, _, values)| values.iter().any(|&x| !usable(name, x)));
+    let bad = training.slots.tensors().find(|(name, _, slot)| slot.p.iter().any(|&x| !usable(name, x)));
     if let (Some((name, ..)), None) = (bad, &training.stopped) {
         training.stopped =
             Some(Stopped { step, reason: format!("{name} holds numbers that are not finite") });
@@ -80,7 +59,7 @@ impl Health {
         recipe: &Recipe,
         step: u64,
     ) -> Health {
-        let theta = training.parameters.theta(recipe.threshold);
+        let theta = training.slots.theta(recipe.threshold).unwrap_or_default();
         let travel = theta.iter().map(|&t| f64::from((t - plan.theta_init).abs())).sum::<f64>();
         Health {
             step,

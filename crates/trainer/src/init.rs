@@ -27,10 +27,11 @@ pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> 
     } else {
         p.w_enc.copy_from_slice(&p.w_dec);
     }
-    p.threshold.fill(match recipe.threshold {
+    let theta = match recipe.threshold {
         Threshold::Raw => plan.theta_init,
         Threshold::Log => f64::from(plan.theta_init).ln() as f32,
-    });
+    };
+    p.threshold.iter_mut().for_each(|threshold| threshold.fill(theta));
     p
 }
 
@@ -46,10 +47,11 @@ fn unit_rows(rows: &mut [f32], d: usize, rng: &mut ChaCha8Rng) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::test_dictionary;
 
     #[test]
     fn starts_as_the_paper_says() {
-        let plan = |lambda| DictionaryPlan { lambda, theta_init: 0.001, ..DictionaryPlan::test(24, 500) };
+        let plan = |lambda| DictionaryPlan { lambda, theta_init: 0.001, ..test_dictionary(24, 500) };
         let recipe = Recipe::gemma_scope(10);
         let p = initial_parameters(&plan(0.1), &recipe, 7);
         assert_eq!(p, initial_parameters(&plan(0.2), &recipe, 7), "λ must not matter");
@@ -61,6 +63,6 @@ mod tests {
         }
         let mean = p.w_dec.iter().map(|&w| f64::from(w)).sum::<f64>() / p.w_dec.len() as f64;
         assert!(mean.abs() < 4.0 * (1.0 / 24.0f64 / 12_000.0).sqrt(), "mean {mean}");
-        assert!(p.theta(Threshold::Log).iter().all(|t| (t / 0.001 - 1.0).abs() < 1e-6));
+        assert!(p.theta(Threshold::Log).unwrap().iter().all(|t| (t / 0.001 - 1.0).abs() < 1e-6));
     }
 }

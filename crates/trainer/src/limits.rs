@@ -139,7 +139,7 @@ mod tests {
     type Spoil = fn(&mut Plan);
 
     fn good() -> Plan {
-        let d = DictionaryPlan::test(4, 8);
+        let d = crate::plan::test_dictionary(4, 8);
         let top =
             DictionaryPlan { name: "b".into(), objective: Objective::TopK { k: 3, aux: None }, ..d.clone() };
         Plan {

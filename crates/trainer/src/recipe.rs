@@ -1,6 +1,7 @@
 //! The numbers that all dictionaries of a run share, and the presets that they come from. What is minimised is said apart
-//! (`objectives/`); any recipe goes with any objective.
+//! (the crate `objective`); any recipe goes with any objective.
 
+use crate::Threshold;
 use serde::{Deserialize, Serialize};
 
 /// D of Gemma 2 2B, the smallest width for which the paper's learning rate was used.
@@ -30,16 +31,6 @@ impl std::fmt::Display for Preset {
             Preset::Anthropic => "anthropic",
         })
     }
-}
-
-/// How θ is parameterised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Threshold {
-    /// t = log θ is trained; ∂/∂t = θ·∂/∂θ.
-    Log,
-    /// θ is trained and clamped at 0 after each update.
-    Raw,
 }
 
 /// The numbers shared by all dictionaries of a run. Inputs are scaled to unit mean square, so ε and θ are in units of

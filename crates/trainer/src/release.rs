@@ -10,99 +10,88 @@
 //! exchange (not of a TopK dictionary: that would change what it chooses). A gated one begins as r = 0, b_mag = b, b_gate =
 //! b − θ, the same function where θ ≥ 0. A feature that is switched off (θ = +∞) stays so where features have a θ or a gate.
 
-use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training};
+use crate::{DictionaryPlan, Objective, Parameters, Recipe, Threshold, TrainError, Training, View};
 use lapidary_dictionary::{Activation, Dictionary, LEAST_SCALE, Units, fold, unfold};
 
-impl Training {
-    /// The dictionary in raw units.
-    pub fn dictionary(&self, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
-        let p = &self.parameters;
-        let constant = |theta: f64| vec![theta as f32; plan.width];
-        let (w_enc, b_enc, threshold) = match plan.objective {
-            Objective::JumpRelu { .. } => (p.w_enc.clone(), p.b_enc.clone(), p.theta(recipe.threshold)),
-            Objective::Gated if self.has_small_scale() => {
-                (p.w_enc.clone(), constant(0.0), p.b_enc.iter().map(|b| -b).collect())
-            }
-            Objective::Gated => self.gated(plan.d),
-            Objective::BatchTopK { .. } => {
-                (p.w_enc.clone(), p.b_enc.clone(), constant(self.running.threshold.unwrap_or(0.0)))
-            }
-            Objective::L1 | Objective::TopK { .. } => (p.w_enc.clone(), p.b_enc.clone(), constant(0.0)),
-        };
-        let activation = match plan.objective {
-            Objective::TopK { k, .. } => Activation::TopK { k },
-            Objective::Gated if self.has_small_scale() => {
-                Activation::Gated { r_mag: p.r_mag.clone(), b_mag: p.b_mag.clone() }
-            }
-            _ => Activation::JumpRelu,
-        };
-        let trained = Dictionary {
-            w_enc,
-            b_enc,
-            threshold,
-            w_dec: p.w_dec.clone(),
-            b_dec: p.b_dec.clone(),
-            w_skip: (!p.w_skip.is_empty()).then(|| p.w_skip.clone()),
-            activation,
-            d_in: plan.d,
-            d_out: plan.d_out(),
-        };
-        fold(trained, units(plan))
-    }
-
-    /// The training that begins as `dictionary`, with moments at 0. Log θ cannot be negative: such θ begin as 1e-6.
-    pub fn from_dictionary(
-        dictionary: &Dictionary,
-        plan: &DictionaryPlan,
-        recipe: &Recipe,
-    ) -> Result<Training, TrainError> {
-        check(dictionary, plan)?;
-        let mut start = unfold(dictionary.clone(), units(plan));
-        for j in 0..plan.width {
-            let row = &mut start.w_dec[j * plan.d_out()..(j + 1) * plan.d_out()];
-            let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
-            if !(norm.is_finite() && norm > 0.0) {
-                let found = format!("{norm} in row {j}");
-                return Err(bad(plan, "decoder rows of a positive norm".into(), found));
-            }
-            if let (Activation::TopK { .. }, true) = (&dictionary.activation, (norm - 1.0).abs() > 1e-4) {
-                let found = format!("{norm} in row {j}");
-                return Err(bad(
-                    plan,
-                    "decoder rows of norm 1, which a choice of k depends on".into(),
-                    found,
-                ));
-            }
-            let scale = |v: &mut f32, by: f64| *v = (f64::from(*v) * by) as f32;
-            row.iter_mut().for_each(|w| scale(w, 1.0 / norm));
-            start.w_enc[j * plan.d..(j + 1) * plan.d].iter_mut().for_each(|w| scale(w, norm));
-            scale(&mut start.b_enc[j], norm);
-            scale(&mut start.threshold[j], norm);
+/// The trained dictionary in raw units.
+pub fn to_dictionary(training: &Training, plan: &DictionaryPlan, recipe: &Recipe) -> Dictionary {
+    let p = training.parameters();
+    let (w_enc, b_enc) = (p.w_enc.to_vec(), p.b_enc.to_vec());
+    let constant = |theta: f64| vec![theta as f32; plan.width];
+    let (w_enc, b_enc, threshold, activation) = match plan.objective {
+        Objective::JumpRelu { .. } => {
+            let theta = p.theta(recipe.threshold).expect("a JumpReLU has thresholds");
+            (w_enc, b_enc, theta, Activation::JumpRelu)
         }
-        let mut p = Parameters::zeros(plan);
-        (p.w_enc, p.b_enc, p.w_dec, p.b_dec) = (start.w_enc, start.b_enc, start.w_dec, start.b_dec);
-        if let Some(w_skip) = start.w_skip {
-            p.w_skip = w_skip;
+        Objective::Gated => gated(p, plan.d),
+        Objective::BatchTopK { .. } => {
+            (w_enc, b_enc, constant(training.running.threshold.unwrap_or(0.0)), Activation::JumpRelu)
         }
-        Ok(begin(p, &start.threshold, plan, recipe))
-    }
+        Objective::L1 => (w_enc, b_enc, constant(0.0), Activation::JumpRelu),
+        Objective::TopK { k, .. } => (w_enc, b_enc, constant(0.0), Activation::TopK { k }),
+    };
+    let trained = Dictionary {
+        w_enc,
+        b_enc,
+        threshold,
+        w_dec: p.w_dec.to_vec(),
+        b_dec: p.b_dec.to_vec(),
+        w_skip: p.w_skip.map(<[f32]>::to_vec),
+        activation,
+        d_in: plan.d,
+        d_out: plan.d_out(),
+    };
+    fold(trained, units(plan))
+}
 
-    /// Of a gated one: is some e^r too small to be folded into W_enc?
-    fn has_small_scale(&self) -> bool {
-        self.parameters.r_mag.iter().any(|&r| f64::from(r).exp() < LEAST_SCALE)
-    }
-
-    fn gated(&self, d: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-        let p = &self.parameters;
-        let mut w_enc = p.w_enc.clone();
-        let mut theta = Vec::with_capacity(p.b_enc.len());
-        for (j, row) in w_enc.chunks_exact_mut(d).enumerate() {
-            let scale = f64::from(p.r_mag[j]).exp();
-            row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
-            theta.push((f64::from(p.b_mag[j]) - scale * f64::from(p.b_enc[j])).max(0.0) as f32);
+/// The training that begins as `dictionary`, with moments at 0. Log θ cannot be negative: such θ begin as 1e-6.
+pub fn from_dictionary(
+    dictionary: &Dictionary,
+    plan: &DictionaryPlan,
+    recipe: &Recipe,
+) -> Result<Training, TrainError> {
+    check(dictionary, plan)?;
+    let mut start = unfold(dictionary.clone(), units(plan));
+    for j in 0..plan.width {
+        let row = &mut start.w_dec[j * plan.d_out()..(j + 1) * plan.d_out()];
+        let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+        if !(norm.is_finite() && norm > 0.0) {
+            let found = format!("{norm} in row {j}");
+            return Err(bad(plan, "decoder rows of a positive norm".into(), found));
         }
-        (w_enc, p.b_mag.clone(), theta)
+        if let (Activation::TopK { .. }, true) = (&dictionary.activation, (norm - 1.0).abs() > 1e-4) {
+            let found = format!("{norm} in row {j}");
+            return Err(bad(plan, "decoder rows of norm 1, which a choice of k depends on".into(), found));
+        }
+        let scale = |v: &mut f32, by: f64| *v = (f64::from(*v) * by) as f32;
+        row.iter_mut().for_each(|w| scale(w, 1.0 / norm));
+        start.w_enc[j * plan.d..(j + 1) * plan.d].iter_mut().for_each(|w| scale(w, norm));
+        scale(&mut start.b_enc[j], norm);
+        scale(&mut start.threshold[j], norm);
     }
+    let mut p = Parameters::zeros(plan);
+    (p.w_enc, p.b_enc, p.w_dec, p.b_dec) = (start.w_enc, start.b_enc, start.w_dec, start.b_dec);
+    p.w_skip = start.w_skip;
+    Ok(begin(p, &start.threshold, plan, recipe))
+}
+
+/// W_enc, b_enc, θ and activation of a gated one: as JumpReLU, or as it is where some e^r is too small to be folded into W_enc.
+fn gated(p: View<'_>, d: usize) -> (Vec<f32>, Vec<f32>, Vec<f32>, Activation) {
+    let expected = "a gated dictionary has r and b_mag";
+    let (r_mag, b_mag) = (p.r_mag.expect(expected), p.b_mag.expect(expected));
+    let mut w_enc = p.w_enc.to_vec();
+    if r_mag.iter().any(|&r| f64::from(r).exp() < LEAST_SCALE) {
+        let lo = p.b_enc.iter().map(|b| -b).collect();
+        let activation = Activation::Gated { r_mag: r_mag.to_vec(), b_mag: b_mag.to_vec() };
+        return (w_enc, vec![0.0; p.b_enc.len()], lo, activation);
+    }
+    let mut theta = Vec::with_capacity(p.b_enc.len());
+    for (j, row) in w_enc.chunks_exact_mut(d).enumerate() {
+        let scale = f64::from(r_mag[j]).exp();
+        row.iter_mut().for_each(|w| *w = (f64::from(*w) * scale) as f32);
+        theta.push((f64::from(b_mag[j]) - scale * f64::from(p.b_enc[j])).max(0.0) as f32);
+    }
+    (w_enc, b_mag.to_vec(), theta, Activation::JumpRelu)
 }
 
 fn units(plan: &DictionaryPlan) -> Units {
@@ -143,18 +132,18 @@ fn mean_threshold(theta: &[f32]) -> Option<f64> {
 fn begin(mut p: Parameters, theta: &[f32], plan: &DictionaryPlan, recipe: &Recipe) -> Training {
     match plan.objective {
         Objective::JumpRelu { .. } => {
-            p.threshold = match recipe.threshold {
+            p.threshold = Some(match recipe.threshold {
                 Threshold::Raw => theta.to_vec(),
                 Threshold::Log => theta.iter().map(|&t| f64::from(t.max(1e-6)).ln() as f32).collect(),
-            }
+            });
         }
         Objective::Gated => {
-            p.b_mag.copy_from_slice(&p.b_enc);
+            p.b_mag = Some(p.b_enc.clone());
             p.b_enc.iter_mut().zip(theta).for_each(|(b, t)| *b -= t);
         }
         Objective::L1 | Objective::TopK { .. } | Objective::BatchTopK { .. } => {}
     }
-    let mut training = Training::new(p, plan, recipe);
+    let mut training = Training::new(p, plan, recipe.beta1);
     if let Objective::BatchTopK { .. } = plan.objective {
         training.running.threshold = mean_threshold(theta); // until it is fitted
     }

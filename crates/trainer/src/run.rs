@@ -26,7 +26,7 @@ pub struct Run<'a> {
     pub folder: &'a Path,
     /// Where to compute.
     pub device: Device,
-    /// What dictionaries begin as, by name, where that is not their seed's; see [`Training::from_dictionary`].
+    /// What dictionaries begin as, by name, where that is not their seed's; see [`crate::from_dictionary`].
     pub start: &'a BTreeMap<String, Training>,
 }
 
@@ -134,7 +134,7 @@ fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Re
     }
     let plan = run.plan;
     let fresh = |d: &DictionaryPlan| {
-        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d, &plan.recipe);
+        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d, plan.recipe.beta1);
         run.start.get(&d.name).cloned().unwrap_or_else(seeded)
     };
     Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })

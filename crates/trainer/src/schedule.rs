@@ -6,7 +6,7 @@
 //! Preset `short` adds what a short run needs and the paper's 10⁶ steps do not: a linear decay of the learning rate to 0
 //! over the last `lr_decay` steps.
 
-use crate::Recipe;
+use crate::{Rates, Recipe};
 
 /// s/S, at most 1; a warm-up of no steps is over at once.
 fn progress(step: u64, steps: u64) -> f64 {
@@ -23,6 +23,15 @@ pub(crate) fn learning_rate(recipe: &Recipe, s: u64) -> f64 {
 /// Sparsity coefficient of step `s`.
 pub(crate) fn sparsity(recipe: &Recipe, lambda: f64, s: u64) -> f64 {
     lambda * progress(s, recipe.lambda_warmup)
+}
+
+impl Recipe {
+    /// The numbers of step `step`, in which λ is `lambda`.
+    pub fn rates(&self, step: u64, lambda: f64) -> Rates {
+        let Recipe { lr_decoder, bandwidth, threshold, beta1, beta2, adam_epsilon, .. } = *self;
+        let lr = learning_rate(self, step);
+        Rates { step, lr, lr_decoder, lambda, bandwidth, threshold, beta1, beta2, adam_epsilon }
+    }
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn found(objective: &Objective, lambda: f64, target: Option<f64>, recipe: Recipe
         let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt();
         row.iter_mut().for_each(|x| *x /= norm);
     }
-    let mut training = Training::new(initial_parameters(&plan, &recipe, 1), &plan, &recipe);
+    let mut training = Training::new(initial_parameters(&plan, &recipe, 1), &plan, recipe.beta1);
     let (mut sum, mut lambdas) = (0.0, Vec::new());
     for step in 0..steps {
         let x = rows(&directions, &mut rng);

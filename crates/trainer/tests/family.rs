@@ -5,7 +5,7 @@
 
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::{Device, Isa};
-use lapidary_trainer::naive::{self, State};
+use lapidary_trainer::naive::Twin;
 use lapidary_trainer::{Batch, DictionaryPlan, Parameters, Recipe, Training, train_step};
 use std::path::Path;
 
@@ -36,13 +36,17 @@ fn open(name: &str) -> Fixture {
 }
 
 impl Fixture {
-    fn training(&self) -> Training {
+    fn parameters(&self) -> Parameters {
         let mut p = Parameters::zeros(&self.plan);
-        let shapes: Vec<_> = p.tensors().into_iter().map(|(_, shape, _)| shape).collect();
-        for ((name, values), shape) in p.tensors_mut().into_iter().zip(shapes) {
+        let shapes: Vec<_> = p.tensors().map(|(_, shape, _)| shape).collect();
+        for ((name, values), shape) in p.each_mut().named().zip(shapes) {
             *values = self.file.read_f32(&format!("initial.{name}"), &shape).unwrap();
         }
-        Training::new(p, &self.plan, &self.recipe)
+        p
+    }
+
+    fn training(&self) -> Training {
+        Training::new(self.parameters(), &self.plan, self.recipe.beta1)
     }
 
     /// Raw rows of all steps, [steps, N, D] and [steps, N, D_out].
@@ -97,9 +101,9 @@ fn check(name: &str) {
             let seen = train_step(&mut training, batch, plan, recipe, step as u64, device, &mut |_| ());
             assert_eq!(training.stopped, None);
             let seen = [("loss", seen.loss), ("l0", seen.l0), ("lambda", seen.lambda)];
-            let tensors = training.parameters.tensors().into_iter();
             let wide = |v: &[f32]| v.iter().map(|&v| f64::from(v)).collect();
-            let tensors: Vec<_> = tensors.map(|(name, shape, v)| (name, shape, wide(v))).collect();
+            let tensors = training.slots.tensors().map(|(name, shape, slot)| (name, shape, wide(&slot.p)));
+            let tensors: Vec<_> = tensors.collect();
             fixture.compare(step, seen, &tensors);
         }
     }
@@ -109,18 +113,18 @@ fn check(name: &str) {
 /// The readable twin's trajectory.
 fn twin(fixture: &Fixture, (x, y): (&[f32], &[f32])) {
     let (plan, recipe) = (&fixture.plan, &fixture.recipe);
-    let start = fixture.training().parameters;
-    let mut twin = State::new(&start);
+    let start = fixture.parameters();
+    let mut twin = Twin::new(&start);
     for step in 0..recipe.steps as usize {
         let of = |rows: &[f32], d: usize| rows[step * recipe.batch * d..][..recipe.batch * d].to_vec();
         let (input, output) = (of(x, plan.d), of(y, plan.d_out()));
         let lambda = twin.lambda(plan, recipe, step as u64);
         let batch = Batch { input: &input, output: &output };
-        let seen = naive::step(&mut twin, batch, plan, recipe, step as u64);
+        let seen = twin.step(batch, plan, recipe, step as u64);
         let seen = [("loss", seen.loss), ("l0", seen.l0), ("lambda", lambda)];
-        let tensors = start.tensors().into_iter();
+        let tensors = start.tensors();
         let tensors: Vec<_> =
-            tensors.map(|(name, shape, _)| (name, shape, twin.p.tensor(name).values.clone())).collect();
+            tensors.map(|(name, shape, _)| (name, shape, twin.state.p.tensor(name).values.clone())).collect();
         fixture.compare(step, seen, &tensors);
     }
 }

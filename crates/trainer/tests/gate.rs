@@ -2,26 +2,18 @@
 
 use lapidary_dictionary::{Activation, Units, fold, unfold};
 use lapidary_kernels::Device;
-use lapidary_trainer::{DictionaryPlan, Objective, Parameters, Recipe, Training};
+use lapidary_trainer::{DictionaryPlan, Objective, Parameters, Recipe, Training, to_dictionary};
 
 const D: usize = 3;
 const C: f64 = 2.0;
 
 fn plan() -> DictionaryPlan {
     DictionaryPlan {
-        name: "a".into(),
-        site: "0.res".into(),
-        d: D,
-        width: D,
         lambda: 0.01,
         c: C,
         theta_init: 0.1,
-        baseline: None,
         objective: Objective::Gated,
-        prefixes: Vec::new(),
-        transcoder: None,
-        target_l0: None,
-        start: None,
+        ..DictionaryPlan::new("a", "0.res", D, D)
     }
 }
 
@@ -30,15 +22,16 @@ fn trained(r: f32) -> Training {
     let mut p = Parameters::zeros(&plan());
     for j in 0..D {
         (p.w_enc[j * D + j], p.w_dec[j * D + j]) = (1.0, 1.0);
-        (p.b_enc[j], p.b_mag[j], p.r_mag[j], p.b_dec[j]) = (-0.5, 1.0, r, 0.25);
+        (p.b_enc[j], p.b_dec[j]) = (-0.5, 0.25);
     }
-    Training::new(p, &plan(), &Recipe::gemma_scope(1))
+    (p.b_mag, p.r_mag) = (Some(vec![1.0; D]), Some(vec![r; D]));
+    Training::new(p, &plan(), 0.0)
 }
 
 /// In training units 0.75 is the edge: in raw ones C·0.75 = 1.5. The magnitude is C·1.
 #[test]
 fn a_small_scale_keeps_its_gate() {
-    let dictionary = trained(-20.0).dictionary(&plan(), &Recipe::gemma_scope(1));
+    let dictionary = to_dictionary(&trained(-20.0), &plan(), &Recipe::gemma_scope(1));
     let active = dictionary.encode(Device::detect(), &[1.501, 1.499, 100.0]);
     assert_eq!(active.row(0).0, [0, 2]);
     let error = |found: f32, r: f64, x: f64| f64::from(found) - C * (r.exp() * (x / C - 0.25) + 1.0);
@@ -61,7 +54,7 @@ fn a_small_scale_keeps_its_gate() {
 /// Others are a JumpReLU, as ever.
 #[test]
 fn another_scale_is_folded() {
-    let dictionary = trained(-0.5).dictionary(&plan(), &Recipe::gemma_scope(1));
+    let dictionary = to_dictionary(&trained(-0.5), &plan(), &Recipe::gemma_scope(1));
     assert_eq!(dictionary.activation, Activation::JumpRelu);
     let active = dictionary.encode(Device::detect(), &[1.501, 1.499, 100.0]);
     assert_eq!(active.row(0).0, [0, 2]);

@@ -5,7 +5,7 @@
 use lapidary_files::tensors::TensorFile;
 use lapidary_kernels::{Device, Isa};
 use lapidary_trainer::{
-    Batch, DictionaryPlan, Objective, Parameters, Recipe, Threshold, Training, train_step,
+    Batch, DictionaryPlan, Objective, Parameters, Recipe, Slot, Threshold, Training, train_step,
 };
 use std::path::Path;
 
@@ -60,8 +60,8 @@ impl Fixture {
 
     fn initial(&self) -> Parameters {
         let mut p = Parameters::zeros(&self.plan);
-        let shapes: Vec<_> = p.tensors().into_iter().map(|(_, shape, _)| shape).collect();
-        for ((name, values), shape) in p.tensors_mut().into_iter().zip(shapes) {
+        let shapes: Vec<_> = p.tensors().map(|(_, shape, _)| shape).collect();
+        for ((name, values), shape) in p.each_mut().named().zip(shapes) {
             *values = self.file.read_f32(&format!("initial.{}", self.key(name)), &shape).unwrap();
         }
         p
@@ -82,14 +82,14 @@ fn check(preset: &str, isa: Isa) {
     let l0 = fixture.file.shape("l0").unwrap();
     assert_eq!(l0, [steps]);
     let tolerance = fixture.meta["tolerance_lr"].as_f64().unwrap() * fixture.recipe.lr;
-    let mut training = Training::new(fixture.initial(), &fixture.plan, &fixture.recipe);
+    let mut training = Training::new(fixture.initial(), &fixture.plan, fixture.recipe.beta1);
     let mut worst: f64 = 0.0;
     for s in 0..steps {
         let batch = &x[s * n * d..(s + 1) * n * d];
         let batch = Batch::from(batch);
         let device = Device::Cpu(isa);
         train_step(&mut training, batch, &fixture.plan, &fixture.recipe, s as u64, device, &mut |_| ());
-        for (name, shape, found) in training.parameters.tensors() {
+        for (name, shape, Slot { p: found, .. }) in training.slots.tensors() {
             let after = fixture.after(name, &shape);
             for (i, (&found, &expected)) in found.iter().zip(&after[s * found.len()..]).enumerate() {
                 let off = f64::from((found - expected).abs());
@@ -98,7 +98,7 @@ fn check(preset: &str, isa: Isa) {
             }
         }
     }
-    for (name, shape, found) in training.moments.tensors() {
+    for (name, shape, Slot { v: found, .. }) in training.slots.tensors() {
         let expected = fixture.file.read_f32(&format!("v.{name}"), &shape).unwrap();
         let decay = |feature: usize| match name {
             "b_dec" => 1.0,

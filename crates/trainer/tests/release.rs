@@ -4,8 +4,8 @@
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
 use lapidary_trainer::{
-    Batch, DictionaryPlan, Objective, Parameters, Penalty, Recipe, Threshold, TrainError, Training,
-    Transcoder, initial_parameters, train_step,
+    Batch, DictionaryPlan, Objective, Penalty, Recipe, Threshold, TrainError, Training, Transcoder, View,
+    from_dictionary, initial_parameters, to_dictionary, train_step,
 };
 
 const WIDTH: usize = 60;
@@ -22,19 +22,12 @@ fn recipe(threshold: Threshold) -> Recipe {
 
 fn plan(objective: Objective, transcoder: Option<Transcoder>) -> DictionaryPlan {
     DictionaryPlan {
-        name: "a".into(),
-        site: "0.res".into(),
-        d: 16,
-        width: WIDTH,
         lambda: 0.01,
         c: 2.5,
         theta_init: 0.1,
-        baseline: None,
         objective,
-        prefixes: Vec::new(),
         transcoder,
-        target_l0: None,
-        start: None,
+        ..DictionaryPlan::new("a", "0.res", 16, WIDTH)
     }
 }
 
@@ -42,7 +35,7 @@ fn plan(objective: Objective, transcoder: Option<Transcoder>) -> DictionaryPlan 
 fn trained(plan: &DictionaryPlan, recipe: &Recipe) -> Training {
     let mut p = initial_parameters(plan, recipe, 3);
     p.b_dec.iter_mut().zip(noise(4, plan.d_out())).for_each(|(b, v)| *b = 0.1 * v);
-    let mut training = Training::new(p, plan, recipe);
+    let mut training = Training::new(p, plan, recipe.beta1);
     for step in 0..recipe.steps {
         let (input, output) = (noise(step, ROWS * plan.d), noise(step + 9, ROWS * plan.d_out()));
         let batch = if plan.transcoder.is_some() {
@@ -60,13 +53,13 @@ fn trained(plan: &DictionaryPlan, recipe: &Recipe) -> Training {
 }
 
 /// f of feature j for a row u in training units, and how far its decision is from being another.
-fn feature(p: &Parameters, plan: &DictionaryPlan, threshold: f64, u: &[f64], j: usize) -> (f64, f64) {
+fn feature(p: View<'_>, plan: &DictionaryPlan, threshold: f64, u: &[f64], j: usize) -> (f64, f64) {
     let bias = |i: usize| if plan.transcoder.is_some() { 0.0 } else { f64::from(p.b_dec[i]) };
     let product: f64 =
         u.iter().enumerate().map(|(i, u)| (u - bias(i)) * f64::from(p.w_enc[j * plan.d + i])).sum();
     let z = product + f64::from(p.b_enc[j]);
     if plan.objective == Objective::Gated {
-        let m = f64::from(p.r_mag[j]).exp() * product + f64::from(p.b_mag[j]);
+        let m = f64::from(p.r_mag.unwrap()[j]).exp() * product + f64::from(p.b_mag.unwrap()[j]);
         return (if z > 0.0 { m.max(0.0) } else { 0.0 }, z.abs().min(m.abs()));
     }
     (if z > threshold { z } else { 0.0 }, (z - threshold).abs())
@@ -87,7 +80,7 @@ fn keep_largest(row: &mut [(f64, f64)], k: usize) {
 
 /// Compares the dictionary on raw rows with training's formulas, where no decision is near.
 fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, dictionary: &Dictionary) {
-    let p = &training.parameters;
+    let p = training.parameters();
     let thetas = p.theta(recipe.threshold);
     let x = noise(77, ROWS * plan.d);
     let features = dictionary.encode(Device::detect(), &x);
@@ -96,11 +89,11 @@ fn same_function(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, di
     for n in 0..ROWS {
         let u: Vec<f64> = x[n * plan.d..][..plan.d].iter().map(|&x| f64::from(x) / plan.c).collect();
         let mut expected: Vec<f64> = p.b_dec.iter().map(|&b| f64::from(b)).collect();
-        for (row, expected) in p.w_skip.chunks_exact(plan.d).zip(&mut expected) {
+        for (row, expected) in p.w_skip.unwrap_or_default().chunks_exact(plan.d).zip(&mut expected) {
             *expected += row.iter().zip(&u).map(|(&w, u)| f64::from(w) * u).sum::<f64>();
         }
         let constant = training.running.threshold.unwrap_or(0.0);
-        let theta = |j: usize| thetas.get(j).map_or(constant, |&t| f64::from(t));
+        let theta = |j: usize| thetas.as_ref().map_or(constant, |theta| f64::from(theta[j]));
         let mut row: Vec<(f64, f64)> = (0..WIDTH).map(|j| feature(p, plan, theta(j), &u, j)).collect();
         if let Objective::TopK { k, .. } = plan.objective {
             keep_largest(&mut row, k);
@@ -148,7 +141,7 @@ fn cases() -> Vec<(DictionaryPlan, Recipe)> {
 fn every_objective_is_released_as_the_function_it_was_trained_as() {
     for (plan, recipe) in cases() {
         let training = trained(&plan, &recipe);
-        same_function(&training, &plan, &recipe, &training.dictionary(&plan, &recipe));
+        same_function(&training, &plan, &recipe, &to_dictionary(&training, &plan, &recipe));
     }
 }
 
@@ -156,17 +149,17 @@ fn every_objective_is_released_as_the_function_it_was_trained_as() {
 #[test]
 fn a_dictionary_begins_a_training_as_the_same_function() {
     for (plan, recipe) in cases() {
-        let mut dictionary = trained(&plan, &recipe).dictionary(&plan, &recipe);
+        let mut dictionary = to_dictionary(&trained(&plan, &recipe), &plan, &recipe);
         let norm = if let Objective::TopK { .. } = plan.objective { 1.0 } else { 3.0 };
         dictionary.w_dec.iter_mut().for_each(|w| *w *= norm);
         let parts = [&mut dictionary.w_enc, &mut dictionary.b_enc, &mut dictionary.threshold];
         parts.into_iter().flatten().for_each(|v| *v /= norm);
-        let begun = Training::from_dictionary(&dictionary, &plan, &recipe).unwrap();
-        for row in begun.parameters.w_dec.chunks_exact(plan.d_out()) {
+        let begun = from_dictionary(&dictionary, &plan, &recipe).unwrap();
+        for row in begun.slots.w_dec.p.chunks_exact(plan.d_out()) {
             assert!((row.iter().map(|w| w * w).sum::<f32>() - 1.0).abs() < 1e-5);
         }
-        same_function(&begun, &plan, &recipe, &begun.dictionary(&plan, &recipe));
-        let again = begun.dictionary(&plan, &recipe);
+        same_function(&begun, &plan, &recipe, &to_dictionary(&begun, &plan, &recipe));
+        let again = to_dictionary(&begun, &plan, &recipe);
         let x = noise(5, ROWS * plan.d);
         let recon = |d: &Dictionary| d.reconstruct(Device::detect(), &x, &d.encode(Device::detect(), &x));
         for (a, b) in recon(&dictionary).iter().zip(recon(&again)) {
@@ -190,16 +183,16 @@ fn features_that_are_switched_off_do_no_harm() {
         (Objective::BatchTopK { k: 6, aux: None }, Threshold::Raw),
     ] {
         let (plan, recipe) = (plan(objective, None), recipe(threshold));
-        let mut start = trained(&plan, &recipe).dictionary(&plan, &recipe);
+        let mut start = to_dictionary(&trained(&plan, &recipe), &plan, &recipe);
         start.threshold[3] = f32::INFINITY;
-        let mut training = Training::from_dictionary(&start, &plan, &recipe).unwrap();
+        let mut training = from_dictionary(&start, &plan, &recipe).unwrap();
         let x = noise(7, ROWS * plan.d);
         for step in 0..8 {
             let batch = Batch::from(x.as_slice());
             train_step(&mut training, batch, &plan, &recipe, step, Device::detect(), &mut |_| ());
         }
         assert!(training.stopped.is_none(), "{:?}", training.stopped);
-        let end = training.dictionary(&plan, &recipe);
+        let end = to_dictionary(&training, &plan, &recipe);
         let parts = [&end.w_enc, &end.w_dec, &end.b_enc, &end.b_dec];
         assert!(parts.into_iter().flatten().all(|v| v.is_finite()), "{:?}", plan.objective);
         let off = |theta: &&f32| **theta == f32::INFINITY;
@@ -212,10 +205,10 @@ fn features_that_are_switched_off_do_no_harm() {
 #[test]
 fn what_cannot_begin_a_training_is_refused() {
     let (plan, recipe) = (plan(Objective::L1, None), recipe(Threshold::Raw));
-    let mut dictionary = trained(&plan, &recipe).dictionary(&plan, &recipe);
+    let mut dictionary = to_dictionary(&trained(&plan, &recipe), &plan, &recipe);
     let wider = DictionaryPlan { width: WIDTH + 1, ..plan.clone() };
     let refused = |dictionary: &Dictionary, plan: &DictionaryPlan| {
-        let error = Training::from_dictionary(dictionary, plan, &recipe).unwrap_err();
+        let error = from_dictionary(dictionary, plan, &recipe).unwrap_err();
         assert!(matches!(error, TrainError::Start { .. }), "{error}");
         error.to_string()
     };

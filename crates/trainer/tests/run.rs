@@ -53,19 +53,10 @@ impl RowSource for Planted {
 
 fn plan(steps: u64) -> Plan {
     let dictionary = |name: &str, site: usize, lambda| DictionaryPlan {
-        name: name.into(),
-        site: SITES[site].into(),
-        d: WIDTHS[site],
-        width: 130,
         lambda,
         c: 3.0,
         theta_init: 0.1,
-        baseline: None,
-        objective: Objective::GEMMA_SCOPE,
-        prefixes: Vec::new(),
-        transcoder: None,
-        target_l0: None,
-        start: None,
+        ..DictionaryPlan::new(name, SITES[site], WIDTHS[site], 130)
     };
     let baseline = |name, baseline| DictionaryPlan { baseline: Some(baseline), ..dictionary(name, 0, 0.001) };
     let recipe = Recipe { batch: 200, ..Recipe::short(steps, WIDTHS[0]) };
@@ -330,7 +321,9 @@ fn a_finished_run_is_not_touched_by_resuming() {
     std::fs::write(folder.path().join("metrics.jsonl"), "gone").unwrap();
     let before = files(&folder.path().join("checkpoints"));
     let again = run(folder.path(), &plan, planted(None), true, None).unwrap();
-    assert!(again.iter().zip(&trained).all(|(a, b)| a.parameters == b.parameters && a.stopped == b.stopped));
+    assert!(
+        again.iter().zip(&trained).all(|(a, b)| a.parameters() == b.parameters() && a.stopped == b.stopped)
+    );
     assert!(files(&folder.path().join("checkpoints")) == before);
     assert_eq!(std::fs::read(folder.path().join("metrics.jsonl")).unwrap(), b"gone");
 }
@@ -381,7 +374,7 @@ fn nan_stops_one_dictionary_and_the_others_go_on() {
     let found = run(dirty.path(), &plan, planted(Some(40)), false, None).unwrap();
     let stopped = found[1].stopped.as_ref().expect("b meets NaN");
     assert!(stopped.reason.contains("NaN"), "{stopped:?}");
-    assert!(found[1].parameters.w_enc.iter().all(|w| w.is_finite()), "kept as they were before that step");
+    assert!(found[1].slots.w_enc.p.iter().all(|w| w.is_finite()), "kept as they were before that step");
     assert_eq!(found[0], clean[0]);
     assert_eq!(found[2..], clean[2..]);
     assert_eq!(clean[1].stopped, None);
@@ -398,7 +391,7 @@ fn nan_stops_any_objective() {
         let meets_nan = d.site == SITES[1] || d.transcoder.is_some();
         assert_eq!(found.stopped.is_some(), meets_nan, "{}", d.name);
         assert_eq!(found == clean, !meets_nan, "{}", d.name);
-        assert!(found.parameters.tensors().iter().all(|(_, _, v)| v.iter().all(|v| v.is_finite())));
+        assert!(found.slots.tensors().all(|(_, _, slot)| slot.p.iter().all(|v| v.is_finite())));
         assert!(found.running.threshold.is_none_or(f64::is_finite));
     }
 }
@@ -411,9 +404,9 @@ fn frozen_parts_stay_to_the_bit() {
     let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
     let start = initial_parameters(plan.dictionaries.last().unwrap(), &plan.recipe, plan.seed);
     let [.., frozen, random] = trained.as_slice() else { panic!("two baselines") };
-    assert!(random.parameters == start && random.active_stamp.iter().any(|&s| s > 0));
-    assert!(frozen.parameters.w_enc == start.w_enc && frozen.parameters.b_enc == start.b_enc);
-    assert!(frozen.parameters.w_dec != start.w_dec && frozen.parameters.threshold != start.threshold);
+    assert!(random.parameters() == start.view() && random.active_stamp.iter().any(|&s| s > 0));
+    assert!(frozen.slots.w_enc.p == start.w_enc && frozen.slots.b_enc.p == start.b_enc);
+    assert!(frozen.slots.w_dec.p != start.w_dec && frozen.parameters().threshold != start.view().threshold);
 }
 
 /// All three start from one point (same site, same width); what becomes of them is what a baseline is for.
@@ -424,9 +417,9 @@ fn baselines_train_on_their_own_rows_or_with_their_decoder_frozen() {
     let trained = run(folder.path(), &plan, planted(None), false, None).unwrap();
     let start = initial_parameters(&plan.dictionaries[0], &plan.recipe, plan.seed);
     let [real, _, _, frozen, random] = trained.as_slice() else { panic!("five dictionaries") };
-    assert!(frozen.parameters.w_dec == start.w_dec && frozen.parameters.w_enc != start.w_enc);
-    assert!(real.parameters.w_dec != start.w_dec && random.parameters.w_dec != start.w_dec);
-    assert!(real.parameters.w_enc != frozen.parameters.w_enc && real.parameters != random.parameters);
+    assert!(frozen.slots.w_dec.p == start.w_dec && frozen.slots.w_enc.p != start.w_enc);
+    assert!(real.slots.w_dec.p != start.w_dec && random.slots.w_dec.p != start.w_dec);
+    assert!(real.slots.w_enc.p != frozen.slots.w_enc.p && real.parameters() != random.parameters());
     let mut alone = plan.clone();
     alone.dictionaries.truncate(3);
     let folder = tempfile::tempdir().unwrap();

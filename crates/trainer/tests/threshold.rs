@@ -2,9 +2,11 @@
 //! length. Rows are drawn anew from one distribution, so that k is what must come out; counted in plain f64.
 
 use lapidary_kernels::Device;
+use lapidary_objective::naive;
 use lapidary_store::{Batches, Order, RowSource, SiteRows, SourceError};
 use lapidary_trainer::{
-    AuxK, DictionaryPlan, Objective, Plan, Recipe, Run, TrainError, Training, Transcoder, naive, train,
+    AuxK, DictionaryPlan, Objective, Plan, Recipe, Run, TrainError, Training, Transcoder, to_dictionary,
+    train,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -125,12 +127,12 @@ fn run(
 
 /// z of raw rows, in f64.
 fn pre_activations(training: &Training, plan: &DictionaryPlan, x: &[f32]) -> Vec<f64> {
-    let p = &training.parameters;
+    let p = training.parameters();
     let bias = |i: usize| if plan.has_pre_bias() { f64::from(p.b_dec[i]) } else { 0.0 };
     let mut out = Vec::new();
     for row in x.chunks_exact(D) {
         let u: Vec<f64> = row.iter().enumerate().map(|(i, &x)| f64::from(x) / plan.c - bias(i)).collect();
-        for (w, &b) in p.w_enc.chunks_exact(D).zip(&p.b_enc) {
+        for (w, &b) in p.w_enc.chunks_exact(D).zip(p.b_enc) {
             out.push(f64::from(b) + w.iter().zip(&u).map(|(&w, u)| f64::from(w) * u).sum::<f64>());
         }
     }
@@ -139,7 +141,7 @@ fn pre_activations(training: &Training, plan: &DictionaryPlan, x: &[f32]) -> Vec
 
 /// Mean L0 of the released dictionary over fresh rows.
 fn released_l0(training: &Training, plan: &Plan, d: &DictionaryPlan, x: &[f32]) -> f64 {
-    let dictionary = training.dictionary(d, &plan.recipe);
+    let dictionary = to_dictionary(training, d, &plan.recipe);
     let features = dictionary.encode(Device::detect(), x);
     features.index.len() as f64 / (x.len() / D) as f64
 }

@@ -22,13 +22,18 @@ pub struct AdamStep {
 /// One Adam step on a row: m ← decay₁·m + (1 − β₁)·g, v ← decay·v + (1 − β₂)·g², p ← p − lr·m / (√v/√correction + ε).
 ///
 /// `decay` is β₂^Δ for a row last touched Δ steps ago (docs/numerics.md §3), and decay₁ β₁^Δ; `correction` is 1 − β₂^t. p, g, v are
-/// [D], and so is m, or empty where β₁ = 0: it is g then.
+/// [D], and so is m; there is none where β₁ = 0: it is g then.
 #[inline(always)] // into the callers that are compiled for an instruction set
-pub fn adam(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], step: AdamStep) {
-    for (m, g) in m.iter_mut().zip(g) {
-        *m = step.one_minus_beta1.mul_add(*g, step.decay1 * *m);
-    }
-    let mean = if m.is_empty() { g } else { m };
+pub fn adam(p: &mut [f32], g: &[f32], m: Option<&mut [f32]>, v: &mut [f32], step: AdamStep) {
+    let mean = match m {
+        Some(m) => {
+            for (m, g) in m.iter_mut().zip(g) {
+                *m = step.one_minus_beta1.mul_add(*g, step.decay1 * *m);
+            }
+            &*m
+        }
+        None => g,
+    };
     let n = p.len();
     let (g, mean, v) = (&g[..n], &mean[..n], &mut v[..n]);
     for i in 0..n {

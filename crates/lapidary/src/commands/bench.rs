@@ -141,13 +141,19 @@ impl BenchArgs {
     /// By θ itself; a step's screen asks for θ − ε/2.
     fn recheck_share(&self, input: &Input, global: &Global) -> Option<f64> {
         let p = &input.parameters;
-        global.catalog.device.recheck_share(&input.x, &p.w_enc, &p.b_enc, &p.threshold, self.d_model as usize)
+        global.catalog.device.recheck_share(
+            &input.x,
+            &p.w_enc,
+            &p.b_enc,
+            input.theta(),
+            self.d_model as usize,
+        )
     }
 
     fn train(&self, input: Input, global: &Global) -> Seen {
         let (plan, recipe) = (self.plan(), self.recipe());
         let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
-        let mut training = Training::new(input.parameters, &plan, &recipe);
+        let mut training = Training::new(input.parameters, &plan, recipe.beta1);
         let mut stopwatch = Stopwatch::start();
         machine::forget_peak();
         for step in 0..=self.steps {
@@ -178,7 +184,7 @@ impl BenchArgs {
         machine::forget_peak();
         let began = Instant::now();
         let rows = usize::MAX; // as many as there will be batches
-        let encoder = global.catalog.device.encoder(&input.x, rows, &p.w_enc, &p.b_enc, &p.threshold, d);
+        let encoder = global.catalog.device.encoder(&input.x, rows, &p.w_enc, &p.b_enc, input.theta(), d);
         seen.prepare_s = Some(began.elapsed().as_secs_f64());
         for _ in 0..=self.steps {
             let began = Instant::now();
@@ -206,7 +212,7 @@ fn exactness(input: &Input, encoded: &Csr, d: usize) -> Exactness {
     let same = |i: usize| {
         let row = i * n / rows;
         let x = &input.x[row * d..][..d];
-        let expected = naive::encode(x, &p.w_enc, &p.b_enc, &p.threshold, d);
+        let expected = naive::encode(x, &p.w_enc, &p.b_enc, input.theta(), d);
         let (index, value) = encoded.row(row);
         let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
         index == expected.index && bits(value) == bits(&expected.value)

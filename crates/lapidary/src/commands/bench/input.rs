@@ -38,8 +38,13 @@ impl Input {
         let mut z = vec![0.0; rows * f];
         // One instruction set is as good as another: all return the same bits.
         Device::detect().linear(&x[..rows * d], &parameters.w_enc, None, d, &mut z);
-        parameters.threshold = thresholds(&weights, &z, d, l0);
+        parameters.threshold = Some(thresholds(&weights, &z, d, l0));
         Input { x, parameters }
+    }
+
+    /// θ [F]
+    pub fn theta(&self) -> &[f32] {
+        self.parameters.threshold.as_deref().expect("bench trains JumpReLU")
     }
 
     /// For peers, who get the same bytes.
@@ -50,7 +55,7 @@ impl Input {
         let tensors = [
             Tensor::f32("x", &x, &self.x),
             Tensor::f32("w", &w, &p.w_enc),
-            Tensor::f32("theta", &features, &p.threshold),
+            Tensor::f32("theta", &features, self.theta()),
             Tensor::f32("b_enc", &features, &p.b_enc),
             Tensor::f32("b_dec", &width, &p.b_dec),
         ];
@@ -132,7 +137,7 @@ mod tests {
         for (l0, zipf) in [(5.0, false), (5.0, true), (60.0, true), (256.0, false)] {
             let input = Input::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, l0, zipf);
             let p = &input.parameters;
-            let encoded = Device::detect().encode(&input.x, &p.w_enc, &p.b_enc, &p.threshold, d);
+            let encoded = Device::detect().encode(&input.x, &p.w_enc, &p.b_enc, input.theta(), d);
             let measured = encoded.index.len() as f64 / n as f64;
             assert!((measured / l0 - 1.0).abs() < 0.01, "asked {l0}, measured {measured}");
         }

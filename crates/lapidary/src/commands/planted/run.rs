@@ -17,7 +17,7 @@ use lapidary_store::{Batches, Order, norms};
 use lapidary_suite::differences::differences;
 use lapidary_suite::folder::{PROBE_ROWS, built_by, dictionary_folder};
 use lapidary_suite::words;
-use lapidary_trainer::{DictionaryPlan, Run, TrainError, Training, train};
+use lapidary_trainer::{DictionaryPlan, Run, TrainError, Training, to_dictionary, train};
 use lapidary_world::planted::Planted;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -157,7 +157,7 @@ impl Trained {
     }
 
     fn dictionary(&self, d: &DictionaryPlan, training: &Training) -> Dictionary {
-        training.dictionary(d, &self.plan.training.recipe)
+        to_dictionary(training, d, &self.plan.training.recipe)
     }
 
     pub fn scores(&self, scorer: &Scorer<'_>) -> Vec<PlantedScores> {

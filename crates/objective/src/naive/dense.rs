@@ -30,15 +30,19 @@ impl Dense {
     pub fn from(p: &Parameters) -> Dense {
         let (f, d_out) = (p.b_enc.len(), p.b_dec.len());
         let d = p.w_enc.len() / f;
+        let optional = |tensor: &Option<Vec<f32>>, rows, columns| {
+            let widened = |values: &Vec<f32>| Matrix::widened(values, rows, columns);
+            tensor.as_ref().map_or_else(|| Matrix::zeros(rows, columns), widened)
+        };
         Dense {
             w_enc: Matrix::widened(&p.w_enc, f, d),
             b_enc: Matrix::widened(&p.b_enc, f, 1),
-            threshold: Matrix::widened(&p.threshold, f, 1),
+            threshold: optional(&p.threshold, f, 1),
             w_dec: Matrix::widened(&p.w_dec, f, d_out),
             b_dec: Matrix::widened(&p.b_dec, 1, d_out),
-            r_mag: Matrix::widened(&p.r_mag, f, 1),
-            b_mag: Matrix::widened(&p.b_mag, f, 1),
-            w_skip: Matrix::widened(&p.w_skip, d_out, d),
+            r_mag: optional(&p.r_mag, f, 1),
+            b_mag: optional(&p.b_mag, f, 1),
+            w_skip: optional(&p.w_skip, d_out, d),
         }
     }
 
@@ -49,7 +53,7 @@ impl Dense {
         out
     }
 
-    /// All tensors by the names of [`Parameters::tensors`], in that order.
+    /// All tensors by the names of [`crate::Tensors::named`], in that order.
     pub fn tensors_mut(&mut self) -> [(&'static str, &mut Matrix); 8] {
         [
             ("w_enc", &mut self.w_enc),

@@ -7,8 +7,9 @@
 //! every step. Any objective can be trained so.
 
 use crate::backward::Backward;
+use crate::slot::Part;
 use crate::tiles::{self, Source, Sum};
-use crate::{Parameters, Training};
+use crate::{Training, View};
 use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{Device, Strips};
 use rayon::prelude::*;
@@ -30,12 +31,9 @@ pub struct Transcoder {
 }
 
 /// b_dec + W_skip u [N, D_out], if there is a skip.
-pub(crate) fn skip(input: &[f32], p: &Parameters, d: usize, device: Device) -> Option<Vec<f32>> {
-    if p.w_skip.is_empty() {
-        return None;
-    }
+pub(crate) fn skip(input: &[f32], p: &View<'_>, d: usize, device: Device) -> Option<Vec<f32>> {
     let mut out = vec![0.0; input.len() / d * p.b_dec.len()];
-    device.linear(input, &p.w_skip, Some(&p.b_dec), d, &mut out);
+    device.linear(input, p.w_skip?, Some(p.b_dec), d, &mut out);
     Some(out)
 }
 
@@ -43,24 +41,19 @@ pub(crate) fn skip(input: &[f32], p: &Parameters, d: usize, device: Device) -> O
 pub(crate) fn update_skip(training: &mut Training, backward: &Backward<'_>) {
     let (d, d_out, views, device) =
         (backward.plan.d, backward.plan.d_out(), backward.views.count(), backward.device);
-    let Training { parameters: p, means: m, moments: v, .. } = training;
-    if p.w_skip.is_empty() {
-        return;
-    }
+    let Some(w_skip) = &mut training.slots.w_skip else { return };
     let all: Vec<u32> = (0..backward.rows as u32).collect();
     let errors = (0..d_out).into_par_iter().map(|o| backward.error.column(o).step_by(views).collect());
     let errors: Vec<Vec<f32>> = errors.collect();
     let terms: Vec<Sum<'_>> = errors.iter().map(|g| Sum { coeff: g, index: &all }).collect();
     let mut gradients = Strips::zeros(d_out, d);
     tiles::accumulate(&terms, Source::Strips(backward.inputs), &mut gradients, (0, 1), Begin::Zero, device);
-    let mut means: Vec<&mut [f32]> = m.w_skip.chunks_mut(d).collect();
-    means.resize_with(d_out, Default::default);
-    let rows = p.w_skip.par_chunks_mut(d).zip(means).zip(v.w_skip.par_chunks_mut(d)).enumerate();
-    rows.for_each_init(
+    let rows: Vec<Part<'_>> = w_skip.parts(&(0..d_out), 1, d).collect();
+    rows.into_par_iter().enumerate().for_each_init(
         || vec![0.0; d],
-        |gradient, (o, ((w, m), v))| {
+        |gradient, (o, mut row)| {
             gradients.copy_row(o, gradient);
-            device.adam(w, gradient, m, v, backward.adam.every_step());
+            row.step(gradient, backward.adam.every_step(), device);
         },
     );
 }

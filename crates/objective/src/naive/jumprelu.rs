@@ -56,7 +56,7 @@ fn dead_below(z: f64, theta: f64, dead: bool) -> bool {
 ///   quadratic   (λ/N)·Σ_n (2/T)·(‖f_n‖₀ − T)² + λ_hf·Σ_j max(0, p_j − 0.1)         Gemma Scope 2, eq. 5
 ///   tanh        (λ/N)·Σ_n Σ_j tanh(c·f_j) + (λ_P/N)·Σ_n Σ_dead relu(θ_j − z_j)     Anthropic, January 2025
 pub(super) fn penalty(p: &Dense, seen: &Forward, penalty: Penalty, setting: &Setting<'_>) -> f64 {
-    let (lambda, n) = (setting.lambda, seen.f.rows as f64);
+    let (lambda, n) = (setting.rates.lambda, seen.f.rows as f64);
     match penalty {
         Penalty::L0 => lambda / n * l0(&seen.f).iter().sum::<f64>(),
         Penalty::Quadratic { target, high_frequency } => {
@@ -65,7 +65,7 @@ pub(super) fn penalty(p: &Dense, seen: &Forward, penalty: Penalty, setting: &Set
             lambda / n * 2.0 / target * squares + lambda * high_frequency * often
         }
         Penalty::Tanh { scale, pre_activation, .. } => {
-            let theta = p.theta(setting.recipe.threshold);
+            let theta = p.theta(setting.rates.threshold);
             let below = seen.z.map(
                 |_, j, z| {
                     if dead_below(z, theta[j], setting.dead[j]) { theta[j] - z } else { 0.0 }
@@ -85,12 +85,12 @@ pub(super) fn backward(
     setting: &Setting<'_>,
     out: &mut Gradients,
 ) -> Matrix {
-    let theta = p.theta(setting.recipe.threshold);
+    let theta = p.theta(setting.rates.threshold);
     let dz = match penalty {
         Penalty::Tanh { .. } => tanh(&theta, seen, df, penalty, setting, out),
         Penalty::L0 | Penalty::Quadratic { .. } => counted(&theta, seen, df, penalty, setting, out),
     };
-    if setting.recipe.threshold == Threshold::Log {
+    if setting.rates.threshold == Threshold::Log {
         out.of.threshold = out.of.threshold.map(|j, _, d_theta| d_theta * theta[j]);
     }
     dz
@@ -114,11 +114,11 @@ fn counted(
     let cost = |n: usize, j: usize| match penalty {
         Penalty::Quadratic { target, high_frequency } => {
             let often = if shares[j] > OFTEN { high_frequency } else { 0.0 };
-            setting.lambda * (4.0 / target * (l0[n] - target) + often)
+            setting.rates.lambda * (4.0 / target * (l0[n] - target) + often)
         }
-        Penalty::L0 | Penalty::Tanh { .. } => setting.lambda,
+        Penalty::L0 | Penalty::Tanh { .. } => setting.rates.lambda,
     };
-    let epsilon = f64::from(setting.recipe.bandwidth);
+    let epsilon = f64::from(setting.rates.bandwidth);
     let mut dz = Matrix::zeros(df.rows, df.columns);
     for (n, j) in df.places() {
         let z = seen.z[(n, j)];
@@ -154,7 +154,7 @@ fn tanh(
     let mut dz = Matrix::zeros(df.rows, df.columns);
     for (n, j) in df.places() {
         let (z, f, theta) = (seen.z[(n, j)], seen.f[(n, j)], theta[j]);
-        let df = df[(n, j)] + setting.lambda / rows * scale * (1.0 - (scale * f).tanh().powi(2));
+        let df = df[(n, j)] + setting.rates.lambda / rows * scale * (1.0 - (scale * f).tanh().powi(2));
         if active(z, theta) {
             dz[(n, j)] += df;
             out.active[j] = true;

@@ -17,9 +17,9 @@
 mod problem;
 
 use lapidary_kernels::Device;
-use lapidary_trainer::naive::{self, Forward, Setting, State};
-use lapidary_trainer::{Batch, Objective, Parameters, Penalty, Recipe, Seen, Training, train_step};
-use problem::{Draw, EPSILON, Kind, Rows, STEPS, problem};
+use lapidary_objective::naive::{self, Forward, Setting, State};
+use lapidary_objective::{Batch, Objective, Parameters, Penalty, Rates, Seen, Training, step};
+use problem::{Draw, EPSILON, Kind, LR, Rows, STEPS, problem};
 
 /// How far a number in a gradient is off at most, over the tensor's largest or 1.
 const GRADIENT: f64 = 4e-6;
@@ -52,11 +52,13 @@ impl Tally {
     }
 
     /// Compares all that a step leaves behind.
-    fn compare(&mut self, twin: &State, training: &Training, recipe: &Recipe, step: u64, about: &str) {
+    fn compare(&mut self, twin: &State, training: &Training, rates: &Rates, about: &str) {
+        let step = rates.step;
         let moved = (1..=step + 1).map(|t| 1.0 + (t as f64).sqrt()).sum::<f64>();
-        let rate = recipe.lr * recipe.lr_decoder;
-        for (name, _, found) in training.parameters.tensors() {
-            for (i, (&found, expected)) in found.iter().zip(&twin.p.clone().tensor(name).values).enumerate() {
+        let rate = LR * rates.lr_decoder;
+        for (name, _, found) in training.slots.tensors() {
+            for (i, (&found, expected)) in found.p.iter().zip(&twin.p.clone().tensor(name).values).enumerate()
+            {
                 let rounding = (step + 1) as f64 * 2f64.powi(-23) * expected.abs();
                 let tolerance = rate * moved * GRADIENT / EPSILON + rounding;
                 let off = (f64::from(found) - expected).abs();
@@ -64,23 +66,20 @@ impl Tally {
                 assert!(off <= tolerance, "{about} step {step} {name}[{i}]: {found}, twin {expected}");
             }
         }
-        self.moments(twin, training, recipe, step, about);
+        self.moments(twin, training, rates, about);
         let fired: Vec<u64> = training.fired().iter().map(|&stamp| u64::from(stamp)).collect();
         assert_eq!(fired, twin.fired, "{about} step {step}");
-        let (log_lambda, mean) = (training.running.log_lambda, training.running.l0);
-        assert!((log_lambda - twin.log_lambda).abs() < 1e-12, "{about} step {step}: {log_lambda}");
-        assert_eq!(mean.is_some(), twin.mean_l0.is_some());
-        assert!((mean.unwrap_or(0.0) - twin.mean_l0.unwrap_or(0.0)).abs() < 1e-9, "{about} step {step}");
     }
 
     /// m and √v, brought up to date where a row has waited (docs/numerics.md §3).
-    fn moments(&mut self, twin: &State, training: &Training, recipe: &Recipe, step: u64, about: &str) {
-        let kinds = [
-            ("m", &training.means, twin.m.clone(), recipe.beta1),
-            ("v", &training.moments, twin.v.clone(), recipe.beta2),
-        ];
-        for (kind, moments, mut twin, beta) in kinds {
-            for (name, shape, found) in moments.tensors() {
+    fn moments(&mut self, twin: &State, training: &Training, rates: &Rates, about: &str) {
+        let step = rates.step;
+        let kinds = [("m", twin.m.clone(), rates.beta1), ("v", twin.v.clone(), rates.beta2)];
+        for (kind, mut twin, beta) in kinds {
+            for (name, shape, slot) in training.slots.tensors() {
+                let Some(found) = (if kind == "m" { slot.m.as_ref() } else { Some(&slot.v) }) else {
+                    continue;
+                };
                 let stamp = |i: usize| match name {
                     "b_dec" | "w_skip" => step as u32 + 1,
                     "threshold" => training.window_stamp[i],
@@ -118,8 +117,8 @@ fn rests(training: &Training, start: &Parameters) -> bool {
     let never = training.active_stamp.iter().enumerate().filter(|(_, stamp)| **stamp == 0);
     let rows: Vec<usize> = never.map(|(j, _)| j).collect();
     for &j in &rows {
-        assert_eq!(training.parameters.w_enc[j * d..(j + 1) * d], start.w_enc[j * d..(j + 1) * d]);
-        assert_eq!(training.parameters.b_enc[j], start.b_enc[j]);
+        assert_eq!(training.slots.w_enc.p[j * d..(j + 1) * d], start.w_enc[j * d..(j + 1) * d]);
+        assert_eq!(training.slots.b_enc.p[j], start.b_enc[j]);
     }
     !rows.is_empty()
 }
@@ -127,22 +126,20 @@ fn rests(training: &Training, start: &Parameters) -> bool {
 fn follows(kind: Kind, seed: u64, tally: &mut Tally) {
     let mut draw = Draw::seeded(seed);
     let problem = problem(kind, 40, true, &mut draw);
-    let (plan, recipe) = (&problem.plan, &problem.recipe);
+    let plan = &problem.plan;
     let mut twin = State::new(&problem.start);
-    let mut training = Training::new(problem.start.clone(), plan, recipe);
+    let mut training = Training::new(problem.start.clone(), plan, problem.rates.beta1);
     let about = format!("{kind:?} seed {seed}");
-    for step in 0..STEPS {
-        let dead = twin.dead(plan, recipe.batch, step);
+    for s in 0..STEPS {
+        let (rates, dead) = (problem.at(s), twin.dead(plan, problem.rows, s));
         let (input, output) = problem.batch(&twin, &dead, &mut tally.rows, &mut draw);
         let batch = Batch { input: &input, output: &output };
-        let lambda = twin.lambda(plan, recipe, step);
-        let expected = naive::step(&mut twin, batch, plan, recipe, step);
-        let found = train_step(&mut training, batch, plan, recipe, step, Device::detect(), &mut |_| ());
+        let expected = naive::step(&mut twin, batch, plan, &rates);
+        let found = step(&mut training, batch, plan, &rates, Device::detect(), &mut |_| ());
         assert!(!twin.stopped && training.stopped.is_none(), "{about}");
-        assert!((found.lambda - lambda).abs() <= 1e-12, "{about} step {step}: λ {}", found.lambda);
-        compare_seen(&found, &expected, &format!("{about} step {step}"));
+        compare_seen(&found, &expected, &format!("{about} step {s}"));
         tally.note(&expected, &dead);
-        tally.compare(&twin, &training, recipe, step, &about);
+        tally.compare(&twin, &training, &rates, &about);
     }
     tally.never += usize::from(rests(&training, &problem.start));
 }
@@ -152,7 +149,7 @@ fn follows(kind: Kind, seed: u64, tally: &mut Tally) {
 fn gradients_match(kind: Kind, seed: u64) -> usize {
     let mut draw = Draw::seeded(seed);
     let mut problem = problem(kind, 7, false, &mut draw);
-    problem.recipe.bandwidth = 1e-6;
+    problem.rates.bandwidth = 1e-6;
     if let Objective::JumpRelu { penalty: Penalty::Tanh { bandwidth, .. } } = &mut problem.plan.objective {
         *bandwidth = 1e-6;
     }
@@ -160,8 +157,8 @@ fn gradients_match(kind: Kind, seed: u64) -> usize {
     let dead: Vec<bool> = (0..problem.plan.width).map(|j| j % 2 == 1).collect();
     let (input, output) = problem.batch(&twin, &dead, &mut Rows::default(), &mut draw);
     let batch = Batch { input: &input, output: &output };
-    let (plan, recipe, lambda) = (&problem.plan, &problem.recipe, problem.plan.lambda);
-    let setting = Setting { plan, recipe, lambda, dead: &dead };
+    let (plan, rates) = (&problem.plan, &problem.rates);
+    let setting = Setting { plan, rates, dead: &dead };
     let seen = naive::forward(&twin.p, &twin.p, batch, &setting);
     let mut written = naive::gradients(&twin.p, &seen, &setting).of;
     let (h, mut checked) = (1e-6, 0);
@@ -224,22 +221,22 @@ fn a_row_that_is_not_finite_stops_both() {
     {
         let mut draw = Draw::seeded(seed as u64);
         let problem = problem(kind, 40, true, &mut draw);
-        let (plan, recipe) = (&problem.plan, &problem.recipe);
+        let (plan, rates) = (&problem.plan, &problem.rates);
         let mut twin = State::new(&problem.start);
-        let mut training = Training::new(problem.start.clone(), plan, recipe);
+        let mut training = Training::new(problem.start.clone(), plan, rates.beta1);
         let (mut input, mut output) =
             problem.batch(&twin, &vec![false; plan.width], &mut Rows::default(), &mut draw);
         let value = [f32::NAN, f32::INFINITY][draw.within(0..=1)];
-        let row = draw.within(0..=recipe.batch - 1);
+        let row = draw.within(0..=problem.rows - 1);
         output[row * plan.d_out()] = value;
         if plan.transcoder.is_none() {
             input[row * plan.d] = value;
         }
-        let before = (twin.p.clone(), training.parameters.clone());
+        let before = (twin.p.clone(), training.slots.clone());
         let batch = Batch { input: &input, output: &output };
-        naive::step(&mut twin, batch, plan, recipe, 0);
-        train_step(&mut training, batch, plan, recipe, 0, Device::detect(), &mut |_| ());
+        naive::step(&mut twin, batch, plan, rates);
+        step(&mut training, batch, plan, rates, Device::detect(), &mut |_| ());
         assert!(twin.stopped && training.stopped.is_some(), "{kind:?} seed {seed}");
-        assert!((&twin.p, &training.parameters) == (&before.0, &before.1), "{kind:?} seed {seed}");
+        assert!((&twin.p, &training.slots) == (&before.0, &before.1), "{kind:?} seed {seed}");
     }
 }

@@ -12,7 +12,7 @@
 //! decoder rows are unit-norm by projection and renormalisation, no resampling.
 
 use super::{Entries, Gate, Gradient};
-use crate::Parameters;
+use crate::View;
 use lapidary_kernels::elementwise;
 
 /// Entries are products without a bias, kept where π > 0.
@@ -29,12 +29,13 @@ pub(super) struct Gated {
 }
 
 impl Gated {
-    pub(super) fn new(p: &Parameters, lambda: f64, rows: usize) -> Gated {
+    pub(super) fn new(p: &View<'_>, lambda: f64, rows: usize) -> Gated {
+        let expected = "a gated dictionary has r and b_mag";
         Gated {
             none: vec![0.0; p.b_enc.len()],
             lo: p.b_enc.iter().map(|b| -b).collect(),
-            scale: p.r_mag.iter().map(|&r| elementwise::exp(r)).collect(),
-            b_mag: p.b_mag.clone(),
+            scale: p.r_mag.expect(expected).iter().map(|&r| elementwise::exp(r)).collect(),
+            b_mag: p.b_mag.expect(expected).to_vec(),
             lambda,
             rows: rows as f64,
         }
@@ -50,7 +51,7 @@ impl Gate for Gated {
         &self.lo
     }
 
-    fn bias<'a>(&'a self, _: &'a Parameters) -> &'a [f32] {
+    fn bias<'a>(&'a self, _: &'a View<'a>) -> &'a [f32] {
         &self.none
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Dead features are kept above 0, apart: AuxK takes the k_aux best of them, whatever else was chosen.
 
-use crate::Parameters;
+use crate::View;
 use lapidary_kernels::{Csr, Device};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ fn cut(entries: &mut Vec<Entry>, k: usize) {
 pub(crate) struct Select<'a> {
     /// x' [N, D]
     pub input: &'a [f32],
-    pub parameters: &'a Parameters,
+    pub parameters: &'a View<'a>,
     /// D
     pub d: usize,
     pub keep: Keep,
@@ -242,7 +242,7 @@ mod tests {
             let mut input = noise(seed, n * d);
             input[0] = odd;
             let plan = crate::DictionaryPlan::test(d, width);
-            let mut p = Parameters::zeros(&plan);
+            let mut p = crate::Parameters::zeros(&plan);
             p.w_enc = noise(seed + 1, width * d);
             p.b_enc = noise(seed + 2, width);
             let mut z = vec![0.0; n * width];
@@ -251,7 +251,7 @@ mod tests {
             let keep = if of_row { Keep::OfRow(k) } else { Keep::OfBatch(k) };
             let dead: Vec<bool> = (0..width).map(|j| j % 3 == 0).collect();
             let blocks = blocks(width, 400, Limits { block, kept: 0 });
-            let select = Select { input: &input, parameters: &p, d, keep, dead: Some((&dead, 2)), guess, blocks: &blocks, device };
+            let select = Select { input: &input, parameters: &p.view(), d, keep, dead: Some((&dead, 2)), guess, blocks: &blocks, device };
             let found = select.run();
             let bits = |e: Vec<Entry>| e.into_iter().map(|(n, j, z)| (n, j, z.to_bits())).collect::<Vec<_>>();
             prop_assert_eq!(entries(&found.main), bits(naive(&z, width, keep)));

@@ -16,8 +16,9 @@ use crate::blocks::FEATURES_PER_TASK;
 use crate::objectives::matryoshka::{Second, Views};
 use crate::objectives::{Entries, Gate, Gradient};
 use crate::optimizer::Adam;
+use crate::slot::{Part, Slot, parts};
 use crate::tiles::{self, Source, Sum};
-use crate::{Baseline, DictionaryPlan, Recipe, Threshold, Training};
+use crate::{Baseline, DictionaryPlan, Rates, Threshold, Training};
 use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{AdamStep, Csr, Device, Strips};
 use rayon::prelude::*;
@@ -49,7 +50,7 @@ pub(crate) struct Backward<'a> {
     pub views: &'a Views,
     pub gate: &'a dyn Gate,
     pub plan: &'a DictionaryPlan,
-    pub recipe: &'a Recipe,
+    pub rates: &'a Rates,
     pub adam: &'a Adam,
     pub device: Device,
 }
@@ -61,91 +62,43 @@ pub(crate) struct ByFeature {
     pub dead: Option<Csr>,
 }
 
-/// Rows of one tensor that a task owns.
-struct Slot<'a> {
-    p: &'a mut [f32],
-    /// First moments; none where β₁ = 0.
-    m: Option<&'a mut [f32]>,
-    v: &'a mut [f32],
-}
-
-impl Slot<'_> {
-    /// Row `i`.
-    fn row(&mut self, i: usize, width: usize) -> Slot<'_> {
-        let span = i * width..(i + 1) * width;
-        let m = self.m.as_deref_mut().map(|m| &mut m[span.clone()]);
-        Slot { p: &mut self.p[span.clone()], m, v: &mut self.v[span] }
-    }
-
-    fn step(&mut self, gradient: &[f32], adam: AdamStep, device: Device) {
-        device.adam(self.p, gradient, self.m.as_deref_mut().unwrap_or_default(), self.v, adam);
-    }
-}
-
 /// The features of one task, with what their objective has.
 struct Owned<'a> {
-    w_enc: Slot<'a>,
-    b_enc: Slot<'a>,
-    w_dec: Slot<'a>,
-    threshold: Option<Slot<'a>>,
-    r_mag: Option<Slot<'a>>,
-    b_mag: Option<Slot<'a>>,
+    w_enc: Part<'a>,
+    b_enc: Part<'a>,
+    w_dec: Part<'a>,
+    threshold: Option<Part<'a>>,
+    r_mag: Option<Part<'a>>,
+    b_mag: Option<Part<'a>>,
     active_stamp: &'a mut [u32],
     window_stamp: &'a mut [u32],
     fired_stamp: Option<&'a mut [u32]>,
 }
 
-/// The part of each task of `values` [F, width]; no parts where there are no values.
-fn parts<'a, T>(
-    values: &'a mut [T],
-    block: &Range<usize>,
-    size: usize,
-    width: usize,
-) -> impl Iterator<Item = &'a mut [T]> + use<'a, T> {
-    let span = if values.is_empty() { 0..0 } else { block.start * width..block.end * width };
-    values[span].chunks_mut(size * width.max(1))
-}
-
-/// The slot of each task of a tensor [F, width], given as p, m and v; none where the dictionary has no such tensor.
-fn slots<'a>(
-    [p, m, v]: [&'a mut [f32]; 3],
-    block: &Range<usize>,
-    size: usize,
-    width: usize,
-) -> impl Iterator<Item = Slot<'a>> + use<'a> {
-    let mut m = parts(m, block, size, width);
-    parts(p, block, size, width).zip(parts(v, block, size, width)).map(move |(p, v)| Slot {
-        p,
-        m: m.next(),
-        v,
-    })
-}
-
 /// The features of `block`, in tasks of `size`.
 fn tasks<'a>(training: &'a mut Training, block: &Range<usize>, size: usize, d: usize) -> Vec<Owned<'a>> {
-    let Training { parameters: p, means: m, moments: v, active_stamp, window_stamp, fired_stamp, .. } =
-        training;
-    let d_out = p.b_dec.len();
-    let slots = |tensor, width| slots(tensor, block, size, width);
-    let mut w_enc = slots([&mut p.w_enc, &mut m.w_enc, &mut v.w_enc], d);
-    let mut b_enc = slots([&mut p.b_enc, &mut m.b_enc, &mut v.b_enc], 1);
-    let mut w_dec = slots([&mut p.w_dec, &mut m.w_dec, &mut v.w_dec], d_out);
-    let mut threshold = slots([&mut p.threshold, &mut m.threshold, &mut v.threshold], 1);
-    let mut r_mag = slots([&mut p.r_mag, &mut m.r_mag, &mut v.r_mag], 1);
-    let mut b_mag = slots([&mut p.b_mag, &mut m.b_mag, &mut v.b_mag], 1);
-    let mut fired_stamp = parts(fired_stamp, block, size, 1);
+    let Training { slots, active_stamp, window_stamp, fired_stamp, .. } = training;
+    let d_out = slots.b_dec.p.len();
+    let of_features = |slot: Option<&'a mut Slot>| slot.map(|slot| slot.parts(block, size, 1));
+    let mut w_enc = slots.w_enc.parts(block, size, d);
+    let mut b_enc = slots.b_enc.parts(block, size, 1);
+    let mut w_dec = slots.w_dec.parts(block, size, d_out);
+    let mut threshold = of_features(slots.threshold.as_mut());
+    let mut r_mag = of_features(slots.r_mag.as_mut());
+    let mut b_mag = of_features(slots.b_mag.as_mut());
+    let mut fired_stamp = fired_stamp.as_mut().map(|stamps| parts(stamps, block, size, 1));
     let stamps = parts(active_stamp, block, size, 1).zip(parts(window_stamp, block, size, 1));
     let owned = |(active_stamp, window_stamp)| {
         Some(Owned {
             w_enc: w_enc.next()?,
             b_enc: b_enc.next()?,
             w_dec: w_dec.next()?,
-            threshold: threshold.next(),
-            r_mag: r_mag.next(),
-            b_mag: b_mag.next(),
+            threshold: threshold.as_mut().and_then(Iterator::next),
+            r_mag: r_mag.as_mut().and_then(Iterator::next),
+            b_mag: b_mag.as_mut().and_then(Iterator::next),
             active_stamp,
             window_stamp,
-            fired_stamp: fired_stamp.next(),
+            fired_stamp: fired_stamp.as_mut().and_then(Iterator::next),
         })
     };
     stamps.map_while(owned).collect()
@@ -206,8 +159,7 @@ impl Backward<'_> {
         penalty: &mut f64,
     ) {
         let d_out = self.plan.d_out();
-        let dots =
-            self.dots(entries, block, &training.parameters.w_dec[block.start * d_out..block.end * d_out]);
+        let dots = self.dots(entries, block, &training.slots.w_dec.p[block.start * d_out..block.end * d_out]);
         let size = (SHARED * self.rows * block.len()).div_ceil(entries.main.index.len().max(1));
         let size = size.clamp(TOGETHER.start, TOGETHER.end).next_multiple_of(FEATURES_PER_TASK);
         let rows = size.min(block.len());
@@ -372,7 +324,7 @@ impl Backward<'_> {
             let mut w_dec = owned.w_dec.row(i, self.plan.d_out());
             let parallel = device.dot(g_dec, w_dec.p);
             device.axpy(-parallel, w_dec.p, g_dec);
-            w_dec.step(g_dec, AdamStep { lr: adam.lr * self.recipe.lr_decoder as f32, ..adam }, device);
+            w_dec.step(g_dec, AdamStep { lr: adam.lr * self.rates.lr_decoder as f32, ..adam }, device);
             let norm = device.dot(w_dec.p, w_dec.p).sqrt();
             w_dec.p.iter_mut().for_each(|w| *w /= norm);
         }
@@ -396,12 +348,12 @@ impl Backward<'_> {
             return;
         }
         let mut threshold = threshold.row(i, 1);
-        let gradient = match self.recipe.threshold {
+        let gradient = match self.rates.threshold {
             Threshold::Raw => gradient,
             Threshold::Log => gradient * f64::from(lapidary_kernels::elementwise::exp(threshold.p[0])),
         };
         threshold.step(&[gradient as f32], adam, self.device);
-        if self.recipe.threshold == Threshold::Raw {
+        if self.rates.threshold == Threshold::Raw {
             threshold.p[0] = threshold.p[0].max(0.0);
         }
     }

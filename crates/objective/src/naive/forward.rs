@@ -54,7 +54,7 @@ pub(super) fn reconstruct(p: &Dense, batch: Batch<'_>, setting: &Setting<'_>) ->
 
 fn features(p: &Dense, z: &Matrix, setting: &Setting<'_>) -> Matrix {
     match setting.plan.objective {
-        Objective::JumpRelu { .. } => jumprelu::features(z, &p.theta(setting.recipe.threshold)),
+        Objective::JumpRelu { .. } => jumprelu::features(z, &p.theta(setting.rates.threshold)),
         Objective::L1 => l1::features(z),
         Objective::Gated => gated::features(p, z),
         Objective::TopK { k, .. } => topk::features(z, k),
@@ -68,8 +68,8 @@ pub fn forward(p: &Dense, held: &Dense, batch: Batch<'_>, setting: &Setting<'_>)
     let objective = &setting.plan.objective;
     let penalty = match *objective {
         Objective::JumpRelu { penalty } => jumprelu::penalty(p, &seen, penalty, setting),
-        Objective::L1 => l1::penalty(&seen.f, setting.lambda),
-        Objective::Gated => gated::penalty(&seen.z, setting.lambda),
+        Objective::L1 => l1::penalty(&seen.f, setting.rates.lambda),
+        Objective::Gated => gated::penalty(&seen.z, setting.rates.lambda),
         Objective::TopK { .. } | Objective::BatchTopK { .. } => 0.0,
     };
     let n = seen.z.rows as f64;

@@ -10,8 +10,7 @@
 //! frozen decoder: W_dec; frozen encoder: W_enc, b_enc; random: everything. W_dec's rate is `lr_decoder` times the others'.
 
 use super::{Gradients, Matrix, State, matrix::dot};
-use crate::schedule::learning_rate;
-use crate::{Baseline, DictionaryPlan, Recipe, Threshold};
+use crate::{Baseline, DictionaryPlan, Rates, Threshold};
 
 /// Is this tensor trained?
 fn trained(name: &str, baseline: Option<Baseline>) -> bool {
@@ -24,13 +23,7 @@ fn trained(name: &str, baseline: Option<Baseline>) -> bool {
 }
 
 /// One update of everything.
-pub(super) fn update(
-    state: &mut State,
-    gradients: &Gradients,
-    plan: &DictionaryPlan,
-    recipe: &Recipe,
-    step: u64,
-) {
+pub(super) fn update(state: &mut State, gradients: &Gradients, plan: &DictionaryPlan, rates: &Rates) {
     let mut of = gradients.of.clone();
     of.w_dec = projected(&of.w_dec, &state.p.w_dec);
     let tensors = state.p.tensors_mut().into_iter().zip(of.tensors_mut());
@@ -39,7 +32,7 @@ pub(super) fn update(
         if !trained(name, plan.baseline) {
             continue;
         }
-        let lr = learning_rate(recipe, step) * if name == "w_dec" { recipe.lr_decoder } else { 1.0 };
+        let lr = rates.lr * if name == "w_dec" { rates.lr_decoder } else { 1.0 };
         for (i, j) in p.places() {
             let moves = match name {
                 "b_dec" | "w_skip" => true,
@@ -47,11 +40,11 @@ pub(super) fn update(
                 _ => gradients.active[i],
             };
             let at = (i, j);
-            let change = adam(&mut m[at], &mut v[at], g[at], recipe, step);
+            let change = adam(&mut m[at], &mut v[at], g[at], rates);
             p[at] -= if moves { lr * change } else { 0.0 };
         }
     }
-    if recipe.threshold == Threshold::Raw && trained("threshold", plan.baseline) {
+    if rates.threshold == Threshold::Raw && trained("threshold", plan.baseline) {
         let clamped = |j: usize, theta: f64| if gradients.window[j] { theta.max(0.0) } else { theta };
         state.p.threshold = state.p.threshold.map(|j, _, theta| clamped(j, theta));
     }
@@ -61,12 +54,12 @@ pub(super) fn update(
 }
 
 /// Adam on one number: its moments after this step, and m̂/(√v̂ + ε).
-fn adam(m: &mut f64, v: &mut f64, g: f64, recipe: &Recipe, step: u64) -> f64 {
-    let Recipe { beta1, beta2, .. } = *recipe;
+fn adam(m: &mut f64, v: &mut f64, g: f64, rates: &Rates) -> f64 {
+    let Rates { step, beta1, beta2, .. } = *rates;
     *m = beta1 * *m + (1.0 - beta1) * g;
     *v = beta2 * *v + (1.0 - beta2) * g * g;
     let corrected = |moment: f64, beta: f64| moment / (1.0 - beta.powi(step as i32 + 1));
-    corrected(*m, beta1) / (corrected(*v, beta2).sqrt() + f64::from(recipe.adam_epsilon))
+    corrected(*m, beta1) / (corrected(*v, beta2).sqrt() + f64::from(rates.adam_epsilon))
 }
 
 /// g without its part along w, row by row.

@@ -9,7 +9,7 @@
 //! chooses), `auxk` (dead features), `matryoshka` (nested widths, for all of them).
 
 pub(crate) mod auxk;
-pub(crate) mod batchtopk;
+pub mod batchtopk;
 mod gated;
 mod jumprelu;
 mod l1;
@@ -17,7 +17,7 @@ pub(crate) mod matryoshka;
 pub(crate) mod topk;
 
 use crate::select::Keep;
-use crate::{DictionaryPlan, Parameters, Recipe};
+use crate::{DictionaryPlan, Rates, View};
 use serde::{Deserialize, Serialize};
 
 pub use auxk::AuxK;
@@ -119,8 +119,8 @@ pub(crate) trait Gate: Sync {
     fn lo(&self) -> &[f32];
 
     /// What the product is biased with, [F].
-    fn bias<'a>(&'a self, parameters: &'a Parameters) -> &'a [f32] {
-        &parameters.b_enc
+    fn bias<'a>(&'a self, parameters: &'a View<'a>) -> &'a [f32] {
+        parameters.b_enc
     }
 
     /// f, where feature j is active at z. NaN is active, so that it reaches the loss and is seen there.
@@ -192,21 +192,20 @@ impl Gradient {
     }
 }
 
-/// The gate of one step: λ as it is now, `rows` = N, `dead` [F] where the objective asks for it.
+/// The gate of one step: `rows` = N, `dead` [F] where the objective asks for it.
 pub(crate) fn gate(
-    p: &Parameters,
+    p: &View<'_>,
     plan: &DictionaryPlan,
-    recipe: &Recipe,
-    lambda: f64,
+    rates: &Rates,
     rows: usize,
     dead: Option<&[bool]>,
 ) -> Box<dyn Gate> {
     match &plan.objective {
         Objective::JumpRelu { penalty } => {
-            Box::new(jumprelu::JumpRelu::new(p, recipe, *penalty, lambda, rows, dead.unwrap_or_default()))
+            Box::new(jumprelu::JumpRelu::new(p, rates, *penalty, rows, dead.unwrap_or_default()))
         }
-        Objective::L1 => Box::new(l1::L1::new(plan.width, lambda, rows)),
-        Objective::Gated => Box::new(gated::Gated::new(p, lambda, rows)),
+        Objective::L1 => Box::new(l1::L1::new(plan.width, rates.lambda, rows)),
+        Objective::Gated => Box::new(gated::Gated::new(p, rates.lambda, rows)),
         Objective::TopK { .. } | Objective::BatchTopK { .. } => Box::new(topk::TopK),
     }
 }

@@ -16,7 +16,7 @@
 //! of D (its constants are rescaled). A dead feature with the pre-activation term has a gradient in every row.
 
 use super::{Entries, Gate, Gradient};
-use crate::{Parameters, Recipe};
+use crate::{Rates, View};
 use lapidary_kernels::elementwise;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ pub enum Penalty {
     Tanh {
         /// c, per unit of f.
         scale: f64,
-        /// ε, in place of the recipe's.
+        /// ε, in place of the step's.
         bandwidth: f32,
         /// λ_P
         pre_activation: f64,
@@ -78,26 +78,19 @@ pub(super) struct JumpRelu {
 }
 
 impl JumpRelu {
-    pub(super) fn new(
-        p: &Parameters,
-        recipe: &Recipe,
-        penalty: Penalty,
-        lambda: f64,
-        rows: usize,
-        dead: &[bool],
-    ) -> JumpRelu {
+    pub(super) fn new(p: &View<'_>, rates: &Rates, penalty: Penalty, rows: usize, dead: &[bool]) -> JumpRelu {
         let epsilon = match penalty {
             Penalty::Tanh { bandwidth, .. } => bandwidth,
-            Penalty::L0 | Penalty::Quadratic { .. } => recipe.bandwidth,
+            Penalty::L0 | Penalty::Quadratic { .. } => rates.bandwidth,
         };
-        let theta = p.theta(recipe.threshold);
+        let theta = p.theta(rates.threshold).expect("a JumpReLU has thresholds");
         let half = epsilon / 2.0;
         let lo: Vec<f32> = theta.iter().map(|t| t - half).collect();
         let hi = theta.iter().map(|t| t + half).collect();
         let keep_above = matches!(penalty, Penalty::Tanh { .. }).then(|| {
             lo.iter().zip(dead).map(|(&lo, &dead)| if dead { f32::NEG_INFINITY } else { lo }).collect()
         });
-        let (dead, epsilon, rows) = (dead.to_vec(), f64::from(epsilon), rows as f64);
+        let (dead, epsilon, rows, lambda) = (dead.to_vec(), f64::from(epsilon), rows as f64, rates.lambda);
         JumpRelu { theta, lo, hi, keep_above, dead, penalty, lambda, epsilon, rows }
     }
 

@@ -1,6 +1,6 @@
 //! One training step of every architecture as the formulas read: dense [N, F] matrices, f64, one sum after the other.
-//! Nothing here is fast, and nothing of the fast trainer is used but its plans and its schedule of rates. `step.rs` and all that is
-//! behind it must agree with this folder (`tests/naive.rs`); PyTorch's autograd must agree with both (`tests/family.rs`).
+//! Nothing here is fast, and nothing of the fast step is used but its plans and rates. `step.rs` and all that is
+//! behind it must agree with this folder, and PyTorch's autograd with both (the tests of the crates `objective` and `trainer`).
 //!
 //! To check a formula against its paper, open one file; each writes the loss and beside it the gradient that is derived
 //! from it by hand, which central differences tie to each other.
@@ -17,14 +17,12 @@
 //! | `transcoder` | another site is the target; the affine skip | arXiv 2406.11944; 2501.18823 |
 //! | `backward` | what all of them share of the gradients | the chain rule |
 //! | `update` | projection, Adam, clamped θ, renormalisation, what a baseline freezes | arXiv 2408.05147 §3.2; 1412.6980 algorithm 1 |
-//! | `controller` | λ found for an L0 | ours |
 //!
 //! Names as in docs/design.md §1: N rows, D and D_out widths, F features, n a row, j a feature.
 
 mod auxk;
 mod backward;
 mod batchtopk;
-mod controller;
 mod dense;
 mod forward;
 mod gated;
@@ -42,17 +40,15 @@ pub use dense::Dense;
 pub use forward::{Forward, forward};
 pub use matrix::Matrix;
 
-use crate::{Batch, DictionaryPlan, Parameters, Recipe};
+use crate::{Batch, DictionaryPlan, Parameters, Rates};
 
 /// What is given in a step, beside parameters and rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
     /// The dictionary.
     pub plan: &'a DictionaryPlan,
-    /// The numbers of the run.
-    pub recipe: &'a Recipe,
-    /// λ as it is in this step.
-    pub lambda: f64,
+    /// The numbers of the step, λ among them.
+    pub rates: &'a Rates,
     /// Which features are dead [F].
     pub dead: &'a [bool],
 }
@@ -68,10 +64,6 @@ pub struct State {
     pub v: Dense,
     /// [F], 1 + the last step in which each feature was active; 0: never.
     pub fired: Vec<u64>,
-    /// log(λ/λ of the plan), moved by the controller.
-    pub log_lambda: f64,
-    /// The controller's running mean of L0.
-    pub mean_l0: Option<f64>,
     /// Given up: a loss was not finite.
     pub stopped: bool,
 }
@@ -81,7 +73,7 @@ impl State {
     pub fn new(parameters: &Parameters) -> State {
         let p = Dense::from(parameters);
         let (m, v, fired) = (p.zeros(), p.zeros(), vec![0; p.b_enc.rows]);
-        State { p, m, v, fired, log_lambda: 0.0, mean_l0: None, stopped: false }
+        State { p, m, v, fired, stopped: false }
     }
 
     /// Which features have not been active in the last `dead_rows` rows before step `step` [F].
@@ -90,37 +82,24 @@ impl State {
         let limit = plan.objective.dead_rows().unwrap_or(u64::MAX);
         self.fired.iter().map(|fired| silent(fired) >= limit).collect()
     }
-
-    /// λ of step `step`.
-    pub fn lambda(&self, plan: &DictionaryPlan, recipe: &Recipe, step: u64) -> f64 {
-        controller::lambda(self.log_lambda, plan, recipe, step)
-    }
 }
 
 /// One whole step. A loss that is not finite stops the dictionary instead, with its parameters as they were. Returns what
 /// was seen before the update.
-pub fn step(
-    state: &mut State,
-    batch: Batch<'_>,
-    plan: &DictionaryPlan,
-    recipe: &Recipe,
-    step: u64,
-) -> Forward {
-    let lambda = state.lambda(plan, recipe, step);
-    let dead = state.dead(plan, batch.input.len() / plan.d, step);
-    let setting = Setting { plan, recipe, lambda, dead: &dead };
+pub fn step(state: &mut State, batch: Batch<'_>, plan: &DictionaryPlan, rates: &Rates) -> Forward {
+    let dead = state.dead(plan, batch.input.len() / plan.d, rates.step);
+    let setting = Setting { plan, rates, dead: &dead };
     let seen = forward(&state.p, &state.p, batch, &setting);
     if !seen.loss.is_finite() {
         state.stopped = true;
         return seen;
     }
     let gradients = gradients(&state.p, &seen, &setting);
-    update::update(state, &gradients, plan, recipe, step);
+    update::update(state, &gradients, plan, rates);
     for (n, j) in seen.f.places() {
         if seen.f[(n, j)] != 0.0 {
-            state.fired[j] = step + 1;
+            state.fired[j] = rates.step + 1;
         }
     }
-    controller::observe(state, plan, recipe, step, seen.l0);
     seen
 }

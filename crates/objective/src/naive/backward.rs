@@ -62,8 +62,8 @@ fn by_objective(
 ) -> Matrix {
     match setting.plan.objective {
         Objective::JumpRelu { penalty } => jumprelu::backward(p, seen, df, penalty, setting, out),
-        Objective::L1 => l1::backward(&seen.f, df, setting.lambda, out),
-        Objective::Gated => gated::backward(p, seen, df, setting.lambda, out),
+        Objective::L1 => l1::backward(&seen.f, df, setting.rates.lambda, out),
+        Objective::Gated => gated::backward(p, seen, df, setting.rates.lambda, out),
         Objective::TopK { .. } | Objective::BatchTopK { .. } => topk::backward(&seen.f, df, out),
     }
 }

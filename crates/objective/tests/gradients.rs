@@ -1,49 +1,49 @@
 //! Gradients by θ against the expected true loss of a planted one-feature problem (docs/numerics.md §3), and sixty steps with Adam's
-//! published ε beside the dense f64 twin. All other gradients, and all other objectives: `naive.rs`.
+//! published ε beside the dense f64 twin. All other gradients, and all other objectives: `naive/`.
 
 use lapidary_kernels::Device;
-use lapidary_trainer::naive::{self, Dense, Setting, State};
-use lapidary_trainer::{
-    Baseline, Batch, DictionaryPlan, Objective, Parameters, Penalty, Recipe, Threshold, Training,
-    initial_parameters, train_step,
+use lapidary_objective::naive::{self, Dense, Setting, State};
+use lapidary_objective::{
+    Baseline, Batch, DictionaryPlan, Objective, Parameters, Penalty, Rates, Threshold, Training, step,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
+
+/// Learning rate after its warm-up.
+const LR: f64 = 3e-3;
 
 fn uniform(rng: &mut ChaCha8Rng) -> f64 {
     (f64::from(rng.next_u32()) + 0.5) / 2f64.powi(32)
 }
 
 fn plan(d: usize, width: usize, lambda: f64) -> DictionaryPlan {
-    let (name, site) = ("a".into(), "0.res".into());
-    let (c, theta_init, baseline) = (1.5, 0.1, None);
-    let objective = Objective::GEMMA_SCOPE;
-    let (prefixes, transcoder, target_l0, start) = (Vec::new(), None, None, None);
-    DictionaryPlan {
-        name,
-        site,
-        d,
-        width,
-        lambda,
-        c,
-        theta_init,
-        baseline,
-        objective,
-        prefixes,
-        transcoder,
-        target_l0,
-        start,
-    }
+    DictionaryPlan { lambda, c: 1.5, theta_init: 0.1, ..DictionaryPlan::new("a", "0.res", d, width) }
 }
 
-fn recipe(threshold: Threshold) -> Recipe {
-    Recipe { lr: 3e-3, lr_warmup: 5, lambda_warmup: 3, bandwidth: 0.06, threshold, ..Recipe::gemma_scope(60) }
+/// Gemma Scope's, at a higher rate and with a wider window.
+fn rates(threshold: Threshold) -> Rates {
+    let (step, lr, lr_decoder, lambda, bandwidth) = (0, LR, 1.0, 0.01, 0.06);
+    let (beta1, beta2, adam_epsilon) = (0.0, 0.999, 1e-8);
+    Rates { step, lr, lr_decoder, lambda, bandwidth, threshold, beta1, beta2, adam_epsilon }
 }
 
-/// Parameters with non-zero biases.
-fn problem(d: usize, width: usize, recipe: &Recipe, seed: u64) -> Parameters {
+/// Those of step `step`, after a warm-up of the rate over five steps and of λ over three.
+fn at(rates: Rates, step: u64) -> Rates {
+    let warm = |steps: f64| (step as f64 / steps).min(1.0);
+    Rates { step, lr: rates.lr * (0.1 + 0.9 * warm(5.0)), lambda: rates.lambda * warm(3.0), ..rates }
+}
+
+/// Tied rows of norm 1, moved a little, and biases that are not 0.
+fn problem(d: usize, width: usize, threshold: Threshold, seed: u64) -> Parameters {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut p = initial_parameters(&plan(d, width, 0.0), recipe, seed);
+    let mut p = Parameters::zeros(&plan(d, width, 0.0));
+    for row in p.w_dec.chunks_exact_mut(d) {
+        row.iter_mut().for_each(|w| *w = (uniform(&mut rng) - 0.5) as f32);
+        let norm = row.iter().map(|w| w * w).sum::<f32>().sqrt();
+        row.iter_mut().for_each(|w| *w /= norm);
+    }
+    p.w_enc.copy_from_slice(&p.w_dec);
+    p.threshold = Some(vec![if threshold == Threshold::Log { 0.1f32.ln() } else { 0.1 }; width]);
     for v in p.b_enc.iter_mut().chain(&mut p.b_dec).chain(&mut p.w_enc) {
         *v += (uniform(&mut rng) - 0.5) as f32 * 0.1;
     }
@@ -106,7 +106,7 @@ fn theta_by_the_expected_true_loss() {
             if let Penalty::Tanh { bandwidth, .. } = &mut penalty {
                 *bandwidth = epsilon;
             }
-            let recipe = Recipe { bandwidth: epsilon, ..recipe(threshold) };
+            let rates = Rates { bandwidth: epsilon, lambda, ..rates(threshold) };
             let objective = Objective::JumpRelu { penalty };
             let plan = DictionaryPlan { c: 1.0, objective, ..plan(2, 1, lambda) };
             let (t, chain) = if threshold == Threshold::Log { (theta.ln(), theta) } else { (theta, 1.0) };
@@ -114,7 +114,7 @@ fn theta_by_the_expected_true_loss() {
             (start.w_enc, start.w_dec) = (vec![0.6, 0.8], vec![0.6, 0.8]);
             let mut p = Dense::from(&start);
             p.threshold[0] = t;
-            let setting = Setting { plan: &plan, recipe: &recipe, lambda, dead: &[false] };
+            let setting = Setting { plan: &plan, rates: &rates, dead: &[false] };
             let seen = naive::forward(&p, &p, Batch::from(x.as_slice()), &setting);
             let mean = naive::gradients(&p, &seen, &setting).of.threshold[0] / chain;
             let bound = theta * f64::from(epsilon) / 4.0 + off + 1e-3;
@@ -130,26 +130,27 @@ fn theta_by_the_expected_true_loss() {
 }
 
 fn agrees_with_the_twin(
-    recipe: Recipe,
+    rates: Rates,
     d: usize,
     width: usize,
     n: usize,
     baseline: Option<Baseline>,
 ) -> Training {
     let plan = DictionaryPlan { baseline, ..plan(d, width, 0.01) };
-    let p = problem(d, width, &recipe, 11);
-    let (mut twin, mut training) = (State::new(&p), Training::new(p, &plan, &recipe));
+    let p = problem(d, width, rates.threshold, 11);
+    let (mut twin, mut training) = (State::new(&p), Training::new(p, &plan, rates.beta1));
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    for s in 0..recipe.steps {
-        let x = clear_batch(&twin, &plan, &recipe, n, &mut rng);
+    for s in 0..60 {
+        let rates = at(rates, s);
+        let x = clear_batch(&twin, &plan, &rates, n, &mut rng);
         let batch = Batch::from(x.as_slice());
-        let expected = naive::step(&mut twin, batch, &plan, &recipe, s);
-        let seen = train_step(&mut training, batch, &plan, &recipe, s, Device::detect(), &mut |_| ());
+        let expected = naive::step(&mut twin, batch, &plan, &rates);
+        let seen = step(&mut training, batch, &plan, &rates, Device::detect(), &mut |_| ());
         assert!((seen.loss - expected.loss).abs() < 1e-5 * expected.loss.abs(), "step {s}: loss");
-        for (name, _, found) in training.parameters.tensors() {
-            for (i, (f, e)) in found.iter().zip(&twin.p.tensor(name).values).enumerate() {
+        for (name, _, found) in training.slots.tensors() {
+            for (i, (f, e)) in found.p.iter().zip(&twin.p.tensor(name).values).enumerate() {
                 let off = (f64::from(*f) - e).abs();
-                assert!(off < 0.01 * recipe.lr, "step {s} {name}[{i}]: {f}, twin {e}");
+                assert!(off < 0.01 * LR, "step {s} {name}[{i}]: {f}, twin {e}");
             }
         }
     }
@@ -161,13 +162,13 @@ fn agrees_with_the_twin(
 fn clear_batch(
     twin: &State,
     plan: &DictionaryPlan,
-    recipe: &Recipe,
+    rates: &Rates,
     n: usize,
     rng: &mut ChaCha8Rng,
 ) -> Vec<f32> {
-    let theta = twin.p.theta(recipe.threshold).values;
-    let half = f64::from(recipe.bandwidth) / 2.0;
-    let setting = Setting { plan, recipe, lambda: 0.0, dead: &[] };
+    let theta = twin.p.theta(rates.threshold).values;
+    let half = f64::from(rates.bandwidth) / 2.0;
+    let setting = Setting { plan, rates, dead: &[] };
     let mut x = Vec::new();
     while x.len() < n * plan.d {
         let row: Vec<f32> = (0..plan.d).map(|_| (uniform(rng) * 2.0 - 1.0) as f32).collect();
@@ -183,22 +184,22 @@ fn clear_batch(
 #[test]
 fn steps_agree_with_the_dense_twin() {
     for (beta1, lr_decoder) in [(0.0, 1.0), (0.9, 2.0)] {
-        let recipe = |threshold| Recipe { beta1, lr_decoder, ..recipe(threshold) };
-        agrees_with_the_twin(recipe(Threshold::Raw), 9, 33, 13, None);
-        agrees_with_the_twin(recipe(Threshold::Log), 17, 50, 70, None);
-        agrees_with_the_twin(recipe(Threshold::Raw), 16, 1, 1, None);
+        let rates = |threshold| Rates { beta1, lr_decoder, ..rates(threshold) };
+        agrees_with_the_twin(rates(Threshold::Raw), 9, 33, 13, None);
+        agrees_with_the_twin(rates(Threshold::Log), 17, 50, 70, None);
+        agrees_with_the_twin(rates(Threshold::Raw), 16, 1, 1, None);
     }
 }
 
 #[test]
 fn a_frozen_decoder_stays_and_all_else_agrees_with_the_dense_twin() {
     for threshold in [Threshold::Raw, Threshold::Log] {
-        let start = problem(17, 50, &recipe(threshold), 11);
-        let frozen = agrees_with_the_twin(recipe(threshold), 17, 50, 70, Some(Baseline::FrozenDecoder));
-        assert!(frozen.parameters.w_dec == start.w_dec, "to the bit");
-        assert!(frozen.moments.w_dec.iter().all(|&v| v == 0.0));
-        for ((name, _, end), (_, _, start)) in frozen.parameters.tensors().into_iter().zip(start.tensors()) {
-            assert_eq!(end == start, name == "w_dec", "{name}");
+        let start = problem(17, 50, threshold, 11);
+        let frozen = agrees_with_the_twin(rates(threshold), 17, 50, 70, Some(Baseline::FrozenDecoder));
+        assert!(frozen.slots.w_dec.p == start.w_dec, "to the bit");
+        assert!(frozen.slots.w_dec.v.iter().all(|&v| v == 0.0));
+        for ((name, _, end), (_, _, start)) in frozen.slots.tensors().zip(start.tensors()) {
+            assert_eq!(end.p == *start, name == "w_dec", "{name}");
         }
     }
 }

@@ -9,8 +9,7 @@
 //! go on moving a row by its m while there is no gradient; here it stays, so that no feature moves on rows that it was not
 //! active on, and a step costs no more than what it touches.
 
-use crate::Recipe;
-use crate::schedule::learning_rate;
+use crate::Rates;
 use lapidary_kernels::AdamStep;
 
 /// The numbers of one step, shared by all rows of a dictionary.
@@ -37,17 +36,18 @@ fn power(powers: &[f64], delta: usize) -> f64 {
 }
 
 impl Adam {
-    pub(crate) fn new(recipe: &Recipe, step: u64) -> Adam {
-        let powers = [recipe.beta1, recipe.beta2].map(|beta| powers(beta, step));
+    pub(crate) fn new(rates: &Rates) -> Adam {
+        let step = rates.step;
+        let powers = [rates.beta1, rates.beta2].map(|beta| powers(beta, step));
         let [first, correction] = [0, 1].map(|i: usize| 1.0 - power(&powers[i], step as usize + 1));
         let base = AdamStep {
-            lr: (learning_rate(recipe, step) / first) as f32,
-            decay1: recipe.beta1 as f32,
-            one_minus_beta1: (1.0 - recipe.beta1) as f32,
-            decay: recipe.beta2 as f32,
-            one_minus_beta2: (1.0 - recipe.beta2) as f32,
+            lr: (rates.lr / first) as f32,
+            decay1: rates.beta1 as f32,
+            one_minus_beta1: (1.0 - rates.beta1) as f32,
+            decay: rates.beta2 as f32,
+            one_minus_beta2: (1.0 - rates.beta2) as f32,
             inv_sqrt_correction: (1.0 / correction.sqrt()) as f32,
-            epsilon: recipe.adam_epsilon,
+            epsilon: rates.adam_epsilon,
         };
         Adam { step, base, powers }
     }
@@ -75,7 +75,10 @@ mod tests {
     /// The lazy second moment is the dense one within (Δ + 4)·2⁻²³ relative (docs/numerics.md §3), and so is the move.
     #[test]
     fn lazy_is_dense() {
-        let recipe = Recipe { beta2: 0.99, ..Recipe::gemma_scope(400) };
+        let rates = |step: u64| {
+            let lr = 7e-5 * (step + 1) as f64 / 400.0;
+            Rates { step, lr, beta1: 0.0, beta2: 0.99, ..Rates::test() }
+        };
         let gradient = |s: u64| {
             if s % 97 == 3 || s.is_multiple_of(41) { ((s * 37 % 11) as f32 - 5.3) * 0.01 } else { 0.0 }
         };
@@ -84,14 +87,15 @@ mod tests {
         for s in 0..400 {
             let g = gradient(s);
             let before = stamp;
-            let adam = Adam::new(&recipe, s);
+            let rates = rates(s);
+            let adam = Adam::new(&rates);
             if g != 0.0 {
-                Device::detect().adam(&mut lazy, &[g], &mut [], &mut lazy_v, adam.touch(&mut stamp));
+                Device::detect().adam(&mut lazy, &[g], None, &mut lazy_v, adam.touch(&mut stamp));
             }
             let g = f64::from(g);
-            dense_v = recipe.beta2 * dense_v + (1.0 - recipe.beta2) * g * g;
-            let correction = 1.0 - recipe.beta2.powi(s as i32 + 1);
-            dense -= learning_rate(&recipe, s) * g / ((dense_v / correction).sqrt() + 1e-8);
+            dense_v = rates.beta2 * dense_v + (1.0 - rates.beta2) * g * g;
+            let correction = 1.0 - rates.beta2.powi(s as i32 + 1);
+            dense -= rates.lr * g / ((dense_v / correction).sqrt() + 1e-8);
             if g != 0.0 {
                 let bound = f64::from(stamp - before + 4) * 2f64.powi(-23) * dense_v;
                 assert!((f64::from(lazy_v[0]) - dense_v).abs() <= bound, "step {s}");

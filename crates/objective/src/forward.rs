@@ -15,7 +15,7 @@ use crate::objectives::Gate;
 use crate::objectives::matryoshka::{Second, Views};
 use crate::tiles::{self, Source, Sum};
 use crate::transcoder;
-use crate::{DictionaryPlan, Parameters};
+use crate::{DictionaryPlan, View};
 use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{Csr, Device, STRIP, Strips};
 use rayon::prelude::*;
@@ -76,7 +76,7 @@ pub(crate) struct Forward<'a> {
 /// z of what `gate` keeps of `block`, from x' [N, D]; rows are tokens, columns count from the block's first.
 pub(crate) fn encode(
     input: &[f32],
-    parameters: &Parameters,
+    parameters: &View<'_>,
     gate: &dyn Gate,
     block: &Range<usize>,
     d: usize,
@@ -92,13 +92,13 @@ fn divided(x: &[f32], c: f64) -> Vec<f32> {
 }
 
 /// x' [N, D] of a batch.
-pub(crate) fn input(batch: Batch<'_>, p: &Parameters, plan: &DictionaryPlan) -> Vec<f32> {
+pub(crate) fn input(batch: Batch<'_>, p: &View<'_>, plan: &DictionaryPlan) -> Vec<f32> {
     let d = plan.d;
     let mut input = divided(batch.input, plan.c);
     if plan.has_pre_bias() {
         input.par_chunks_mut(ROWS_PER_TASK * d).for_each(|rows| {
             for x in rows.chunks_exact_mut(d) {
-                x.iter_mut().zip(&p.b_dec).for_each(|(x, b)| *x -= b);
+                x.iter_mut().zip(p.b_dec).for_each(|(x, b)| *x -= b);
             }
         });
     }
@@ -109,7 +109,7 @@ impl<'a> Forward<'a> {
     /// s, x', and ŝ before any feature.
     pub(crate) fn begin(
         batch: Batch<'_>,
-        p: &Parameters,
+        p: &View<'_>,
         plan: &DictionaryPlan,
         views: &'a Views,
         device: Device,
@@ -126,7 +126,7 @@ impl<'a> Forward<'a> {
         error.strips_mut().for_each(|(column, strip)| {
             let columns = column..(column + STRIP).min(d_out);
             for (n, row) in strip.chunks_exact_mut(m * STRIP).enumerate() {
-                let start = skipped.as_ref().map_or(&p.b_dec[..], |s| &s[n * d_out..][..d_out]);
+                let start = skipped.as_ref().map_or(p.b_dec, |s| &s[n * d_out..][..d_out]);
                 row[..columns.len()].copy_from_slice(&start[columns.clone()]);
                 if views.second == Some(Second::Gate) {
                     row[views.last() * STRIP..][..columns.len()].copy_from_slice(&start[columns.clone()]);
@@ -137,7 +137,7 @@ impl<'a> Forward<'a> {
     }
 
     /// Adds the active features of `block` to ŝ. A prefix begins as the one before it, complete by then.
-    pub(crate) fn decode(&mut self, block: &Range<usize>, z: &Csr, p: &Parameters, gate: &dyn Gate) {
+    pub(crate) fn decode(&mut self, block: &Range<usize>, z: &Csr, p: &View<'_>, gate: &dyn Gate) {
         let views = self.views;
         let w_dec = &p.w_dec[block.start * self.d_out..block.end * self.d_out];
         let rows = self.sorted(block, z, gate);
@@ -157,10 +157,10 @@ impl<'a> Forward<'a> {
     }
 
     /// Adds the dead features that help, `z` [N, F], to the last view.
-    pub(crate) fn decode_dead(&mut self, z: &Csr, p: &Parameters) {
+    pub(crate) fn decode_dead(&mut self, z: &Csr, p: &View<'_>) {
         let rows = (0..z.rows()).map(|n| z.row(n));
         let sums: Vec<Sum<'_>> = rows.map(|(index, coeff)| Sum { coeff, index }).collect();
-        self.add(&sums, &p.w_dec, self.views.last());
+        self.add(&sums, p.w_dec, self.views.last());
     }
 
     /// The active features of each row of `block`, counted.

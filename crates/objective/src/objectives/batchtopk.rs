@@ -17,6 +17,10 @@
 //! far too many features fire. A mean that begins as the first value errs the other way: thresholds fall while a dictionary
 //! learns. Differs from the paper otherwise: see `topk.rs`.
 
+use crate::blocks::{Limits, blocks};
+use crate::forward::{Batch, input};
+use crate::{DictionaryPlan, View};
+use lapidary_kernels::Device;
 use std::ops::Range;
 
 /// Rows that θ is fitted on, where k allows it.
@@ -25,7 +29,7 @@ const FIT_ROWS: usize = 1 << 14;
 const FIT_ENTRIES: usize = 1 << 22;
 
 /// The batches that θ is fitted on, of a run of `steps` batches of `batch` rows.
-pub(crate) fn fitted_on(k: usize, batch: usize, steps: u64) -> Range<u64> {
+pub fn fitted_on(k: usize, batch: usize, steps: u64) -> Range<u64> {
     let rows = (FIT_ENTRIES / k.max(1)).clamp(1, FIT_ROWS);
     let n = rows.div_ceil(batch) as u64;
     let first = steps.saturating_sub(n);
@@ -33,14 +37,15 @@ pub(crate) fn fitted_on(k: usize, batch: usize, steps: u64) -> Range<u64> {
 }
 
 /// The largest of many numbers above 0, of which no more than twice as many are held as are wanted.
-pub(crate) struct Largest {
+pub struct Largest {
     wanted: usize,
     held: Vec<f32>,
     floor: f32,
 }
 
 impl Largest {
-    pub(crate) fn new(wanted: usize) -> Largest {
+    /// Of nothing yet.
+    pub fn new(wanted: usize) -> Largest {
         Largest { wanted, held: Vec::new(), floor: 0.0 }
     }
 
@@ -61,6 +66,17 @@ impl Largest {
         }
     }
 
+    /// Takes note of every z > 0 of a batch, block by block.
+    pub fn offer_batch(&mut self, p: &View<'_>, plan: &DictionaryPlan, batch: Batch<'_>, device: Device) {
+        let x = input(batch, p, plan);
+        let expected = x.len() / plan.d * plan.width / 2;
+        for block in blocks(plan.width, expected, Limits::USUAL) {
+            let w_enc = &p.w_enc[block.start * plan.d..block.end * plan.d];
+            let lo = vec![self.floor(); block.len()];
+            self.offer(&device.encode(&x, w_enc, &p.b_enc[block.clone()], &lo, plan.d).value);
+        }
+    }
+
     fn cut(&mut self) {
         let last = self.wanted - 1;
         self.floor = *self.held.select_nth_unstable_by(last, |a, b| b.total_cmp(a)).1;
@@ -68,7 +84,7 @@ impl Largest {
     }
 
     /// The last of the wanted ones; 0 where there are fewer.
-    pub(crate) fn least(mut self) -> f32 {
+    pub fn least(mut self) -> f32 {
         if self.held.len() < self.wanted {
             return 0.0;
         }

@@ -27,9 +27,6 @@ impl Matrix {
 
     /// Of these numbers, row after row; zeros where there are none.
     pub fn widened(values: &[f32], rows: usize, columns: usize) -> Matrix {
-        if values.is_empty() {
-            return Matrix::zeros(rows, columns);
-        }
         assert_eq!(values.len(), rows * columns, "a matrix [{rows}, {columns}]");
         Matrix { rows, columns, values: values.iter().map(|&v| f64::from(v)).collect() }
     }

@@ -1,17 +1,20 @@
 //! Problems that a seed draws, and batches on which no decision is near another.
 
-use lapidary_trainer::naive::{self, Forward, Setting, State};
-use lapidary_trainer::{
-    AuxK, Baseline, Batch, DictionaryPlan, Objective, Parameters, Penalty, Recipe, Threshold, Transcoder,
-    initial_parameters,
+use lapidary_objective::naive::{self, Forward, Setting, State};
+use lapidary_objective::{
+    AuxK, Baseline, Batch, DictionaryPlan, Objective, Parameters, Penalty, Rates, Threshold, Transcoder,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// Steps of each problem.
 pub(crate) const STEPS: u64 = 8;
+/// Learning rate after its warm-up.
+pub(crate) const LR: f64 = 5e-3;
 /// Adam's.
 pub(crate) const EPSILON: f64 = 0.1;
+/// λ after its warm-up.
+const LAMBDA: f64 = 0.05;
 /// The nearest that a decision may be.
 const MARGIN: f64 = 1e-4;
 
@@ -72,7 +75,12 @@ impl Kind {
 
 pub(crate) struct Problem {
     pub(crate) plan: DictionaryPlan,
-    pub(crate) recipe: Recipe,
+    /// N
+    pub(crate) rows: usize,
+    /// After both warm-ups.
+    pub(crate) rates: Rates,
+    /// Steps over which the rate and λ warm up.
+    warmups: [usize; 2],
     pub(crate) start: Parameters,
     /// Every second feature and row that is read is as the one before it, and row 0 is 0.
     tied: bool,
@@ -82,11 +90,11 @@ pub(crate) struct Problem {
 pub(crate) fn problem(kind: Kind, largest: usize, ties: bool, draw: &mut Draw) -> Problem {
     let mut size = || draw.within(1..=largest);
     let (d, d_out, width, rows) = (size(), size(), size(), size());
-    let recipe = recipe(rows, draw);
+    let (rates, warmups) = (rates(draw), [draw.within(0..=4), draw.within(0..=3)]);
     let plan = plan(kind, (d, d_out, width, rows), draw);
     let (tied, silent) = (draw.once_in(3) && ties, draw.once_in(6));
-    let mut start = initial_parameters(&plan, &recipe, draw.0.next_u64());
-    perturb(&mut start, &recipe, draw);
+    let mut start = beginning(&plan, draw);
+    perturb(&mut start, rates.threshold, draw);
     for j in 0..width {
         let weak = j % 5 == 3;
         start.w_enc[j * d..(j + 1) * d].iter_mut().for_each(|w| *w *= if weak { 0.2 } else { 1.0 });
@@ -98,24 +106,37 @@ pub(crate) fn problem(kind: Kind, largest: usize, ties: bool, draw: &mut Draw) -
         start.b_dec.fill(0.0);
         tie(&mut start, d);
     }
-    Problem { plan, recipe, start, tied }
+    Problem { plan, rows, rates, warmups, start, tied }
 }
 
-fn recipe(batch: usize, draw: &mut Draw) -> Recipe {
-    Recipe {
-        batch,
-        lr: 5e-3,
+fn rates(draw: &mut Draw) -> Rates {
+    Rates {
+        step: 0,
+        lr: LR,
         lr_decoder: if draw.once_in(2) { 1.0 } else { 2.0 },
-        lr_warmup: draw.within(0..=4) as u64,
-        lr_decay: draw.within(0..=3) as u64,
-        lambda_warmup: draw.within(0..=3) as u64,
+        lambda: LAMBDA,
         bandwidth: 0.1,
         threshold: if draw.once_in(2) { Threshold::Raw } else { Threshold::Log },
         beta1: if draw.once_in(2) { 0.0 } else { 0.9 },
         beta2: if draw.once_in(2) { 0.999 } else { 0.9 },
         adam_epsilon: EPSILON as f32,
-        ..Recipe::gemma_scope(STEPS)
     }
+}
+
+/// Rows of norm 1, and thresholds.
+fn beginning(plan: &DictionaryPlan, draw: &mut Draw) -> Parameters {
+    let mut p = Parameters::zeros(plan);
+    for (rows, d) in [(&mut p.w_dec, plan.d_out()), (&mut p.w_enc, plan.d)] {
+        for row in rows.chunks_exact_mut(d) {
+            row.iter_mut().for_each(|w| *w = draw.signed() as f32);
+            let norm = row.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+            row.iter_mut().for_each(|w| *w = (f64::from(*w) / norm) as f32);
+        }
+    }
+    if plan.transcoder.is_none() {
+        p.w_enc.copy_from_slice(&p.w_dec);
+    }
+    p
 }
 
 fn plan(
@@ -132,30 +153,24 @@ fn plan(
         prefixes.dedup();
     }
     let baselines = [Baseline::FrozenDecoder, Baseline::FrozenEncoder, Baseline::Random];
-    let target = width as f64 / 4.0;
     DictionaryPlan {
-        name: "a".into(),
-        site: "0.res".into(),
-        d,
-        width,
-        lambda: 0.05,
+        lambda: LAMBDA,
         c: 1.5,
         theta_init: 0.1,
         baseline: draw.once_in(3).then(|| baselines[draw.within(0..=2)]),
         prefixes,
         transcoder: draw.once_in(2).then_some(output),
-        target_l0: (objective.has_lambda() && draw.once_in(3)).then_some(target),
         objective,
-        start: None,
+        ..DictionaryPlan::new("a", "0.res", d, width)
     }
 }
 
 /// Parameters as they might be in the middle of a run; some θ are so near 0 that a step leads below.
-fn perturb(p: &mut Parameters, recipe: &Recipe, draw: &mut Draw) {
-    for (name, values) in p.tensors_mut() {
+fn perturb(p: &mut Parameters, threshold: Threshold, draw: &mut Draw) {
+    for (name, values) in p.each_mut().named() {
         for (j, v) in values.iter_mut().enumerate() {
             let theta = if j % 6 == 1 { 0.002 } else { 0.11 + 0.1 * draw.signed() };
-            *v = match (name, recipe.threshold) {
+            *v = match (name, threshold) {
                 ("w_dec", _) => *v,
                 ("threshold", Threshold::Log) => theta.ln() as f32,
                 ("threshold", Threshold::Raw) => theta as f32,
@@ -169,10 +184,9 @@ fn perturb(p: &mut Parameters, recipe: &Recipe, draw: &mut Draw) {
 fn tie(p: &mut Parameters, d: usize) {
     for j in (1..p.b_enc.len()).step_by(2) {
         p.w_enc.copy_within((j - 1) * d..j * d, j * d);
-        for values in [&mut p.b_enc, &mut p.threshold, &mut p.r_mag, &mut p.b_mag] {
-            if !values.is_empty() {
-                values[j] = values[j - 1];
-            }
+        p.b_enc[j] = p.b_enc[j - 1];
+        for values in [&mut p.threshold, &mut p.r_mag, &mut p.b_mag].into_iter().flatten() {
+            values[j] = values[j - 1];
         }
     }
 }
@@ -199,15 +213,22 @@ fn rank_margin(values: impl Iterator<Item = f64>, k: usize) -> f64 {
 }
 
 impl Problem {
+    /// The rates of step `step`.
+    pub(crate) fn at(&self, step: u64) -> Rates {
+        let warm = |steps: usize| if steps == 0 { 1.0 } else { (step as f64 / steps as f64).min(1.0) };
+        let [lr, lambda] = self.warmups.map(warm);
+        Rates { step, lr: LR * (0.1 + 0.9 * lr), lambda: LAMBDA * lambda, ..self.rates }
+    }
+
     fn forward(&self, twin: &State, batch: Batch<'_>, dead: &[bool]) -> Forward {
-        let setting = Setting { plan: &self.plan, recipe: &self.recipe, lambda: self.plan.lambda, dead };
+        let setting = Setting { plan: &self.plan, rates: &self.rates, dead };
         naive::forward(&twin.p, &twin.p, batch, &setting)
     }
 
     fn bandwidth(&self) -> f64 {
         f64::from(match self.plan.objective {
             Objective::JumpRelu { penalty: Penalty::Tanh { bandwidth, .. } } => bandwidth,
-            _ => self.recipe.bandwidth,
+            _ => self.rates.bandwidth,
         })
     }
 
@@ -217,7 +238,7 @@ impl Problem {
         let least = |margin: &dyn Fn(usize, f64) -> f64| {
             z.iter().enumerate().map(|(j, &z)| margin(j, z)).fold(f64::INFINITY, f64::min)
         };
-        let (theta, half) = (twin.p.theta(self.recipe.threshold), self.bandwidth() / 2.0);
+        let (theta, half) = (twin.p.theta(self.rates.threshold), self.bandwidth() / 2.0);
         let magnitude = |j: usize, z: f64| twin.p.r_mag[j].exp() * (z - twin.p.b_enc[j]) + twin.p.b_mag[j];
         let ranks = match self.plan.objective {
             Objective::JumpRelu { .. } => least(&|j, z| {
@@ -278,7 +299,7 @@ impl Problem {
         draw: &mut Draw,
     ) -> (Vec<f32>, Vec<f32>) {
         let (mut x, mut y) = (Vec::new(), Vec::new());
-        for n in 0..self.recipe.batch {
+        for n in 0..self.rows {
             if self.tied && n % 2 == 1 {
                 x.extend_from_within((n - 1) * self.plan.d..);
                 y.extend(self.output(&x[n * self.plan.d..], draw));
