@@ -5,7 +5,7 @@
 //! Both products begin at the first visible key, so no bit depends on what else is in the batch or in the store.
 //! (<https://arxiv.org/abs/1706.03762>; grouped heads: <https://arxiv.org/abs/2305.13245>.)
 
-use crate::Spec;
+use crate::spec::Spec;
 use lapidary_kernels::Device;
 use lapidary_kernels::naive::LANES;
 use rayon::prelude::*;

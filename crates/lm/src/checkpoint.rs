@@ -1,7 +1,9 @@
 //! A checkpoint's files: one or more safetensors files whose headers have been read. Says what is in them before a weight
 //! is read, and reads a tensor widened to f32 if all of it is finite.
 
-use crate::{LmError, Spec, instead};
+use crate::error::LmError;
+use crate::instead;
+use crate::spec::Spec;
 use lapidary_files::FileError;
 use lapidary_files::tensors::TensorFile;
 use serde_json::Value;

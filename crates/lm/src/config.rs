@@ -5,9 +5,10 @@
 //! `null` means "off". Old files (v4: `rope_theta`, `rope_scaling`, `torch_dtype`) and new ones (v5: `rope_parameters`,
 //! `dtype`) are read alike.
 
+use crate::error::LmError;
 use crate::harmless::is_harmless;
+use crate::instead;
 use crate::spec::{Activation, RopeScaling};
-use crate::{LmError, instead};
 use lapidary_files::FileError;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;

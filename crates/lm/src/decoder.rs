@@ -7,9 +7,9 @@
 use crate::attention::{Attention, KeyValues};
 use crate::model::Model;
 use crate::rope::Rotations;
+use crate::site::{Site, SiteKind};
 use crate::spec::Activation;
 use crate::weights::{LayerWeights, Linear};
-use crate::{Site, SiteKind};
 use lapidary_kernels::{Device, Matrix};
 use rayon::prelude::*;
 use std::ops::ControlFlow;

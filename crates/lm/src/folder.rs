@@ -3,8 +3,11 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::error::LmError;
+use crate::family;
+use crate::model::Model;
+use crate::spec::Spec;
 use crate::weights::{self, Weights};
-use crate::{LmError, Model, Spec, family};
 use lapidary_files::{FileError, foreign};
 use lapidary_kernels::Device;
 use std::fs::File;
@@ -55,6 +58,16 @@ impl ModelFolder {
     pub fn load(&self, device: Device) -> Result<Model, LmError> {
         let weights = Weights::read(&self.spec, &self.checkpoint)?;
         Ok(Model { spec: self.spec.clone(), weights, device })
+    }
+}
+
+impl Model {
+    /// Opens a Hugging Face folder and reads its weights at once.
+    ///
+    /// # Errors
+    /// As [`ModelFolder::open`] and [`ModelFolder::load`].
+    pub fn load(dir: &Path, device: Device) -> Result<Model, LmError> {
+        ModelFolder::open(dir, &[])?.load(device)
     }
 }
 

@@ -4,7 +4,8 @@
 //! (<https://arxiv.org/abs/1904.09751>). Temperature 0 takes the largest logit, the lowest id among equals. Draws come
 //! from ChaCha8 seeded by the caller, so a seed fixes the text.
 
-use crate::{Cache, LmError, Model};
+use crate::error::LmError;
+use crate::model::{Cache, Model};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::ops::ControlFlow;

@@ -4,7 +4,7 @@
 //! `lapidary-dictionary`, that knows no model (a test of the binary holds the two together). `*` may stand for the layer. A
 //! name that others have for a place that is none of our sites is refused with what it is, never taken for a neighbour.
 
-use crate::LmError;
+use crate::error::LmError;
 
 /// What decides which place a Hugging Face module is.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 //! - [`folder`]: a folder's config and tensor headers, before any weight; `checkpoint` is its files, `instead` what else may be there.
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
-//! - [`model`]: run with taps, unembed, cross-entropy. [`generate`]: sampling with a key/value cache.
+//! - [`model`]: a model, a batch, a cache. `forward`: run with taps, unembed, cross-entropy. [`generate`]: sampling with a cache.
 //! - `randomised`: the control model, with every matrix drawn anew.
 //!
 //! Numbers follow Hugging Face transformers (f32, eager attention). A window's activations are bitwise the same alone
@@ -23,6 +23,7 @@ mod decoder;
 mod error;
 mod family;
 pub mod folder;
+mod forward;
 pub mod generate;
 mod harmless;
 mod hooks;

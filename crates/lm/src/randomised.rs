@@ -5,7 +5,7 @@
 //! training left there; so each keeps its scale (the paper keeps its mean too, which is near 0). Norm gains and biases stay.
 //! A dictionary of this model's rows says how much of a score needs no learning.
 
-use crate::Model;
+use crate::model::Model;
 use crate::weights::{Linear, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};

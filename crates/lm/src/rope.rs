@@ -5,8 +5,7 @@
 //! f32, as in transformers; powers, sines and cosines are taken in f64 and rounded, so that they do not depend on the
 //! machine's f32 library.
 
-use crate::Spec;
-use crate::spec::RopeScaling;
+use crate::spec::{RopeScaling, Spec};
 use std::f32::consts::PI;
 use std::ops::Range;
 

@@ -4,7 +4,7 @@
 //! that TransformerLens and Hugging Face have for the same places are understood too (`hooks.rs`). What is not understood is
 //! answered with the nearest name that exists.
 
-use crate::LmError;
+use crate::error::LmError;
 use crate::hooks::{self, Modules};
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,9 @@
 //! Everything about a model that is not a weight: sizes, switches of its maths, special tokens. Read from `config.json` by
 //! a file per family; every field is resolved, so that the decoder asks no family.
 
+use crate::error::LmError;
 use crate::hooks::Modules;
-use crate::{LmError, Site, SiteKind, site};
+use crate::site::{self, Site, SiteKind};
 use std::fmt;
 
 /// Families that `family/` describes.

@@ -4,8 +4,9 @@
 //! What a model of a spec has is listed once, in `build`: for counting, for checking a checkpoint's headers, and for reading.
 
 use crate::checkpoint::Checkpoint;
+use crate::error::LmError;
 use crate::family::{self, Names};
-use crate::{LmError, Spec};
+use crate::spec::Spec;
 
 /// x ↦ W x + b.
 #[derive(Clone, Debug)]

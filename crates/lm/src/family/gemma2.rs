@@ -5,9 +5,9 @@
 //! embedding's factor is √D in the dtype that computes, here f32. `hidden_act` and `sliding_window_size` (9B,
 //! 27B) are ignored, as there: `hidden_activation` and `sliding_window` count.
 
-use super::{Names, check};
-use crate::LmError;
+use super::shared::{Names, check};
 use crate::config::Config;
+use crate::error::LmError;
 use crate::spec::{Activation, Family, Spec};
 
 pub(super) const NAMES: Names = Names {

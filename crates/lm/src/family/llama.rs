@@ -2,9 +2,9 @@
 //!
 //! Defaults are those of `LlamaConfig` in transformers. No window, no caps.
 
-use super::{Names, check};
-use crate::LmError;
+use super::shared::{Names, check};
 use crate::config::Config;
+use crate::error::LmError;
 use crate::spec::{Activation, Family, Spec};
 
 pub(super) const NAMES: Names = Names {
