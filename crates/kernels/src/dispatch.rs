@@ -377,6 +377,12 @@ impl Device {
         isa!(self, |L| fn(x: &[f32], eps: f32, out: &mut [f32]) { elementwise::rms_norm(x, eps, out) })
     }
 
+    /// out = (x − mean(x)) / √(var(x) + ε), without gain and bias; x and out [D]. One thread.
+    pub fn layer_norm(self, x: &[f32], eps: f32, out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "layer_norm: lengths differ");
+        isa!(self, |L| fn(x: &[f32], eps: f32, out: &mut [f32]) { elementwise::layer_norm(x, eps, out) })
+    }
+
     /// In place, x [K]. One thread.
     pub fn softmax(self, x: &mut [f32]) {
         isa!(self, |L| fn(x: &mut [f32]) { elementwise::softmax(x) })
@@ -397,5 +403,11 @@ impl Device {
     pub fn gelu_tanh_mul(self, gate: &mut [f32], up: &[f32]) {
         assert_eq!(gate.len(), up.len(), "gelu_tanh_mul: lengths differ");
         isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::gelu_tanh_mul(gate, up) })
+    }
+
+    /// gate ← gelu(gate)·up, by the error function. One thread.
+    pub fn gelu_mul(self, gate: &mut [f32], up: &[f32]) {
+        assert_eq!(gate.len(), up.len(), "gelu_mul: lengths differ");
+        isa!(self, |L| fn(gate: &mut [f32], up: &[f32]) { elementwise::gelu_mul(gate, up) })
     }
 }

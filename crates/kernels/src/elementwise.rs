@@ -1,7 +1,7 @@
 //! What a transformer does to one row besides products: norms, softmax, gates, soft-caps. All f32, all branch-free.
 //!
-//! `exp` and `tanh` are our own polynomials, so that they vectorise and give the same bits on every machine (relative
-//! errors below 1e-7 and 3e-7, see the tests); sums have the product's sixteen running sums and tree.
+//! `exp`, `tanh` and `erf` are our own polynomials, so that they vectorise and give the same bits on every machine (relative
+//! errors below 1e-7, 3e-7 and 1e-7, see the tests); sums have the product's sixteen running sums and tree.
 
 use crate::naive::{LANES, tree};
 
@@ -60,6 +60,40 @@ pub fn tanh(x: f32) -> f32 {
     (t / (t + 2.0)).copysign(x)
 }
 
+/// A polynomial in x, its coefficients from the highest power down.
+#[inline(always)]
+fn horner<const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
+    coefficients.into_iter().reduce(|p, c| p.mul_add(x, c)).unwrap_or(0.0)
+}
+
+/// The error function, by two fits: x + x·p(x²) up to 1, from there on 1 − e^{q(|x|)} with x's sign.
+#[inline(always)]
+pub fn erf(x: f32) -> f32 {
+    const P: [f32; 7] = [
+        7.889_115e-5,
+        -8.020_84e-4,
+        5.189_535e-3,
+        -2.685_444_4e-2,
+        1.128_36e-1,
+        -3.761_262_6e-1,
+        1.283_791_7e-1,
+    ];
+    const Q: [f32; 8] = [
+        -1.820_856_8e-5,
+        3.954_726_6e-4,
+        -3.951_928_6e-3,
+        2.445_478_7e-2,
+        -1.071_044_06e-1,
+        -6.345_607_6e-1,
+        -1.128_837,
+        1.649_836e-5,
+    ];
+    let y = if x.abs() > 4.0 { 4.0 } else { x.abs() }; // from here on it is 1; NaN stays
+    let small = horner(P, y * y).mul_add(y, y);
+    let large = 1.0 - exp(horner(Q, y));
+    (if y < 1.0 { small } else { large }).copysign(x)
+}
+
 /// Σ f(x) in the product's order.
 #[inline(always)]
 pub fn sum_by(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
@@ -84,6 +118,17 @@ pub fn rms_norm(x: &[f32], eps: f32, out: &mut [f32]) {
     let scale = 1.0 / (mean + eps).sqrt();
     for (o, &v) in out.iter_mut().zip(x) {
         *o = v * scale;
+    }
+}
+
+/// (x − mean(x)) / √(var(x) + ε), without gain and bias; x and out are [D].
+#[inline(always)]
+pub fn layer_norm(x: &[f32], eps: f32, out: &mut [f32]) {
+    let mean = sum_by(x, |v| v) / x.len() as f32;
+    let variance = sum_by(x, |v| (v - mean) * (v - mean)) / x.len() as f32;
+    let scale = 1.0 / (variance + eps).sqrt();
+    for (o, &v) in out.iter_mut().zip(x) {
+        *o = (v - mean) * scale;
     }
 }
 
@@ -133,6 +178,14 @@ pub fn gelu_tanh_mul(gate: &mut [f32], up: &[f32]) {
     }
 }
 
+/// gate[i] ← gelu(gate[i])·up[i], gelu(x) = x/2·(1 + erf(x/√2)).
+#[inline(always)]
+pub fn gelu_mul(gate: &mut [f32], up: &[f32]) {
+    for (g, &u) in gate.iter_mut().zip(up) {
+        *g = 0.5 * *g * (1.0 + erf(*g * std::f32::consts::FRAC_1_SQRT_2)) * u;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,7 +202,8 @@ mod tests {
     fn relative_error(f: fn(f32) -> f32, exact: fn(f64) -> f64, low: f32, high: f32) -> f64 {
         let error = |x: f32| {
             let exact = exact(f64::from(x));
-            if exact == 0.0 { f64::from(f(x)).abs() } else { ((f64::from(f(x)) - exact) / exact).abs() }
+            let size = exact.abs().max(f64::from(f32::MIN_POSITIVE)); // below it f32 has fewer digits
+            if exact == 0.0 { f64::from(f(x)).abs() } else { (f64::from(f(x)) - exact).abs() / size }
         };
         sweep(low, high).map(error).fold(0.0, f64::max)
     }
@@ -185,6 +239,26 @@ mod tests {
         assert_eq!((tanh(0.0).to_bits(), tanh(-0.0).to_bits()), (0.0f32.to_bits(), (-0.0f32).to_bits()));
         assert!(tanh(f32::NAN).is_nan() && tanh(1e-45) == 1e-45);
         assert!(sweep(-30.0, 30.0).all(|x| tanh(x).abs() <= 1.0 && tanh(-x) == -tanh(x)));
+    }
+
+    /// 2/√π Σ (−1)ⁿ x^{2n+1} / (n! (2n+1)), whose terms stay below e^{x²}: exact to 1e-9 up to 4.
+    fn erf_series(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..120 {
+            term *= -x * x / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        sum * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
+    #[test]
+    fn erf_is_exact_to_one_part_in_ten_million() {
+        let error = relative_error(erf, erf_series, -4.0, 4.0);
+        assert!(error < 1e-7, "{error:e}");
+        assert_eq!((erf(4.0), erf(1e30), erf(f32::INFINITY), erf(f32::NEG_INFINITY)), (1.0, 1.0, 1.0, -1.0));
+        assert_eq!((erf(0.0).to_bits(), erf(-0.0).to_bits()), (0.0f32.to_bits(), (-0.0f32).to_bits()));
+        assert!(erf(f32::NAN).is_nan());
+        assert!(sweep(-30.0, 30.0).all(|x| erf(x).abs() <= 1.0 && erf(-x) == -erf(x)));
     }
 
     /// Values in [-scale, scale), the same every time.
@@ -223,6 +297,12 @@ mod tests {
             let root = (x64.iter().map(|x| x * x).sum::<f64>() / n as f64 + f64::from(1e-5f32)).sqrt();
             close("rms_norm", &out, x64.iter().map(|x| x / root), 4e-7, 0.0);
 
+            layer_norm(&x, 1e-5, &mut out);
+            let mean = x64.iter().sum::<f64>() / n as f64;
+            let variance = x64.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
+            let root = (variance + f64::from(1e-5f32)).sqrt();
+            close("layer_norm", &out, x64.iter().map(|x| (x - mean) / root), 1e-6, 1.0);
+
             let mut out = x.clone();
             softmax(&mut out);
             let max = x64.iter().copied().fold(f64::MIN, f64::max);
@@ -244,6 +324,11 @@ mod tests {
                 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
             };
             close("gelu", &out, x64.iter().zip(&up64).map(|(&x, u)| gelu(x) * u), 5e-7, 1.0);
+
+            let mut out = x.clone();
+            gelu_mul(&mut out, &up);
+            let gelu = |x: f64| 0.5 * x * (1.0 + erf_series((x / 2f64.sqrt()).clamp(-4.0, 4.0)));
+            close("exact gelu", &out, x64.iter().zip(&up64).map(|(&x, u)| gelu(x) * u), 5e-7, 1.0);
         }
     }
 
@@ -276,12 +361,15 @@ mod tests {
                 let mut out = vec![0.0; n];
                 device.rms_norm(&x, 1e-6, &mut out);
                 let mut all = vec![bits(&out)];
+                device.layer_norm(&x, 1e-6, &mut out);
+                all.push(bits(&out));
                 type Op<'a> = &'a dyn Fn(&mut [f32]);
-                let ops: [Op; 4] = [
+                let ops: [Op; 5] = [
                     &|v| device.softmax(v),
                     &|v| device.softcap(v, 30.0),
                     &|v| device.silu_mul(v, &up),
                     &|v| device.gelu_tanh_mul(v, &up),
+                    &|v| device.gelu_mul(v, &up),
                 ];
                 all.extend(ops.iter().map(|op| {
                     let mut v = x.clone();
