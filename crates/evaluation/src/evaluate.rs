@@ -106,7 +106,10 @@ fn check(model: &Model, windows: &[Window], subjects: &[Subject]) -> Result<(), 
     }
     for &Subject { name, site, output, dictionary } in subjects {
         let (name, layers) = (name.to_string(), model.spec.n_layers);
-        let is_missing = |s: &Site| s.layer >= layers || (s.kind == SiteKind::Embed && s.layer > 0);
+        let is_missing = |s: &Site| {
+            let has = model.spec.has(s.kind);
+            !has || s.layer >= layers || (s.kind == SiteKind::Embed && s.layer > 0)
+        };
         if let Some(site) = [site, output].into_iter().find(is_missing) {
             return Err(EvaluationError::Site { name, site, layers });
         }

@@ -2,6 +2,7 @@
 //! is read, and reads a tensor widened to f32 if all of it is finite.
 
 use crate::error::LmError;
+use crate::family::{HEAD, Names};
 use crate::instead;
 use crate::spec::Spec;
 use lapidary_files::FileError;
@@ -10,7 +11,6 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const HEAD: &str = "lm_head.weight";
 /// Rows of embedding and head that are compared at a time.
 const COMPARED: usize = 1024;
 
@@ -18,8 +18,9 @@ const COMPARED: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     dir: PathBuf,
+    names: &'static Names,
     files: Vec<TensorFile>,
-    places: BTreeMap<String, Place>, // by name in the model, without "model."
+    places: BTreeMap<String, Place>, // by name in the model, without the family's prefix
 }
 
 #[derive(Debug)]
@@ -29,8 +30,8 @@ struct Place {
 }
 
 impl Checkpoint {
-    /// Opens the files of a folder and reads their headers.
-    pub(crate) fn open(dir: &Path) -> Result<Checkpoint, LmError> {
+    /// Opens the files of a folder and reads their headers; `names` are those of the model's family.
+    pub(crate) fn open(dir: &Path, names: &'static Names) -> Result<Checkpoint, LmError> {
         if let Some(adapter) = instead::adapter(dir) {
             return Err(adapter.into());
         }
@@ -42,13 +43,13 @@ impl Checkpoint {
         for (file, name) in
             files.iter().enumerate().flat_map(|(i, f)| f.names().into_iter().map(move |n| (i, n)))
         {
-            let key = name.strip_prefix("model.").filter(|&key| key != HEAD).unwrap_or(&name).to_string();
+            let Some(key) = names.key(&name) else { continue };
             if places.insert(key, Place { file, name: name.clone() }).is_some() {
                 let found = format!("`{name}` twice");
                 return Err(invalid(files[file].path(), "each tensor once", found, "fetch the files again"));
             }
         }
-        Ok(Checkpoint { dir: dir.to_path_buf(), files, places })
+        Ok(Checkpoint { dir: dir.to_path_buf(), names, files, places })
     }
 
     /// For a config that ties the head to the embedding: is it so in the files? As in transformers, a stored head with
@@ -108,19 +109,16 @@ impl Checkpoint {
                     }
                     _ => "the checkpoint does not fit config.json: fetch both again",
                 };
-                let prefix = if name == HEAD { "" } else { "model." };
-                let expected = format!("a tensor `{prefix}{name}` of shape {shape:?}");
+                let expected = format!("a tensor `{}` of shape {shape:?}", self.names.stored(name));
                 Err(invalid(&self.dir, expected, found, next))
             }
         }
     }
 
-    /// Nothing but `needed` may be there: it would have changed the maths. (Old checkpoints carry RoPE's frequencies.)
+    /// Nothing but `needed` may be there: it would have changed the maths.
     pub(crate) fn check_nothing_else(&self, needed: &[String], spec: &Spec) -> Result<(), LmError> {
         let needed: BTreeSet<&String> = needed.iter().collect();
-        let harmless = |name: &str| name.ends_with("rotary_emb.inv_freq");
-        let others =
-            self.places.iter().filter(|(key, place)| !needed.contains(key) && !harmless(&place.name));
+        let others = self.places.iter().filter(|(key, _)| !needed.contains(key));
         let others: Vec<&Place> = others.map(|(_, place)| place).collect();
         let Some(first) = others.first() else { return Ok(()) };
         let expected = format!("only tensors that a {} model of {} layers reads", spec.family, spec.n_layers);

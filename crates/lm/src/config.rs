@@ -8,7 +8,7 @@
 use crate::error::LmError;
 use crate::harmless::is_harmless;
 use crate::instead;
-use crate::spec::{Activation, RopeScaling};
+use crate::spec::Activation;
 use lapidary_files::FileError;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -20,8 +20,16 @@ const MAX_BYTES: u64 = 16 << 20;
 const MAX_SIZE: u64 = 1 << 31;
 
 /// Keys that are harmless as long as they are false.
-const MUST_BE_FALSE: &[&str] =
-    &["add_cross_attention", "is_encoder_decoder", "rope_interleaved", "use_bidirectional_attention"];
+const MUST_BE_FALSE: &[&str] = &[
+    "add_cross_attention",
+    "attention_bias",
+    "is_encoder_decoder",
+    "mlp_bias",
+    "rope_interleaved",
+    "scale_attn_by_inverse_layer_idx",
+    "use_bidirectional_attention",
+    "use_mrope",
+];
 
 /// Where files say that their weights are quantised: transformers, MLX, compressed-tensors.
 const QUANTISED: &[&str] = &["quantization_config", "quantization", "compression_config"];
@@ -102,10 +110,10 @@ impl Config {
         self.take(key, default, &format!("a whole number from 1 to {MAX_SIZE}"), parse)
     }
 
-    /// A count ≥ 1 that must be there.
-    pub(crate) fn size(&mut self, key: &str) -> Result<usize, LmError> {
+    /// A count ≥ 1 that must be there, unless the family has a default.
+    pub(crate) fn size(&mut self, key: &str, default: Option<usize>) -> Result<usize, LmError> {
         let missing = self.error(key, "the key is missing", "fetch the model's own config.json");
-        self.size_or(key, None)?.ok_or(missing)
+        self.size_or(key, None)?.or(default).ok_or(missing)
     }
 
     /// A finite positive number, if it is there and not null.
@@ -136,6 +144,13 @@ impl Config {
         self.take(key, None, "a list of texts", parse)
     }
 
+    /// A list of positive numbers, if it is there.
+    pub(crate) fn numbers(&mut self, key: &str) -> Result<Option<Vec<f64>>, LmError> {
+        let number = |v: &Value| v.as_f64().filter(|x| x.is_finite() && *x > 0.0);
+        let parse = |v: &Value| v.as_array()?.iter().map(number).collect();
+        self.take(key, None, "a list of positive numbers", parse)
+    }
+
     /// One token id or a list; missing → `default`, null and −1 → none.
     pub(crate) fn tokens(&mut self, key: &str, default: &[u32]) -> Result<Vec<u32>, LmError> {
         let one = |v: &Value| match v.as_i64()? {
@@ -149,78 +164,51 @@ impl Config {
         Ok(self.take(key, Some(default.to_vec()), "a token id", parse)?.unwrap_or_default())
     }
 
-    /// The gate's function by its Hugging Face name.
+    /// The MLP's function by its Hugging Face name.
     pub(crate) fn activation(&mut self, key: &str, default: Activation) -> Result<Activation, LmError> {
         match self.text(key)?.as_deref() {
             None => Ok(default),
             Some("silu" | "swish") => Ok(Activation::Silu),
-            Some("gelu_pytorch_tanh" | "gelu_new") => Ok(Activation::GeluTanh),
+            Some("gelu") => Ok(Activation::Gelu),
+            Some("gelu_pytorch_tanh" | "gelu_new" | "gelu_fast") => Ok(Activation::GeluTanh),
             Some(other) => {
-                let problem = format!("expected silu or gelu_pytorch_tanh, found {other}");
+                let problem = format!("expected silu, gelu or gelu_pytorch_tanh, found {other}");
                 Err(self.error(key, problem, "this activation is not implemented"))
             }
         }
     }
 
-    /// RoPE's base and scaling, in the old style (`rope_theta`, `rope_scaling`) or the new one (`rope_parameters`). A value
-    /// inside the object goes before one at the top, as in transformers.
-    pub(crate) fn rope(&mut self, context: usize) -> Result<(f64, RopeScaling), LmError> {
-        let top = self.number_or("rope_theta", None)?.unwrap_or(10_000.0);
-        let partial = self.number_or("partial_rotary_factor", None)?;
-        self.must_be_whole("partial_rotary_factor", partial)?;
-        let object = |v: &Value| v.as_object().cloned();
-        let old = self.take("rope_scaling", None, "an object", object)?;
-        let new = self.take("rope_parameters", None, "an object", object)?;
-        let (name, keys) = match (old, new) {
-            (Some(old), Some(new)) if old != new => {
-                return Err(self.error("rope_scaling", "contradicts `rope_parameters`", "keep one of them"));
-            }
-            (Some(old), _) => ("rope_scaling.", old),
-            (None, Some(new)) => ("rope_parameters.", new),
-            (None, None) => return Ok((top, RopeScaling::None)),
+    /// Reads the object at `key`, if there is one; what is left in it is judged with what is left here.
+    pub(crate) fn within<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&mut Config) -> Result<T, LmError>,
+    ) -> Result<Option<T>, LmError> {
+        let Some(keys) = self.take(key, None, "an object", |v| v.as_object().cloned())? else {
+            return Ok(None);
         };
-        let (path, parent) = (self.path.clone(), name.to_string());
-        let mut object = Config { path, parent, keys, understood: BTreeSet::new(), ignored: Vec::new() };
-        let rope = object.rope_object(top, context)?;
-        // What is left in the object is judged with what is left at the top.
-        self.keys.extend(object.keys.into_iter().map(|(key, value)| (format!("{name}{key}"), value)));
-        self.understood.extend(object.understood.into_iter().map(|key| format!("{name}{key}")));
-        Ok(rope)
+        let (path, parent) = (self.path.clone(), format!("{}{key}.", self.parent));
+        let mut inner = Config { path, parent, keys, understood: BTreeSet::new(), ignored: Vec::new() };
+        let result = read(&mut inner)?;
+        self.keys.extend(inner.keys.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
+        self.understood.extend(inner.understood.into_iter().map(|name| format!("{key}.{name}")));
+        Ok(Some(result))
     }
 
-    fn rope_object(&mut self, top: f64, context: usize) -> Result<(f64, RopeScaling), LmError> {
-        let theta = self.number_or("rope_theta", None)?.unwrap_or(top);
-        let partial = self.number_or("partial_rotary_factor", None)?;
-        self.must_be_whole("partial_rotary_factor", partial)?;
-        let (old, new) = (self.text("type")?, self.text("rope_type")?);
-        let kind = new.or(old).unwrap_or_else(|| "default".to_string());
-        let scaling = match kind.as_str() {
-            "default" => RopeScaling::None,
-            "linear" => RopeScaling::Linear { factor: self.number("factor")? },
-            "llama3" => {
-                let original = self.number_or("original_max_position_embeddings", None)?;
-                RopeScaling::Llama3 {
-                    factor: self.number("factor")?,
-                    low_freq_factor: self.number("low_freq_factor")?,
-                    high_freq_factor: self.number("high_freq_factor")?,
-                    original_context: original.unwrap_or(context as f64),
-                }
-            }
-            other => {
-                let problem = format!("expected default, linear or llama3, found {other}");
-                return Err(self.error("rope_type", problem, "this scaling is not implemented"));
-            }
-        };
-        Ok((theta, scaling))
+    /// Is the key there, and not null?
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.keys.get(key).is_some_and(|value| !value.is_null())
     }
 
-    fn must_be_whole(&self, key: &str, value: Option<f64>) -> Result<(), LmError> {
-        match value.filter(|&v| v != 1.0) {
-            Some(v) => {
-                Err(self.error(key, format!("expected 1, found {v}"), "partial rotation is not implemented"))
+    /// Two keys for one thing: they must not differ where both are there; one of them is then left.
+    pub(crate) fn merge(&mut self, old: &str, new: &str) -> Result<(), LmError> {
+        if self.has(old) && self.has(new) {
+            if self.keys[old] != self.keys[new] {
+                return Err(self.error(old, format!("contradicts `{new}`"), "keep one of them"));
             }
-            None => Ok(()),
+            self.keys.remove(old);
         }
+        Ok(())
     }
 
     /// Everything that can change the maths has been taken: the rest must be harmless, for every model, for this family

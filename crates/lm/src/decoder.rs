@@ -1,5 +1,6 @@
-//! The layers, once for all families: x ← x + post(attention(norm x)), x ← x + post(mlp(norm x)), with a tap at every
-//! place that [`SiteKind`] names.
+//! The layers, once for all families: x ← x + post(attention(norm x)), x ← x + post(mlp(norm x)), or both from the same x,
+//! with a tap at every place that [`SiteKind`] names. Which norms there are, what they are and all else in which families
+//! differ is asked of the [`crate::spec::Spec`], never of the family.
 //!
 //! Work is cut into tiles of rows for the products and into rows of one sequence for attention; no value depends on
 //! either cut, nor on the number of threads.
@@ -8,8 +9,8 @@ use crate::attention::{Attention, KeyValues};
 use crate::model::Model;
 use crate::rope::Rotations;
 use crate::site::{Site, SiteKind};
-use crate::spec::Activation;
-use crate::weights::{LayerWeights, Linear};
+use crate::spec::{Activation, NormKind};
+use crate::weights::{LayerWeights, Linear, Norm};
 use lapidary_kernels::{Device, Matrix};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
@@ -59,7 +60,8 @@ pub(crate) struct Run<'a> {
     pub(crate) starts: &'a [usize],
     /// Position of each row in its sequence [N].
     pub(crate) positions: Vec<usize>,
-    pub(crate) rotations: Rotations,
+    rotations: Option<Rotations>,
+    local_rotations: Option<Rotations>, // of the layers with a window, where they are others
 }
 
 impl<'a> Run<'a> {
@@ -67,7 +69,15 @@ impl<'a> Run<'a> {
     pub(crate) fn new(model: &Model, starts: &'a [usize], past: usize) -> Run<'a> {
         let positions: Vec<usize> = starts.windows(2).flat_map(|s| past..past + s[1] - s[0]).collect();
         let end = positions.iter().max().map_or(past, |p| p + 1);
-        Run { starts, positions, rotations: Rotations::new(&model.spec, past..end) }
+        let spec = &model.spec;
+        let [rotations, local_rotations] = [&spec.rope, &spec.local_rope]
+            .map(|rope| rope.as_ref().map(|rope| Rotations::new(rope, spec.d_head, past..end)));
+        Run { starts, positions, rotations, local_rotations }
+    }
+
+    fn rotations(&self, window: Option<usize>) -> Option<&Rotations> {
+        let local = window.and(self.local_rotations.as_ref());
+        local.or(self.rotations.as_ref())
     }
 }
 
@@ -104,16 +114,21 @@ impl Model {
     ) -> ControlFlow<()> {
         let Buffers { q, k, v, z, delta, normed } = buffers;
         let w = &self.weights.layers[l];
-        self.project(w, run, x, q, k, v);
         let window = self.spec.windows[l];
+        self.project(w, run, run.rotations(window), x, q, k, v);
         let attention = Attention { spec: &self.spec, device: self.device, window, starts: run.starts };
         attention.run(q, k, v, stores, z);
         taps.visit(l, SiteKind::Att, z)?;
-        self.output(&w.o, w.attn_post_norm.as_deref(), z, delta);
+        self.output(&w.o, w.attn_post_norm.as_ref(), z, delta);
         taps.visit(l, SiteKind::Attn, delta)?;
-        add(x, delta);
-        taps.visit(l, SiteKind::Mid, x)?;
-        self.norm(x, None, normed);
+        if self.spec.parallel {
+            self.mlp_input(x, normed);
+            add(x, delta);
+        } else {
+            add(x, delta);
+            taps.visit(l, SiteKind::Mid, x)?;
+            self.mlp_input(x, normed);
+        }
         taps.visit(l, SiteKind::MlpIn, normed)?;
         self.mlp(w, normed, delta);
         taps.visit(l, SiteKind::Mlp, delta)?;
@@ -121,11 +136,13 @@ impl Model {
         taps.visit(l, SiteKind::Res, x)
     }
 
-    /// x [N, D] → norm → rotated q [N, H·A], rotated k and v [N, G·A].
+    /// x [N, D] → norm → normed and rotated q [N, H·A] and k [N, G·A], v [N, G·A].
+    #[allow(clippy::too_many_arguments)]
     fn project(
         &self,
         w: &LayerWeights,
         run: &Run<'_>,
+        rotations: Option<&Rotations>,
         x: &[f32],
         q: &mut [f32],
         k: &mut [f32],
@@ -140,21 +157,37 @@ impl Model {
         inputs.zip(outputs).for_each_init(
             Vec::new,
             |normed: &mut Vec<f32>, ((x, positions), ((q, k), v))| {
-                normed.resize(x.len(), 0.0);
-                norm_tile(device, x, Some(&w.attn_norm), d, self.spec.norm_eps, normed);
-                wq.run(normed, q);
-                wk.run(normed, k);
-                wv.run(normed, v);
-                for (n, &position) in positions.iter().enumerate() {
-                    run.rotations.apply(&mut q[n * wide..][..wide], position);
-                    run.rotations.apply(&mut k[n * narrow..][..narrow], position);
+                let x = match &w.attn_norm {
+                    Some(norm) => {
+                        normed.resize(x.len(), 0.0);
+                        self.norm_tile(x, Some(norm), normed);
+                        normed
+                    }
+                    None => x,
+                };
+                wq.run(x, q);
+                wk.run(x, k);
+                wv.run(x, v);
+                for (rows, width, gain) in [(q, wide, &w.q_norm), (k, narrow, &w.k_norm)] {
+                    gain.iter().for_each(|gain| self.rms_in_place(rows, gain));
+                    for (row, &position) in rows.chunks_exact_mut(width).zip(positions) {
+                        rotations.iter().for_each(|rotations| rotations.apply(row, position));
+                    }
                 }
             },
         );
     }
 
+    /// What the MLP reads, without the norm's gain: x [N, D] → normed [N, D].
+    fn mlp_input(&self, x: &[f32], normed: &mut [f32]) {
+        match self.spec.pre_norms {
+            true => self.norm(x, None, normed),
+            false => normed.copy_from_slice(x),
+        }
+    }
+
     /// A product and, in families with post-norms, the norm after it: x [N, in] → out [N, D].
-    fn output(&self, w: &Linear, post: Option<&[f32]>, x: &[f32], out: &mut [f32]) {
+    fn output(&self, w: &Linear, post: Option<&Norm>, x: &[f32], out: &mut [f32]) {
         let (d, width) = (self.spec.d_model, w.weight.len() / self.spec.d_model);
         let t = tile_rows(out.len() / d);
         let w = Product::new(self.device, w, width, out.len() / d);
@@ -169,7 +202,8 @@ impl Model {
         let (d, m, device) = (self.spec.d_model, self.spec.d_mlp, self.device);
         let rows = out.len() / d;
         let t = tile_rows(rows);
-        let [to_gate, to_up] = [&w.gate, &w.up].map(|w| Product::new(device, w, d, rows));
+        let to_gate = w.gate.as_ref().map(|gate| Product::new(device, gate, d, rows));
+        let to_up = Product::new(device, &w.up, d, rows);
         let down = Product::new(device, &w.down, m, rows);
         let tiles = normed.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
         tiles.for_each_init(
@@ -177,36 +211,59 @@ impl Model {
             |(x, gate, up): &mut (Vec<f32>, Vec<f32>, Vec<f32>), (normed, out)| {
                 x.resize(normed.len(), 0.0);
                 x.copy_from_slice(normed);
-                x.chunks_exact_mut(d).for_each(|row| scale(row, &w.mlp_norm));
+                w.mlp_norm.iter().for_each(|norm| x.chunks_exact_mut(d).for_each(|row| scale(row, norm)));
                 gate.resize(x.len() / d * m, 0.0);
-                up.resize(x.len() / d * m, 0.0);
-                to_gate.run(x, gate);
-                to_up.run(x, up);
+                up.resize(x.len() / d * m, 1.0);
+                match &to_gate {
+                    Some(to_gate) => {
+                        to_gate.run(x, gate);
+                        to_up.run(x, up);
+                    }
+                    None => to_up.run(x, gate), // f(up x) · 1
+                }
                 match self.spec.activation {
                     Activation::Silu => device.silu_mul(gate, up),
+                    Activation::Gelu => device.gelu_mul(gate, up),
                     Activation::GeluTanh => device.gelu_tanh_mul(gate, up),
                 }
                 down.run(gate, out);
-                self.post_norm_tile(w.mlp_post_norm.as_deref(), out);
+                self.post_norm_tile(w.mlp_post_norm.as_ref(), out);
             },
         );
     }
 
-    /// x [N, D] → its RMSNorm [N, D], times `gain` if there is one.
-    pub(crate) fn norm(&self, x: &[f32], gain: Option<&[f32]>, out: &mut [f32]) {
+    /// x [N, D] → its norm [N, D], with gain and bias if they are given.
+    pub(crate) fn norm(&self, x: &[f32], gain: Option<&Norm>, out: &mut [f32]) {
         let d = self.spec.d_model;
         let t = tile_rows(x.len() / d);
         let tiles = x.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
-        tiles.for_each(|(x, out)| norm_tile(self.device, x, gain, d, self.spec.norm_eps, out));
+        tiles.for_each(|(x, out)| self.norm_tile(x, gain, out));
     }
 
-    fn post_norm_tile(&self, gain: Option<&[f32]>, rows: &mut [f32]) {
+    fn norm_tile(&self, x: &[f32], gain: Option<&Norm>, out: &mut [f32]) {
+        let (d, eps) = (self.spec.d_model, self.spec.norm_eps);
+        for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
+            match self.spec.norm {
+                NormKind::Rms => self.device.rms_norm(x, eps, out),
+                NormKind::Layer => self.device.layer_norm(x, eps, out),
+            }
+            gain.iter().for_each(|gain| scale(out, gain));
+        }
+    }
+
+    fn post_norm_tile(&self, gain: Option<&Norm>, rows: &mut [f32]) {
         let Some(gain) = gain else { return };
+        let mut normed = vec![0.0; rows.len()];
+        self.norm_tile(rows, Some(gain), &mut normed);
+        rows.copy_from_slice(&normed);
+    }
+
+    /// RMSNorm of every piece of `gain`'s width, in place: heads, or all heads of a row.
+    fn rms_in_place(&self, rows: &mut [f32], gain: &[f32]) {
         let mut normed = vec![0.0; gain.len()];
-        for row in rows.chunks_exact_mut(gain.len()) {
-            self.device.rms_norm(row, self.spec.norm_eps, &mut normed);
-            row.copy_from_slice(&normed);
-            scale(row, gain);
+        for piece in rows.chunks_exact_mut(gain.len()) {
+            self.device.rms_norm(piece, self.spec.norm_eps, &mut normed);
+            piece.iter_mut().zip(&normed).zip(gain).for_each(|((x, n), g)| *x = n * g);
         }
     }
 }
@@ -235,17 +292,9 @@ impl<'a> Product<'a> {
     }
 }
 
-fn norm_tile(device: Device, x: &[f32], gain: Option<&[f32]>, d: usize, eps: f32, out: &mut [f32]) {
-    for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
-        device.rms_norm(x, eps, out);
-        if let Some(gain) = gain {
-            scale(out, gain);
-        }
-    }
-}
-
-fn scale(row: &mut [f32], gain: &[f32]) {
-    row.iter_mut().zip(gain).for_each(|(x, g)| *x *= g);
+fn scale(row: &mut [f32], norm: &Norm) {
+    row.iter_mut().zip(&norm.gain).for_each(|(x, g)| *x *= g);
+    norm.bias.iter().for_each(|bias| add(row, bias));
 }
 
 fn add(x: &mut [f32], delta: &[f32]) {

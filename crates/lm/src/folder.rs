@@ -34,7 +34,7 @@ impl ModelFolder {
     pub fn open(dir: &Path, ignored: &[String]) -> Result<ModelFolder, LmError> {
         let mut spec = load_spec(dir, ignored)?;
         let (tied, names) = (spec.tied_head, family::names(spec.family));
-        let mut checkpoint = Checkpoint::open(dir)?;
+        let mut checkpoint = Checkpoint::open(dir, names)?;
         spec.tied_head = tied && checkpoint.tie_head(names.embed, spec.vocab, spec.d_model)?;
         let mut needed = Vec::new();
         weights::build(&spec, &mut |name, shape| {

@@ -32,8 +32,9 @@ impl Model {
         x
     }
 
-    /// Like [`Model::forward`], but starts with the stream that enters `layer`, `residual` [N, D]; sites before it are
-    /// not met. `layer == L` returns the residual unchanged.
+    /// Like [`Model::forward`], but starts with the stream that enters `layer`, `residual` [N, D] (for layer 0 the rows of
+    /// `embed`, to which learned positions are still added); sites before it are not met. `layer == L` returns the residual
+    /// unchanged.
     pub fn forward_from(
         &self,
         batch: &Batch,
@@ -67,6 +68,7 @@ impl Model {
         let mut taps = Taps::new(sites, tap, false);
         let mut x = self.embed(tokens);
         let _ = taps.visit(0, SiteKind::Embed, &mut x);
+        self.add_positions(&run, &mut x);
         let mut buffers = Buffers::new(self, tokens.len());
         for (l, store) in cache.layers.iter_mut().enumerate() {
             let _ = self.layer(l, &run, &mut x, std::slice::from_mut(store), &mut buffers, &mut taps);
@@ -106,6 +108,7 @@ impl Model {
     fn assert_sites(&self, sites: &[Site]) {
         let layers = self.spec.n_layers;
         assert!(sites.iter().all(|s| s.layer < layers), "a site beyond the model's {layers} layers");
+        assert!(sites.iter().all(|s| self.spec.has(s.kind)), "a site of a kind that the model does not have");
     }
 
     /// The (scaled) embedding [n, D].
@@ -113,6 +116,14 @@ impl Model {
         let (d, scale) = (self.spec.d_model, self.spec.embed_scale.unwrap_or(1.0));
         let rows = tokens.iter().map(|&t| &self.weights.embed[t as usize * d..][..d]);
         rows.flat_map(|row| row.iter().map(|x| x * scale)).collect()
+    }
+
+    /// Adds the learned vectors of the rows' positions, where the model has such.
+    fn add_positions(&self, run: &Run<'_>, x: &mut [f32]) {
+        let (d, Some(learned)) = (self.spec.d_model, &self.weights.positions) else { return };
+        for (row, &position) in x.chunks_exact_mut(d).zip(&run.positions) {
+            row.iter_mut().zip(&learned[position * d..][..d]).for_each(|(x, p)| *x += p);
+        }
     }
 
     fn run_tokens(&self, batch: &Batch, taps: &mut Taps<'_>, x: &mut Vec<f32>) -> ControlFlow<()> {
@@ -123,6 +134,9 @@ impl Model {
 
     fn run_layers(&self, batch: &Batch, first: usize, x: &mut [f32], taps: &mut Taps<'_>) -> ControlFlow<()> {
         let run = Run::new(self, &batch.starts, 0);
+        if first == 0 {
+            self.add_positions(&run, x);
+        }
         let mut buffers = Buffers::new(self, batch.len());
         let lengths = batch.starts.windows(2).map(|s| s[1] - s[0]);
         let mut stores: Vec<KeyValues> = lengths.map(|n| KeyValues::new(&self.spec, n)).collect();

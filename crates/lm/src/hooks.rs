@@ -13,6 +13,8 @@ pub(crate) struct Modules {
     pub post_norms: bool,
     /// The model scales its embedding after the module (Gemma).
     pub scaled_embedding: bool,
+    /// The model adds learned positions to its embedding before the first layer (GPT-2).
+    pub learned_positions: bool,
 }
 
 /// TransformerLens, after `blocks.L.`.
@@ -110,8 +112,10 @@ fn module(layer: &str, rest: &str, modules: Option<Modules>) -> Result<String, S
 mod tests {
     use super::*;
 
-    const LLAMA: Option<Modules> = Some(Modules { post_norms: false, scaled_embedding: false });
-    const GEMMA: Option<Modules> = Some(Modules { post_norms: true, scaled_embedding: true });
+    const LLAMA: Option<Modules> =
+        Some(Modules { post_norms: false, scaled_embedding: false, learned_positions: false });
+    const GEMMA: Option<Modules> =
+        Some(Modules { post_norms: true, scaled_embedding: true, learned_positions: false });
 
     fn said(name: &str, modules: Option<Modules>) -> String {
         match ours(name, modules) {

@@ -31,6 +31,7 @@ mod instead;
 pub mod model;
 mod randomised;
 mod rope;
+mod rope_config;
 pub mod site;
 pub mod spec;
 pub mod weights;

@@ -1,7 +1,7 @@
 //! The control of "Automated Interpretability Metrics Do Not Distinguish Trained and Random Transformers" (Heap et al. 2025,
 //! arXiv 2501.17727): the same model with nothing learned in its matrices.
 //!
-//! Every matrix, the embedding and an untied head among them, is drawn anew from N(0, σ²), σ the root mean square of what
+//! Every matrix, the embedding, learned positions and an untied head among them, is drawn anew from N(0, σ²), σ the root mean square of what
 //! training left there; so each keeps its scale (the paper keeps its mean too, which is near 0). Norm gains and biases stay.
 //! A dictionary of this model's rows says how much of a score needs no learning.
 
@@ -28,11 +28,12 @@ impl Model {
 fn matrices(weights: &mut Weights) -> Vec<&mut Vec<f32>> {
     let mut out = vec![&mut weights.embed];
     for l in &mut weights.layers {
-        let linears: [&mut Linear; 7] =
-            [&mut l.q, &mut l.k, &mut l.v, &mut l.o, &mut l.gate, &mut l.up, &mut l.down];
-        out.extend(linears.map(|linear| &mut linear.weight));
+        let linears: [&mut Linear; 4] = [&mut l.q, &mut l.k, &mut l.v, &mut l.o];
+        let mlp = l.gate.iter_mut().chain([&mut l.up, &mut l.down]);
+        out.extend(linears.into_iter().chain(mlp).map(|linear| &mut linear.weight));
     }
     out.extend(&mut weights.head);
+    out.extend(&mut weights.positions);
     out
 }
 
@@ -115,7 +116,7 @@ mod tests {
         assert_ne!(draw(5).embed, draw(6).embed);
         let same_shape = draw(5);
         let scaled = |l: usize| {
-            let w = &same_shape.layers[l].gate.weight;
+            let w = &same_shape.layers[l].up.weight;
             let first = f64::from(w[0]);
             w.iter().take(8).map(|&w| f64::from(w) / first).collect::<Vec<_>>()
         };

@@ -107,16 +107,26 @@ impl FromStr for Site {
 }
 
 /// The sites of a model of `layers` layers that `patterns` names, each once, in the order in which a run meets them; `modules`
-/// says what Hugging Face's names mean there.
-pub(crate) fn parse(patterns: &str, layers: usize, modules: Modules) -> Result<Vec<Site>, LmError> {
-    let every = every(layers);
+/// says what Hugging Face's names mean there, `lacking` which kinds it does not have, and why.
+pub(crate) fn parse(
+    patterns: &str,
+    layers: usize,
+    modules: Modules,
+    lacking: &[(SiteKind, &str)],
+) -> Result<Vec<Site>, LmError> {
+    let (every, absent): (Vec<Site>, Vec<Site>) =
+        every(layers).into_iter().partition(|site| lacking.iter().all(|(kind, _)| *kind != site.kind));
     let mut sites: Vec<Site> = Vec::new();
     for named in patterns.split(',').map(str::trim).filter(|p| !p.is_empty()) {
         let (before, ours) = (sites.len(), hooks::ours(named, Some(modules))?);
         let pattern = ours.as_deref().unwrap_or(named);
         sites.extend(every.iter().copied().filter(|s| matches(pattern, *s)));
         if sites.len() == before {
-            return Err(LmError::Site { found: pattern.to_string(), next: nearest(pattern, layers) });
+            let absent = absent.iter().find(|site| matches(pattern, **site));
+            let why = absent.and_then(|site| lacking.iter().find(|(kind, _)| *kind == site.kind));
+            let next = why
+                .map_or_else(|| nearest(pattern, layers), |(_, why)| format!("this model has none: {why}"));
+            return Err(LmError::Site { found: pattern.to_string(), next });
         }
     }
     if sites.is_empty() {
@@ -174,10 +184,14 @@ fn nearest_kind(text: &str) -> SiteKind {
 mod tests {
     use super::*;
 
-    const LLAMA: Modules = Modules { post_norms: false, scaled_embedding: false };
+    const LLAMA: Modules = Modules { post_norms: false, scaled_embedding: false, learned_positions: false };
 
     fn check(patterns: &str, expect: &str) {
-        let found = match parse(patterns, 5, LLAMA) {
+        check_lacking(patterns, expect, &[]);
+    }
+
+    fn check_lacking(patterns: &str, expect: &str, lacking: &[(SiteKind, &str)]) {
+        let found = match parse(patterns, 5, LLAMA, lacking) {
             Ok(sites) => sites.iter().map(Site::to_string).collect::<Vec<_>>().join(" "),
             Err(e) => e.to_string(),
         };
@@ -193,8 +207,18 @@ mod tests {
         check("blocks.0.hook_resid_post, model.layers.1.mlp,hook_embed", "embed 0.res 1.mlp");
         check("blocks.*.attn.hook_z", "0.att 1.att 2.att 3.att 4.att");
         check("blocks.2.hook_resid_pre,blocks.0.hook_resid_pre", "embed 1.res");
-        assert_eq!(parse("all", 5, LLAMA).unwrap().len(), 31);
-        assert!(parse("all", 5, LLAMA).unwrap().is_sorted_by_key(|s| s.rank()));
+        assert_eq!(parse("all", 5, LLAMA, &[]).unwrap().len(), 31);
+        assert!(parse("all", 5, LLAMA, &[]).unwrap().is_sorted_by_key(|s| s.rank()));
+    }
+
+    #[test]
+    fn what_a_model_lacks_is_refused_by_name_and_left_out_of_patterns() {
+        let lacking = [(SiteKind::Mid, "for a reason")];
+        check_lacking("3.mid", "this model has none: for a reason", &lacking);
+        check_lacking("blocks.3.hook_resid_mid", "this model has none: for a reason", &lacking);
+        check_lacking("1.*", "1.att 1.attn 1.mlp-in 1.mlp 1.res", &lacking);
+        check_lacking("3.mids", "did you mean `3.mid`", &lacking);
+        assert_eq!(parse("all", 5, LLAMA, &lacking).unwrap().len(), 26);
     }
 
     #[test]

@@ -30,17 +30,50 @@ impl fmt::Display for Family {
     }
 }
 
-/// The gate's function in a gated MLP.
+/// The MLP's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// x / (1 + e^{−x}).
     Silu,
+    /// GELU by the error function.
+    Gelu,
     /// GELU by its tanh approximation.
     GeluTanh,
 }
 
+/// What every norm of the stream does before its gain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// x / √(mean(x²) + ε).
+    Rms,
+    /// (x − mean(x)) / √(var(x) + ε), and a bias after the gain.
+    Layer,
+}
+
+/// An RMSNorm of queries and keys before they are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QkNorm {
+    /// None.
+    None,
+    /// Each head by itself, one gain [A] for all.
+    Head,
+    /// All heads together, gains [H·A] and [G·A].
+    Whole,
+}
+
+/// Rotary positions (`rope.rs` has the formulas).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rope {
+    /// Base of the frequencies.
+    pub theta: f64,
+    /// Components of each head that turn, the first ones; even.
+    pub width: usize,
+    /// Stretching of the frequencies.
+    pub scaling: RopeScaling,
+}
+
 /// How RoPE's frequencies are stretched beyond the trained context.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum RopeScaling {
     /// Not at all.
     None,
@@ -60,9 +93,36 @@ pub enum RopeScaling {
         /// Context of the first training.
         original_context: f64,
     },
+    /// YaRN (<https://arxiv.org/abs/2309.00071>): waves that turn less than `beta_slow` times in the first context divided by
+    /// `factor`, those that turn more than `beta_fast` times kept, a ramp over the components between.
+    Yarn {
+        /// The divisor of slow frequencies.
+        factor: f64,
+        /// Turns of a fast wave.
+        beta_fast: f64,
+        /// Turns of a slow wave.
+        beta_slow: f64,
+        /// Context of the first training.
+        original_context: f64,
+        /// The ramp begins and ends at whole components.
+        truncate: bool,
+        /// Factor on cosines and sines.
+        attention_factor: f64,
+    },
+    /// Dynamic NTK: the base grows with a sequence that is longer than the context. Those are refused, so nothing is stretched.
+    Dynamic,
+    /// LongRoPE: a divisor for each frequency; others for sequences beyond the first context, which are refused.
+    Long {
+        /// The divisors of the frequencies [width/2].
+        factors: Vec<f64>,
+        /// Factor on cosines and sines.
+        attention_factor: f64,
+        /// Context of the first training: as far as these divisors hold.
+        original_context: usize,
+    },
 }
 
-/// A decoder-only transformer: RMSNorm, rotary attention with grouped keys, gated MLP.
+/// A decoder-only transformer; everything in which families differ is a field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
     /// Where the spec came from.
@@ -83,16 +143,26 @@ pub struct Spec {
     pub d_head: usize,
     /// M, width inside the MLP.
     pub d_mlp: usize,
-    /// ε of every RMSNorm.
+    /// The stream's norms.
+    pub norm: NormKind,
+    /// ε of every norm.
     pub norm_eps: f32,
     /// Added to every norm's stored weight to give its gain (Gemma: 1).
     pub norm_offset: f32,
     /// Factor on the token embedding (Gemma: √D).
     pub embed_scale: Option<f32>,
-    /// Norms after attention and after the MLP, before the stream (Gemma).
+    /// Norms of what attention and MLP read (all but OLMo 2).
+    pub pre_norms: bool,
+    /// Norms after attention and after the MLP, before the stream (Gemma 2 and 3, OLMo 2).
     pub post_norms: bool,
-    /// The MLP's gate.
+    /// Attention and MLP read the same stream, and both are added to it (GPT-NeoX).
+    pub parallel: bool,
+    /// The MLP is down(f(gate x) · up x), else down(f(up x)).
+    pub gated: bool,
+    /// f, the MLP's function.
     pub activation: Activation,
+    /// Norms of queries and keys.
+    pub qk_norm: QkNorm,
     /// Factor on q·k.
     pub attn_scale: f32,
     /// Soft-cap on q·k.
@@ -101,14 +171,16 @@ pub struct Spec {
     pub final_cap: Option<f32>,
     /// Per layer: position i sees keys j with i − window < j ≤ i; none: all j ≤ i. [L]
     pub windows: Vec<Option<usize>>,
-    /// Base of RoPE's frequencies.
-    pub rope_theta: f64,
-    /// Stretching of RoPE's frequencies.
-    pub rope_scaling: RopeScaling,
+    /// Rotary positions; none: a learned vector for each position is added to the embedding.
+    pub rope: Option<Rope>,
+    /// Rotary positions of the layers with a window, where they are others (Gemma 3).
+    pub local_rope: Option<Rope>,
     /// The head is the embedding.
     pub tied_head: bool,
-    /// Biases on q, k, v and o.
-    pub attn_bias: bool,
+    /// Biases on q, k and v.
+    pub qkv_bias: bool,
+    /// A bias on attention's output.
+    pub out_bias: bool,
     /// Biases on gate, up and down.
     pub mlp_bias: bool,
     /// Beginning-of-sequence id.
@@ -141,8 +213,28 @@ impl Spec {
     /// # Errors
     /// A name that the model does not have, with the nearest that it has.
     pub fn parse_sites(&self, patterns: &str) -> Result<Vec<Site>, LmError> {
-        let modules = Modules { post_norms: self.post_norms, scaled_embedding: self.embed_scale.is_some() };
-        site::parse(patterns, self.n_layers, modules)
+        site::parse(patterns, self.n_layers, self.modules(), &self.lacking())
+    }
+
+    /// Does the model have places of this kind?
+    pub fn has(&self, kind: SiteKind) -> bool {
+        self.lacking().iter().all(|(lacking, _)| *lacking != kind)
+    }
+
+    /// Kinds of sites that the model does not have, and why.
+    fn lacking(&self) -> Vec<(SiteKind, &'static str)> {
+        let parallel = "attention and MLP read the same stream, which is `res` of the layer before";
+        let unnormed = "the MLP reads the stream itself, which is `mid`";
+        let all = [(SiteKind::Mid, self.parallel, parallel), (SiteKind::MlpIn, !self.pre_norms, unnormed)];
+        all.into_iter().filter(|(_, lacking, _)| *lacking).map(|(kind, _, why)| (kind, why)).collect()
+    }
+
+    fn modules(&self) -> Modules {
+        Modules {
+            post_norms: self.post_norms,
+            scaled_embedding: self.embed_scale.is_some(),
+            learned_positions: self.rope.is_none(),
+        }
     }
 
     /// Can the model read this sequence?

@@ -5,8 +5,8 @@
 
 use crate::checkpoint::Checkpoint;
 use crate::error::LmError;
-use crate::family::{self, Names};
-use crate::spec::Spec;
+use crate::family::{self, HEAD, Names, Qkv, Up};
+use crate::spec::{NormKind, QkNorm, Spec};
 
 /// x ↦ W x + b.
 #[derive(Clone, Debug)]
@@ -17,31 +17,44 @@ pub struct Linear {
     pub bias: Option<Vec<f32>>,
 }
 
-/// One layer. Gains are the factors themselves: Gemma's 1 + w is stored as such.
+/// What follows a norm: x ↦ gain · x + bias. The gain is the factor itself: Gemma's 1 + w is stored as such.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// Factors [D].
+    pub gain: Vec<f32>,
+    /// Summands [D], in LayerNorm.
+    pub bias: Option<Vec<f32>>,
+}
+
+/// One layer.
 #[derive(Clone, Debug)]
 pub struct LayerWeights {
-    /// Gain before attention [D].
-    pub attn_norm: Vec<f32>,
+    /// Norm before attention, where there is one.
+    pub attn_norm: Option<Norm>,
     /// Queries [H·A, D].
     pub q: Linear,
     /// Keys [G·A, D].
     pub k: Linear,
     /// Values [G·A, D].
     pub v: Linear,
+    /// Gain of the queries' norm, [A] or [H·A], where there is one.
+    pub q_norm: Option<Vec<f32>>,
+    /// Gain of the keys' norm, [A] or [G·A], where there is one.
+    pub k_norm: Option<Vec<f32>>,
     /// Attention's output [D, H·A].
     pub o: Linear,
-    /// Gain after attention [D], in families with post-norms.
-    pub attn_post_norm: Option<Vec<f32>>,
-    /// Gain before the MLP [D].
-    pub mlp_norm: Vec<f32>,
-    /// The MLP's gate [M, D].
-    pub gate: Linear,
-    /// What the gate multiplies [M, D].
+    /// Norm after attention, in families with post-norms.
+    pub attn_post_norm: Option<Norm>,
+    /// Norm before the MLP, where there is one.
+    pub mlp_norm: Option<Norm>,
+    /// The MLP's gate [M, D], where it is gated.
+    pub gate: Option<Linear>,
+    /// What the gate multiplies, or, without a gate, the MLP's input [M, D].
     pub up: Linear,
     /// The MLP's output [D, M].
     pub down: Linear,
-    /// Gain after the MLP [D], in families with post-norms.
-    pub mlp_post_norm: Option<Vec<f32>>,
+    /// Norm after the MLP, in families with post-norms.
+    pub mlp_post_norm: Option<Norm>,
 }
 
 /// All parameters of a model.
@@ -49,10 +62,12 @@ pub struct LayerWeights {
 pub struct Weights {
     /// Token embedding [V, D], not scaled.
     pub embed: Vec<f32>,
+    /// Learned positions [T, D], T the context, in models without RoPE.
+    pub positions: Option<Vec<f32>>,
     /// The layers [L].
     pub layers: Vec<LayerWeights>,
-    /// Gain of the final norm [D].
-    pub norm: Vec<f32>,
+    /// The final norm.
+    pub norm: Norm,
     /// The head [V, D], if it is not the embedding.
     pub head: Option<Vec<f32>>,
 }
@@ -78,47 +93,153 @@ pub fn count(spec: &Spec) -> usize {
 /// Where a tensor of this name (without `model.`) and shape comes from.
 pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, LmError>;
 
-/// All that a model of `spec` has, asked of `source` tensor by tensor: the one list of names and shapes.
+/// All that a model of `spec` has, asked of `source` tensor by tensor: the one list of names and shapes. A source that reads
+/// nothing gives empty tensors, and gets a model of empty ones.
 pub(crate) fn build(spec: &Spec, source: Source<'_>) -> Result<Weights, LmError> {
     let names = family::names(spec.family);
-    let head = [spec.vocab, spec.d_model];
+    let mut all = Reader { source, spec, names, at: String::new() };
+    let shape = [spec.vocab, spec.d_model];
     Ok(Weights {
-        embed: source(names.embed, &head)?,
-        layers: (0..spec.n_layers).map(|l| layer(source, spec, names, l)).collect::<Result<_, _>>()?,
-        norm: gain(source, spec, names.norm)?,
-        head: if spec.tied_head { None } else { Some(source("lm_head.weight", &head)?) },
+        embed: all.tensor(names.embed, &shape)?,
+        positions: names.positions.map(|name| all.tensor(name, &[spec.context, spec.d_model])).transpose()?,
+        layers: (0..spec.n_layers).map(|l| all.layer(l)).collect::<Result<_, _>>()?,
+        norm: all.whole_norm(names.norm)?,
+        head: if spec.tied_head { None } else { Some(all.tensor(HEAD, &shape)?) },
     })
 }
 
-fn layer(source: Source<'_>, spec: &Spec, names: &Names, l: usize) -> Result<LayerWeights, LmError> {
-    let (d, m) = (spec.d_model, spec.d_mlp);
-    let (q, kv) = (spec.heads * spec.d_head, spec.kv_heads * spec.d_head);
-    let norm = |source: Source<'_>, name: &str| gain(source, spec, &format!("layers.{l}.{name}.weight"));
-    let post = |source: Source<'_>, name: Option<&str>| name.map(|n| norm(source, n)).transpose();
-    let linear = |source: Source<'_>, name: &str, bias: bool, out: usize, width: usize| {
-        let name = format!("layers.{l}.{name}");
-        let weight = source(&format!("{name}.weight"), &[out, width])?;
-        let bias = bias.then(|| source(&format!("{name}.bias"), &[out])).transpose()?;
-        Ok::<_, LmError>(Linear { weight, bias })
-    };
-    Ok(LayerWeights {
-        attn_norm: norm(source, names.attn_norm)?,
-        q: linear(source, "self_attn.q_proj", spec.attn_bias, q, d)?,
-        k: linear(source, "self_attn.k_proj", spec.attn_bias, kv, d)?,
-        v: linear(source, "self_attn.v_proj", spec.attn_bias, kv, d)?,
-        o: linear(source, "self_attn.o_proj", spec.attn_bias, d, q)?,
-        attn_post_norm: post(source, names.attn_post_norm)?,
-        mlp_norm: norm(source, names.mlp_norm)?,
-        gate: linear(source, "mlp.gate_proj", spec.mlp_bias, m, d)?,
-        up: linear(source, "mlp.up_proj", spec.mlp_bias, m, d)?,
-        down: linear(source, "mlp.down_proj", spec.mlp_bias, d, m)?,
-        mlp_post_norm: post(source, names.mlp_post_norm)?,
-    })
+struct Reader<'a, 'b> {
+    source: Source<'a>,
+    spec: &'b Spec,
+    names: &'b Names,
+    at: String, // `layers.3.`, or nothing
 }
 
-/// A norm's stored weight plus the family's offset, in f32.
-fn gain(source: Source<'_>, spec: &Spec, name: &str) -> Result<Vec<f32>, LmError> {
-    let mut gain = source(name, &[spec.d_model])?;
-    gain.iter_mut().for_each(|g| *g += spec.norm_offset);
-    Ok(gain)
+impl Reader<'_, '_> {
+    fn layer(&mut self, l: usize) -> Result<LayerWeights, LmError> {
+        let (spec, names) = (self.spec, self.names);
+        let (d, m, wide) = (spec.d_model, spec.d_mlp, spec.heads * spec.d_head);
+        self.at = format!("{}.{l}.", names.layers);
+        let attn_norm = self.norm(names.attn_norm)?;
+        let [q, k, v] = self.qkv()?;
+        let [q_norm, k_norm] = self.qk_norms()?;
+        let o = self.linear(names.o, spec.out_bias, d, wide)?;
+        let attn_post_norm = self.norm(names.attn_post_norm)?;
+        let mlp_norm = self.norm(names.mlp_norm)?;
+        let (gate, up) = self.gate_and_up()?;
+        let down = self.linear(names.down, spec.mlp_bias, d, m)?;
+        let mlp_post_norm = self.norm(names.mlp_post_norm)?;
+        self.at.clear();
+        Ok(LayerWeights {
+            attn_norm,
+            q,
+            k,
+            v,
+            q_norm,
+            k_norm,
+            o,
+            attn_post_norm,
+            mlp_norm,
+            gate,
+            up,
+            down,
+            mlp_post_norm,
+        })
+    }
+
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
+        (self.source)(&format!("{}{name}", self.at), shape)
+    }
+
+    /// A matrix [out, width] and its bias, whichever way the matrix is stored.
+    fn linear(&mut self, name: &str, bias: bool, out: usize, width: usize) -> Result<Linear, LmError> {
+        let (stored, transposed) = (format!("{name}.weight"), self.names.transposed);
+        let weight = match transposed {
+            false => self.tensor(&stored, &[out, width])?,
+            true => transpose(&self.tensor(&stored, &[width, out])?, out),
+        };
+        let bias = bias.then(|| self.tensor(&format!("{name}.bias"), &[out])).transpose()?;
+        Ok(Linear { weight, bias })
+    }
+
+    fn qkv(&mut self) -> Result<[Linear; 3], LmError> {
+        let (spec, names) = (self.spec, self.names);
+        let (d, a, bias) = (spec.d_model, spec.d_head, spec.qkv_bias);
+        let [q, k, v] = [spec.heads, spec.kv_heads, spec.kv_heads].map(|heads| heads * a);
+        let joined = |reader: &mut Self, name| reader.linear(name, bias, q + k + v, d);
+        match names.qkv {
+            Qkv::Apart([to_q, to_k, to_v]) => Ok([
+                self.linear(to_q, bias, q, d)?,
+                self.linear(to_k, bias, k, d)?,
+                self.linear(to_v, bias, v, d)?,
+            ]),
+            Qkv::Joined(name) => {
+                let all = joined(self, name)?;
+                Ok([0..q, q..q + k, q + k..q + k + v].map(|rows| pick(&all, d, rows)))
+            }
+            Qkv::ByHead(name) => {
+                let all = joined(self, name)?;
+                let rows = |part: usize| (0..q).map(move |row| (3 * (row / a) + part) * a + row % a);
+                Ok([0, 1, 2].map(|part| pick(&all, d, rows(part))))
+            }
+        }
+    }
+
+    fn gate_and_up(&mut self) -> Result<(Option<Linear>, Linear), LmError> {
+        let (d, m, bias) = (self.spec.d_model, self.spec.d_mlp, self.spec.mlp_bias);
+        match self.names.mlp {
+            Up::Gated { gate, up } => {
+                Ok((Some(self.linear(gate, bias, m, d)?), self.linear(up, bias, m, d)?))
+            }
+            Up::Joined(name) => {
+                let all = self.linear(name, bias, 2 * m, d)?;
+                Ok((Some(pick(&all, d, 0..m)), pick(&all, d, m..2 * m)))
+            }
+            Up::Plain(name) => Ok((None, self.linear(name, bias, m, d)?)),
+        }
+    }
+
+    fn qk_norms(&mut self) -> Result<[Option<Vec<f32>>; 2], LmError> {
+        let spec = self.spec;
+        let widths = match spec.qk_norm {
+            QkNorm::None => return Ok([None, None]),
+            QkNorm::Head => [spec.d_head; 2],
+            QkNorm::Whole => [spec.heads * spec.d_head, spec.kv_heads * spec.d_head],
+        };
+        let q = self.gain("self_attn.q_norm.weight", widths[0])?;
+        Ok([Some(q), Some(self.gain("self_attn.k_norm.weight", widths[1])?)])
+    }
+
+    fn norm(&mut self, name: Option<&str>) -> Result<Option<Norm>, LmError> {
+        name.map(|name| self.whole_norm(name)).transpose()
+    }
+
+    fn whole_norm(&mut self, name: &str) -> Result<Norm, LmError> {
+        let (d, kind) = (self.spec.d_model, self.spec.norm);
+        let gain = self.gain(&format!("{name}.weight"), d)?;
+        let bias = match kind {
+            NormKind::Rms => None,
+            NormKind::Layer => Some(self.tensor(&format!("{name}.bias"), &[d])?),
+        };
+        Ok(Norm { gain, bias })
+    }
+
+    /// A norm's stored weight plus the family's offset, in f32.
+    fn gain(&mut self, name: &str, width: usize) -> Result<Vec<f32>, LmError> {
+        let mut gain = self.tensor(name, &[width])?;
+        gain.iter_mut().for_each(|g| *g += self.spec.norm_offset);
+        Ok(gain)
+    }
+}
+
+/// [in, out] → [out, in].
+fn transpose(matrix: &[f32], out: usize) -> Vec<f32> {
+    (0..out).flat_map(|o| matrix.iter().skip(o).step_by(out)).copied().collect()
+}
+
+/// Some rows of a matrix [.., d], in this order.
+fn pick(all: &Linear, d: usize, rows: impl Iterator<Item = usize> + Clone) -> Linear {
+    let row = |r: usize| all.weight.get(r * d..(r + 1) * d).unwrap_or_default();
+    let bias = |bias: &Vec<f32>| rows.clone().filter_map(|r| bias.get(r)).copied().collect();
+    Linear { weight: rows.clone().flat_map(row).copied().collect(), bias: all.bias.as_ref().map(bias) }
 }

@@ -151,7 +151,7 @@ fn a_run_stops_after_the_last_site() {
     model.tap(&batch, &sites, &mut |site, rows| before.push((site, bits(rows))));
     // What comes later is not even looked at: without it the same run still works.
     let layer = &mut model.weights.layers[1];
-    (layer.o.weight, layer.gate.weight) = (Vec::new(), Vec::new());
+    (layer.o.weight, layer.up.weight) = (Vec::new(), Vec::new());
     model.weights.layers.truncate(2);
     let mut after = Vec::new();
     model.tap(&batch, &sites, &mut |site, rows| after.push((site, bits(rows))));

@@ -7,7 +7,6 @@ use crate::words;
 use lapidary_catalog::Opened;
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
 use lapidary_kernels::Device;
-use lapidary_lm::Family;
 use lapidary_store::{Batches, RowSource};
 use lapidary_trainer::{
     DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress, to_dictionary,
@@ -113,7 +112,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
     Meta {
         site: d.site.clone(),
         site_out: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).clone(),
-        hf_hook_name: hooks::hook(&d.site, spec.family == Family::Gemma2).and_then(|h| h.hf_hook_name),
+        hf_hook_name: hooks::hook(&d.site, spec.post_norms).and_then(|h| h.hf_hook_name),
         model: ModelRef { name: plan.model.name.clone(), hash: Some(plan.model.hash.clone()) },
         context: Some(plan.text.context),
         prepend_bos: spec.bos.is_some(),

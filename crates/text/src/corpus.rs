@@ -217,7 +217,7 @@ const SEPARATE: &str = "each document falls into one split, by its hash, whole: 
 mod tests {
     use super::*;
     use crate::tokenizer::tests::letters;
-    use lapidary_lm::spec::{Activation, Family, RopeScaling};
+    use lapidary_lm::spec::{Activation, Family, NormKind, QkNorm};
     use std::path::Path;
 
     /// A model of which only the context, the vocabulary and the special tokens matter here.
@@ -232,19 +232,25 @@ mod tests {
             kv_heads: 1,
             d_head: 8,
             d_mlp: 8,
+            norm: NormKind::Rms,
             norm_eps: 1e-5,
             norm_offset: 0.0,
             embed_scale: None,
+            pre_norms: true,
             post_norms: false,
+            parallel: false,
+            gated: true,
             activation: Activation::Silu,
+            qk_norm: QkNorm::None,
             attn_scale: 1.0,
             attn_cap: None,
             final_cap: None,
             windows: vec![None],
-            rope_theta: 1e4,
-            rope_scaling: RopeScaling::None,
+            rope: None,
+            local_rope: None,
             tied_head: true,
-            attn_bias: false,
+            qkv_bias: false,
+            out_bias: false,
             mlp_bias: false,
             bos,
             eos: vec![2],
