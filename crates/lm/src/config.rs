@@ -116,6 +116,13 @@ impl Config {
         self.size_or(key, None)?.or(default).ok_or(missing)
     }
 
+    /// A count that may be 0; missing and null are `default`.
+    pub(crate) fn count(&mut self, key: &str, default: usize) -> Result<usize, LmError> {
+        let parse = |v: &Value| v.as_u64().filter(|n| *n <= MAX_SIZE).map(|n| n as usize);
+        let expected = format!("a whole number from 0 to {MAX_SIZE}");
+        Ok(self.take(key, None, &expected, parse)?.unwrap_or(default))
+    }
+
     /// A finite positive number, if it is there and not null.
     pub(crate) fn number_or(&mut self, key: &str, default: Option<f64>) -> Result<Option<f64>, LmError> {
         let parse = |v: &Value| v.as_f64().filter(|x| x.is_finite() && *x > 0.0);
@@ -193,6 +200,15 @@ impl Config {
         self.keys.extend(inner.keys.into_iter().map(|(name, value)| (format!("{key}.{name}"), value)));
         self.understood.extend(inner.understood.into_iter().map(|name| format!("{key}.{name}")));
         Ok(Some(result))
+    }
+
+    /// Puts the keys of the object at `key` among those at the top, which go before them.
+    pub(crate) fn lift(&mut self, key: &str) -> Result<(), LmError> {
+        let inner = self.take(key, None, "an object", |v| v.as_object().cloned())?.unwrap_or_default();
+        for (name, value) in inner {
+            self.keys.entry(name).or_insert(value);
+        }
+        Ok(())
     }
 
     /// Is the key there, and not null?

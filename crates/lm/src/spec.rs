@@ -9,23 +9,62 @@ use std::fmt;
 /// Families that `family/` describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
+    /// Gemma 1.
+    Gemma,
     /// Gemma 2.
     Gemma2,
+    /// Gemma 3, its text.
+    Gemma3,
+    /// GPT-2.
+    Gpt2,
+    /// GPT-NeoX and Pythia.
+    GptNeoX,
     /// Llama 1 to 3 and what copies its layout.
     Llama,
+    /// Mistral.
+    Mistral,
+    /// OLMo 2.
+    Olmo2,
+    /// Phi-3 and Phi-4.
+    Phi3,
+    /// Qwen 2 and 2.5.
+    Qwen2,
+    /// Qwen 3.
+    Qwen3,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Family; 2] = [Family::Gemma2, Family::Llama];
+    pub const ALL: [Family; 11] = [
+        Family::Gemma,
+        Family::Gemma2,
+        Family::Gemma3,
+        Family::Gpt2,
+        Family::GptNeoX,
+        Family::Llama,
+        Family::Mistral,
+        Family::Olmo2,
+        Family::Phi3,
+        Family::Qwen2,
+        Family::Qwen3,
+    ];
 }
 
 impl fmt::Display for Family {
     /// The name that `config.json` uses as `model_type`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Family::Gemma => "gemma",
             Family::Gemma2 => "gemma2",
+            Family::Gemma3 => "gemma3_text",
+            Family::Gpt2 => "gpt2",
+            Family::GptNeoX => "gpt_neox",
             Family::Llama => "llama",
+            Family::Mistral => "mistral",
+            Family::Olmo2 => "olmo2",
+            Family::Phi3 => "phi3",
+            Family::Qwen2 => "qwen2",
+            Family::Qwen3 => "qwen3",
         })
     }
 }

@@ -10,7 +10,20 @@ fn model(name: &str) -> Model {
     Model::load(&folder, Device::detect()).unwrap()
 }
 
-const FIXTURES: [&str; 2] = ["gemma2-new", "llama-old"];
+/// One of each family.
+const FIXTURES: [&str; 11] = [
+    "gemma-old",
+    "gemma2-new",
+    "gemma3-new",
+    "gpt-neox-old",
+    "gpt2-old",
+    "llama-old",
+    "mistral-new",
+    "olmo2-new",
+    "phi3-old",
+    "qwen2-old",
+    "qwen3-new",
+];
 
 /// Ids below 67 that repeat in no simple pattern.
 fn sequence(length: usize, seed: usize) -> Vec<u32> {
@@ -34,7 +47,8 @@ fn everything(model: &Model, batch: &Batch) -> Vec<(usize, Vec<u32>)> {
 #[test]
 fn a_sequence_has_the_same_bits_alone_and_in_any_batch() {
     for model in FIXTURES.map(model) {
-        let sequences: Vec<Vec<u32>> = [20, 1, 64, 33, 2, 50].iter().map(|&n| sequence(n, n)).collect();
+        let lengths = [20, 1, 64, 33, 2, 50].map(|n| n.min(model.spec.context));
+        let sequences: Vec<Vec<u32>> = lengths.iter().map(|&n| sequence(n, n)).collect();
         let batch = Batch::new(sequences.iter().map(Vec::as_slice));
         let together = everything(&model, &batch);
         for (b, sequence) in sequences.iter().enumerate() {
@@ -50,8 +64,12 @@ fn a_sequence_has_the_same_bits_alone_and_in_any_batch() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    let model = model("gemma2-new");
-    let sequences: Vec<Vec<u32>> = (0..40).map(|i| sequence(1 + (i * 17) % 64, i)).collect();
+    FIXTURES.map(model).iter().for_each(same_for_any_threads);
+}
+
+fn same_for_any_threads(model: &Model) {
+    let longest = model.spec.context.min(64);
+    let sequences: Vec<Vec<u32>> = (0..40).map(|i| sequence(1 + (i * 17) % longest, i)).collect();
     let batch = Batch::new(sequences.iter().map(Vec::as_slice));
     assert!(batch.len() > 3 * 48, "more than three tiles of rows");
     let on = |threads: usize| {
@@ -99,7 +117,7 @@ fn more_than_one_worker_runs() {
 #[test]
 fn a_run_from_a_layer_is_the_suffix_of_the_whole_run() {
     for model in FIXTURES.map(model) {
-        let (a, b) = (sequence(40, 1), sequence(7, 2));
+        let (a, b) = (sequence(model.spec.context.min(40), 1), sequence(7, 2));
         let batch = Batch::new([a.as_slice(), b.as_slice()]);
         let sites = model.spec.parse_sites("*.*").unwrap();
         let mut whole = Vec::new();
@@ -118,7 +136,8 @@ fn a_run_from_a_layer_is_the_suffix_of_the_whole_run() {
             let found =
                 model.forward_from(&batch, layer, entering, &sites, &mut |s, r| suffix.push((s, r.to_vec())));
             assert_eq!(bits(&found), bits(&last));
-            assert!(suffix == whole[layer * 6..], "sites from layer {layer}");
+            let per_layer = whole.len() / model.spec.n_layers;
+            assert!(suffix == whole[layer * per_layer..], "sites from layer {layer}");
         }
     }
 }
@@ -126,18 +145,18 @@ fn a_run_from_a_layer_is_the_suffix_of_the_whole_run() {
 #[test]
 fn cached_decoding_has_the_bits_of_prefill() {
     for model in FIXTURES.map(model) {
-        let tokens = sequence(64, 5);
+        let tokens = sequence(model.spec.context.min(64), 5);
         let whole = model.unembed(&model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {}));
         let mut cache = Cache::new(&model.spec, tokens.len());
         let mut logits = Vec::new();
-        for piece in [&tokens[..9], &tokens[9..10], &tokens[10..43], &tokens[43..44]] {
+        for piece in [&tokens[..9], &tokens[9..10], &tokens[10..23], &tokens[23..24]] {
             logits.extend(model.unembed(&model.extend(&mut cache, piece, &[], &mut |_, _| {})));
         }
-        for token in &tokens[44..] {
+        for token in &tokens[24..] {
             logits.extend(model.unembed(&model.extend(&mut cache, &[*token], &[], &mut |_, _| {})));
         }
         assert_eq!(bits(&logits), bits(&whole));
-        assert_eq!(cache.len(), 64);
+        assert_eq!(cache.len(), tokens.len());
     }
 }
 
