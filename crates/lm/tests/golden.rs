@@ -3,7 +3,7 @@
 
 use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_kernels::{Device, Isa};
-use lapidary_lm::{Batch, Model, ModelFolder, Site};
+use lapidary_lm::{Batch, Cache, Model, ModelFolder, Site};
 use std::path::PathBuf;
 
 /// Of the reference's RMS: any special case that is missing moves more than 100 of these.
@@ -108,6 +108,36 @@ fn logits_and_every_site_follow_transformers_and_are_no_further_from_f64() {
     for name in FIXTURES {
         Isa::available().into_iter().for_each(|isa| check(name, Device::Cpu(isa)));
     }
+}
+
+/// Causal attention: the first rows of a longer run are those of a shorter one, so the goldens hold at every length.
+#[test]
+fn at_a_windows_edges_and_decoded_past_it_rows_are_those_of_transformers() {
+    let mut windowed = 0;
+    for name in FIXTURES {
+        let model = Model::load(&folder(name), Device::detect()).unwrap();
+        let Some(window) = model.spec.windows.iter().flatten().max().copied() else { continue };
+        windowed += 1;
+        let golden = TensorFile::open(&folder(name).join("golden.safetensors")).unwrap();
+        let (tokens, expected) = (tokens(&golden), tensor(&golden, "logits"));
+        let vocab = model.spec.vocab;
+        for length in [window - 1, window, window + 1] {
+            let residual = model.forward(&Batch::new([&tokens[..length]]), &[], &mut |_, _| {});
+            let what = format!("{name} {length} of window {window}");
+            assert_close(&what, &model.unembed(&residual), &expected[..length * vocab]);
+        }
+        let mut cache = Cache::new(&model.spec, tokens.len());
+        for (i, token) in tokens.iter().enumerate() {
+            let residual = model.extend(&mut cache, &[*token], &[], &mut |_, _| {});
+            assert_close(
+                &format!("{name} token {i}"),
+                &model.unembed(&residual),
+                &expected[i * vocab..][..vocab],
+            );
+        }
+        assert!(tokens.len() > 2 * window, "decoded past the window");
+    }
+    assert_eq!(windowed, 8, "Gemma 2 and 3, Mistral, Phi-3, Qwen 2 and 3");
 }
 
 #[test]
