@@ -14,33 +14,70 @@ pub struct Hook {
     pub heads: bool,
 }
 
-/// Kind, TransformerLens name after the layer, HF name after the layer with post-norms (Gemma 2) and without (Llama).
-const KINDS: [(&str, &str, Option<&str>, Option<&str>); 6] = [
-    ("res", "hook_resid_post", Some("output"), Some("output")),
-    ("att", "attn.hook_z", Some("self_attn.o_proj.input"), Some("self_attn.o_proj.input")),
-    ("mlp", "hook_mlp_out", Some("post_feedforward_layernorm.output"), Some("mlp.output")),
-    ("mlp-in", "ln2.hook_normalized", None, None),
-    ("attn", "hook_attn_out", Some("post_attention_layernorm.output"), Some("self_attn.output")),
-    ("mid", "hook_resid_mid", None, None),
+/// How the model's Hugging Face class names its modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modules {
+    /// Llama, and most others.
+    Llama,
+    /// Gemma 2 and 3, OLMo 2: norms after attention and MLP.
+    PostNorms,
+    /// GPT-2.
+    Gpt2,
+    /// GPT-NeoX and Pythia.
+    GptNeoX,
+}
+
+/// Kind, TransformerLens name after the layer.
+const KINDS: [(&str, &str); 6] = [
+    ("res", "hook_resid_post"),
+    ("att", "attn.hook_z"),
+    ("mlp", "hook_mlp_out"),
+    ("mlp-in", "ln2.hook_normalized"),
+    ("attn", "hook_attn_out"),
+    ("mid", "hook_resid_mid"),
 ];
 
 /// Sites without a layer: the embedding, and rows of a planted dictionary, which no model has and everybody calls the same.
 const WITHOUT_LAYER: [(&str, &str); 2] = [("embed", "hook_embed"), ("planted", "planted")];
 
-/// The names of `site`; `post_norms` says whether the model has norms after attention and MLP (Gemma 2 has).
-pub fn hook(site: &str, post_norms: bool) -> Option<Hook> {
+/// The names of `site` in a model whose modules are called so.
+pub fn hook(site: &str, modules: Modules) -> Option<Hook> {
     if let Some((_, lens)) = WITHOUT_LAYER.iter().find(|(name, _)| *name == site) {
         return Some(Hook { hook_name: lens.to_string(), hf_hook_name: None, heads: false });
     }
     let (layer, kind) = site.split_once('.')?;
     let layer = canonical(layer)?;
-    let (_, lens, gemma, llama) = KINDS.iter().find(|(name, ..)| *name == kind)?;
-    let module = if post_norms { gemma } else { llama };
+    let (_, lens) = KINDS.iter().find(|(name, _)| *name == kind)?;
     Some(Hook {
         hook_name: format!("blocks.{layer}.{lens}"),
-        hf_hook_name: module.map(|module| format!("model.layers.{layer}.{module}")),
+        hf_hook_name: module(kind, modules).map(|(layers, module)| format!("{layers}.{layer}.{module}")),
         heads: kind == "att",
     })
+}
+
+/// Hugging Face's layers, and the module of a layer whose side is a kind of site.
+fn module(kind: &str, modules: Modules) -> Option<(&'static str, &'static str)> {
+    let (layers, [att, mlp, attn]) = match modules {
+        Modules::Llama => ("model.layers", ["self_attn.o_proj.input", "mlp.output", "self_attn.output"]),
+        Modules::PostNorms => (
+            "model.layers",
+            [
+                "self_attn.o_proj.input",
+                "post_feedforward_layernorm.output",
+                "post_attention_layernorm.output",
+            ],
+        ),
+        Modules::Gpt2 => ("transformer.h", ["attn.c_proj.input", "mlp.output", "attn.output"]),
+        Modules::GptNeoX => ("gpt_neox.layers", ["attention.dense.input", "mlp.output", "attention.output"]),
+    };
+    let module = match kind {
+        "res" => "output",
+        "att" => att,
+        "mlp" => mlp,
+        "attn" => attn,
+        _ => return None,
+    };
+    Some((layers, module))
 }
 
 /// The site that TransformerLens calls `hook_name`.
@@ -49,7 +86,7 @@ pub fn site_of(hook_name: &str) -> Option<String> {
         return Some(site.to_string());
     }
     let (layer, lens) = hook_name.strip_prefix("blocks.")?.split_once('.')?;
-    let (kind, ..) = KINDS.iter().find(|(_, name, ..)| *name == lens)?;
+    let (kind, _) = KINDS.iter().find(|(_, name)| *name == lens)?;
     Some(format!("{}.{kind}", canonical(layer)?))
 }
 
@@ -74,14 +111,22 @@ mod tests {
             ("embed", "hook_embed", None),
             ("planted", "planted", None),
         ] {
-            let found = hook(site, true).unwrap();
+            let found = hook(site, Modules::PostNorms).unwrap();
             assert_eq!((found.hook_name.as_str(), found.hf_hook_name.as_deref()), (lens, hf));
             assert_eq!(found.heads, site == "0.att");
             assert_eq!(site_of(lens).as_deref(), Some(site));
         }
-        assert_eq!(hook("3.mlp", false).unwrap().hf_hook_name.unwrap(), "model.layers.3.mlp.output");
+        for (site, modules, hf) in [
+            ("3.mlp", Modules::Llama, "model.layers.3.mlp.output"),
+            ("3.res", Modules::Gpt2, "transformer.h.3.output"),
+            ("3.att", Modules::Gpt2, "transformer.h.3.attn.c_proj.input"),
+            ("3.attn", Modules::GptNeoX, "gpt_neox.layers.3.attention.output"),
+            ("3.att", Modules::GptNeoX, "gpt_neox.layers.3.attention.dense.input"),
+        ] {
+            assert_eq!(hook(site, modules).unwrap().hf_hook_name.unwrap(), hf);
+        }
         for bad in ["", "res", "3.", "3.resid", "x.res", "+3.res", "03.res", "embed.3"] {
-            assert_eq!(hook(bad, true), None, "{bad}");
+            assert_eq!(hook(bad, Modules::PostNorms), None, "{bad}");
         }
     }
 }

@@ -206,7 +206,7 @@ struct Sheet<'a> {
 }
 
 fn hook_name(site: &str) -> Result<String, DictionaryError> {
-    hooks::hook(site, false).map(|h| h.hook_name).ok_or(DictionaryError::Site(site.into()))
+    hooks::hook(site, hooks::Modules::Llama).map(|h| h.hook_name).ok_or(DictionaryError::Site(site.into()))
 }
 
 /// What `lapidary.json` says for TransformerLens of the sites in `meta`.
@@ -268,7 +268,7 @@ pub(crate) mod tests {
         Meta {
             site: site.into(),
             site_out: site.into(),
-            hf_hook_name: hooks::hook(site, false).unwrap().hf_hook_name,
+            hf_hook_name: hooks::hook(site, hooks::Modules::Llama).unwrap().hf_hook_name,
             model: ModelRef { name: "stories260k".into(), hash: Some("ab".repeat(32)) },
             context: Some(256),
             prepend_bos: true,

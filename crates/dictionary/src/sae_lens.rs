@@ -59,7 +59,9 @@ fn written_as(dictionary: &Dictionary, meta: &Meta) -> Architecture {
 
 /// The `cfg.json` of a dictionary.
 pub(crate) fn cfg_json(dictionary: &Dictionary, meta: &Meta) -> Result<Value, DictionaryError> {
-    let hook = |site: &String| hooks::hook(site, false).ok_or_else(|| DictionaryError::Site(site.clone()));
+    let hook = |site: &String| {
+        hooks::hook(site, hooks::Modules::Llama).ok_or_else(|| DictionaryError::Site(site.clone()))
+    };
     let (reads, writes) = (hook(&meta.site)?, hook(&meta.site_out)?);
     let architecture = written_as(dictionary, meta);
     let mut cfg = json!({

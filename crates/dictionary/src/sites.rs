@@ -43,7 +43,7 @@ pub fn sites(
         (None, _) => read,
     };
     for name in [read, written] {
-        hooks::hook(name, false).ok_or_else(|| DictionaryError::Site(name.into()))?;
+        hooks::hook(name, hooks::Modules::Llama).ok_or_else(|| DictionaryError::Site(name.into()))?;
     }
     Ok(Sites { read: read.into(), written: written.into() })
 }

@@ -1,4 +1,5 @@
-//! What TransformerLens and Hugging Face call our sites: `blocks.3.hook_resid_post` and `model.layers.3` are `3.res`.
+//! What TransformerLens and Hugging Face call our sites: `blocks.3.hook_resid_post`, `model.layers.3` and `transformer.h.3` are
+//! `3.res`.
 //!
 //! Names are read here, for whoever asks for a site; a dictionary's files, which write them down, have a table of their own in
 //! `lapidary-dictionary`, that knows no model (a test of the binary holds the two together). `*` may stand for the layer. A
@@ -9,7 +10,7 @@ use crate::error::LmError;
 /// What decides which place a Hugging Face module is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Modules {
-    /// The model has norms after attention and MLP, before they are added to the stream (Gemma 2).
+    /// The model has norms after attention and MLP, before they are added to the stream (Gemma 2 and 3, OLMo 2).
     pub post_norms: bool,
     /// The model scales its embedding after the module (Gemma).
     pub scaled_embedding: bool,
@@ -27,6 +28,17 @@ const LENS: [(&str, &str); 6] = [
     ("hook_resid_mid", "mid"),
 ];
 
+/// Hugging Face's layers, and what a family calls the parts that Llama calls otherwise.
+const LAYERS: [(&str, &[(&str, &str)]); 4] = [
+    ("model.layers.", &[]),
+    ("model.language_model.layers.", &[]), // beside an image tower
+    (
+        "transformer.h.",
+        &[("attn.c_proj", "self_attn.o_proj"), ("attn", "self_attn"), ("ln_2", "post_attention_layernorm")],
+    ),
+    ("gpt_neox.layers.", &[("attention.dense", "self_attn.o_proj"), ("attention", "self_attn")]),
+];
+
 /// Our name of what others call `name`; `None` if it is no name of theirs. `modules` is `None` where no model is at hand:
 /// then a module that is one place in one family and another in another is refused.
 ///
@@ -37,6 +49,9 @@ pub(crate) fn ours(name: &str, modules: Option<Modules>) -> Result<Option<String
         return Ok(Some("embed".to_string()));
     }
     let refused = |next: String| LmError::Site { found: name.to_string(), next };
+    if ["transformer.wte", "gpt_neox.embed_in"].contains(&name.strip_suffix(".output").unwrap_or(name)) {
+        return Ok(Some("embed".to_string()));
+    }
     if name.strip_suffix(".output").unwrap_or(name) == "model.embed_tokens" {
         return match modules {
             Some(Modules { scaled_embedding: false, .. }) => Ok(Some("embed".to_string())),
@@ -54,21 +69,40 @@ pub(crate) fn ours(name: &str, modules: Option<Modules>) -> Result<Option<String
     };
     let site = if let Some(after) = name.strip_prefix("blocks.") {
         let (layer, rest) = layered(after)?;
-        lens(&layer, &rest)
-    } else if let Some(after) = name.strip_prefix("model.layers.") {
-        let (layer, rest) = layered(after)?;
-        module(&layer, &rest, modules)
+        lens(&layer, &rest, modules)
     } else {
-        return Ok(None);
+        let found = LAYERS.iter().find_map(|(prefix, parts)| Some((name.strip_prefix(prefix)?, *parts)));
+        let Some((after, parts)) = found else { return Ok(None) };
+        let (layer, rest) = layered(after)?;
+        match parts {
+            [] => module(&layer, &rest, modules),
+            parts => module(&layer, &in_llama(&rest, parts), Some(PLAIN)),
+        }
     };
     site.map(Some).map_err(refused)
 }
 
-fn lens(layer: &str, rest: &str) -> Result<String, String> {
+/// Of the families that have names of their own.
+const PLAIN: Modules = Modules { post_norms: false, scaled_embedding: false, learned_positions: false };
+
+/// A part of a layer as Llama calls it.
+fn in_llama(rest: &str, parts: &[(&str, &str)]) -> String {
+    let (part, side) = match rest.rsplit_once('.') {
+        Some((part, side)) if ["input", "output"].contains(&side) => (part, format!(".{side}")),
+        _ => (rest, String::new()),
+    };
+    let llama = parts.iter().find(|(theirs, _)| *theirs == part).map_or(part, |(_, llama)| llama);
+    format!("{llama}{side}")
+}
+
+fn lens(layer: &str, rest: &str, modules: Option<Modules>) -> Result<String, String> {
     if let Some((_, kind)) = LENS.iter().find(|(hook, _)| *hook == rest) {
         return Ok(format!("{layer}.{kind}"));
     }
     match (rest, layer.parse::<usize>()) {
+        ("hook_resid_pre", Ok(0)) if modules.is_some_and(|m| m.learned_positions) => {
+            Err("learned positions are in it, which no site has; `embed` is without them".to_string())
+        }
         // What enters a layer is what left the one before.
         ("hook_resid_pre", Ok(0)) => Ok("embed".to_string()),
         ("hook_resid_pre", Ok(layer)) => Ok(format!("{}.res", layer - 1)),
@@ -103,7 +137,8 @@ fn module(layer: &str, rest: &str, modules: Option<Modules>) -> Result<String, S
             Err(format!("which site it is depends on the model; say `{layer}.mlp`, `{layer}.attn` or `{layer}.mlp-in`"))
         }
         _ => Err("of a layer's modules these are sites: the layer itself (res), self_attn.o_proj (its input, att), mlp, \
-                  self_attn, and in Gemma 2 post_attention_layernorm (attn) and post_feedforward_layernorm (mlp)"
+                  self_attn (GPT-2: attn, attn.c_proj; GPT-NeoX: attention, attention.dense), and in Gemma 2 and 3 and OLMo 2 \
+                  post_attention_layernorm (attn) and post_feedforward_layernorm (mlp)"
             .to_string()),
     }
 }
@@ -112,8 +147,8 @@ fn module(layer: &str, rest: &str, modules: Option<Modules>) -> Result<String, S
 mod tests {
     use super::*;
 
-    const LLAMA: Option<Modules> =
-        Some(Modules { post_norms: false, scaled_embedding: false, learned_positions: false });
+    const LLAMA: Option<Modules> = Some(PLAIN);
+    const GPT2: Option<Modules> = Some(Modules { learned_positions: true, ..PLAIN });
     const GEMMA: Option<Modules> =
         Some(Modules { post_norms: true, scaled_embedding: true, learned_positions: false });
 
@@ -155,6 +190,32 @@ mod tests {
             assert!(said(name, LLAMA).contains(llama), "{name}: {}", said(name, LLAMA));
             assert!(said(name, GEMMA).contains(gemma), "{name}: {}", said(name, GEMMA));
         }
+    }
+
+    #[test]
+    fn families_with_names_of_their_own() {
+        for (name, ours) in [
+            ("transformer.h.3", "3.res"),
+            ("transformer.h.3.output", "3.res"),
+            ("transformer.h.*.attn.c_proj.input", "*.att"),
+            ("transformer.h.0.attn.c_proj", "0.att"),
+            ("transformer.h.0.attn.c_proj.output", "these are sites"),
+            ("transformer.h.0.attn.output", "0.attn"),
+            ("transformer.h.0.mlp", "0.mlp"),
+            ("transformer.h.0.ln_2", "without the gain"),
+            ("transformer.wte", "embed"),
+            ("gpt_neox.layers.2", "2.res"),
+            ("gpt_neox.layers.2.attention.dense.input", "2.att"),
+            ("gpt_neox.layers.2.attention", "2.attn"),
+            ("gpt_neox.layers.2.mlp.output", "2.mlp"),
+            ("gpt_neox.embed_in.output", "embed"),
+            ("model.language_model.layers.1", "1.res"),
+            ("blocks.1.hook_resid_pre", "0.res"),
+            ("blocks.0.hook_resid_pre", "learned positions are in it"),
+        ] {
+            assert!(said(name, GPT2).contains(ours), "{name}: {}", said(name, GPT2));
+        }
+        assert_eq!(said("transformer.h.3.attn", None), "3.attn");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use lapidary_files::tensors::{self, Tensor, TensorFile};
 use lapidary_kernels::Device;
+use lapidary_lm::spec::{Activation, RopeScaling};
 use lapidary_lm::{Batch, Model, ModelFolder, Sampling, Spec, load_spec, weights};
 use std::collections::HashMap;
 use std::fs;
@@ -70,6 +71,42 @@ fn published_configs_are_read() {
         error.contains("quantised (bitsandbytes)") && error.contains("before it was quantised"),
         "{error}"
     );
+}
+
+/// Configs as the families' first files wrote them (LongRoPE's factors are made up), and how many parameters transformers 5.24
+/// gives a model of each, without an image tower.
+#[test]
+fn a_config_of_every_family_is_read() {
+    let spec =
+        |name: &str| load_spec(&case("configs").join(name), &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
+    for (name, parameters) in [
+        ("gemma-2b", 2_506_172_416),
+        ("gemma-3-1b", 999_885_952),
+        ("gemma-3-4b", 3_880_263_168),
+        ("gpt2", 124_439_808),
+        ("mistral-7b-v0.1", 7_241_732_096),
+        ("olmo-2-1b", 1_484_916_736),
+        ("phi-3-mini-128k", 3_821_079_552),
+        ("phi-3-mini-4k", 3_821_079_552),
+        ("pythia-160m", 162_322_944),
+        ("qwen2.5-0.5b", 494_032_768),
+        ("qwen3-0.6b", 596_049_920),
+    ] {
+        assert_eq!(weights::count(&spec(name)), parameters, "{name}");
+    }
+    // Five sliding layers, then a full one; the full ones' RoPE alone is stretched.
+    let gemma = spec("gemma-3-4b");
+    let full: Vec<usize> = (0..gemma.n_layers).filter(|&l| gemma.windows[l].is_none()).collect();
+    assert_eq!(full, [5, 11, 17, 23, 29]);
+    let (global, local) = (gemma.rope.unwrap(), gemma.local_rope.unwrap());
+    assert_eq!((global.theta, global.scaling), (1e6, RopeScaling::Linear { factor: 8.0 }));
+    assert_eq!((local.theta, local.scaling), (1e4, RopeScaling::None));
+    assert_eq!((gemma.eos, gemma.windows[0], gemma.context), (vec![1, 106], Some(1024), 131_072));
+    assert_eq!(spec("phi-3-mini-128k").context, 4096); // longer sequences turn by other frequencies
+    assert_eq!(spec("pythia-160m").rope.unwrap().width, 16); // a quarter of 64
+    assert_eq!(spec("mistral-7b-v0.1").windows, vec![Some(4096); 32]);
+    assert_eq!(spec("qwen2.5-0.5b").windows, vec![None; 24]); // a window is written but not used
+    assert_eq!(spec("gemma-2b").activation, Activation::GeluTanh); // though the file says gelu
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use lapidary_kernels::Device;
-use lapidary_lm::{LmError, Model, ModelFolder, load_spec};
+use lapidary_lm::{Batch, LmError, Model, ModelFolder, load_spec};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -88,10 +88,66 @@ fn a_key_that_would_change_the_maths_is_named() {
             "chunked",
         ),
         ("gemma2-new", "mlp_bias", json!(true), "mlp_bias"),
+        ("gemma3-new", "attn_logit_softcapping", json!(50.0), "Gemma 3 has no soft-cap on scores"),
+        ("gemma3-new", "rope_parameters.rope_theta", json!(5.0), "rope_parameters.rope_theta"),
+        ("gpt-neox-old", "rope_theta", json!(5.0), "rope_theta"),
+        ("gpt-neox-old", "rotary_pct", json!(0.4), "not an even number of components"),
+        ("gpt-neox-old", "rotary_pct", json!(1.5), "not an even number of components"),
+        ("gpt-neox-old", "num_key_value_heads", json!(1), "a key for every query"),
+        ("gpt2-old", "scale_attn_by_inverse_layer_idx", json!(true), "not implemented"),
+        ("gpt2-old", "activation_function", json!("relu"), "expected silu, gelu or"),
+        ("gpt2-old", "n_head", json!(5), "does not divide n_embd"),
+        ("mistral-new", "layer_types", json!(vec!["full_attention"; 3]), "not all layers slide"),
+        ("olmo2-new", "clip_qkv", json!(8.0), "clip_qkv"),
+        ("phi3-old", "attention_bias", json!(true), "attention_bias"),
+        ("phi3-old", "rope_scaling.short_factor", json!([1.0, 2.0]), "expected 3 numbers, found 2"),
+        (
+            "phi3-old",
+            "rope_scaling.short_factor",
+            json!([1.0, 2.0, -1.0]),
+            "expected a list of positive numbers",
+        ),
+        ("qwen2-old", "use_mrope", json!(true), "not implemented"),
+        ("qwen2-old", "partial_rotary_factor", json!(0.5), "turns whole heads"),
+        ("qwen3-new", "use_sliding_window", json!(false), "some layers slide"),
     ] {
         let error = load_with(name, key, value.clone()).expect_err(key);
         assert!(error.contains(expect) && error.contains("config.json"), "{key} = {value}: {error}");
     }
+}
+
+/// A place that a family lacks, and a sequence for which its RoPE would have other frequencies.
+#[test]
+fn what_a_family_does_not_have_is_refused_by_name() {
+    for (name, site, expect) in [
+        ("gpt-neox-old", "1.mid", "attention and MLP read the same stream"),
+        ("gpt-neox-old", "blocks.1.hook_resid_mid", "attention and MLP read the same stream"),
+        ("olmo2-new", "*.mlp-in", "the MLP reads the stream itself, which is `mid`"),
+        ("gpt2-old", "blocks.0.hook_resid_pre", "learned positions"),
+    ] {
+        let spec = load_spec(&fixture(name), &[]).unwrap();
+        let error = spec.parse_sites(site).unwrap_err().to_string();
+        assert!(error.contains(expect), "{name} {site}: {error}");
+    }
+    let spec = load_spec(&fixture("gpt-neox-serial-new"), &[]).unwrap();
+    assert_eq!(spec.parse_sites("1.mid").unwrap().len(), 1);
+    let spec = load_spec(&fixture("phi3-old"), &[]).unwrap();
+    assert_eq!(spec.context, 32, "the first context of 128");
+    assert!(spec.check_tokens(&[1; 33]).is_err());
+}
+
+/// As `make.py` asserts of transformers: up to the context a dynamic factor does nothing. Longer is refused anyway.
+#[test]
+fn dynamic_scaling_is_none_within_the_context() {
+    let logits = |model: Model| {
+        let tokens: Vec<u32> = (0..64).collect();
+        model.unembed(&model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {}))
+    };
+    let plain = Model::load(&fixture("llama-new"), Device::detect()).unwrap();
+    let dynamic = json!({"rope_type": "dynamic", "factor": 4.0, "rope_theta": 500.0});
+    let dynamic = load_with("llama-new", "rope_parameters", dynamic).unwrap();
+    assert_eq!(dynamic.spec.context, 64);
+    assert_eq!(logits(dynamic), logits(plain));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub(crate) struct Source<'a> {
 
 impl Source<'_> {
     pub(crate) fn card(&self, d: &DictionaryPlan, meta: &Meta, scores: Option<&Scores>) -> Card {
-        let hook = hooks::hook(&d.site, false);
+        let hook = hooks::hook(&d.site, hooks::Modules::Llama);
         let is_apart = d.transcoder.is_none(); // SAELens' transcoders join no heads
         let joined = |_: &&Spec| is_apart && hook.as_ref().is_some_and(|h| h.heads);
         let heads = self.spec.filter(joined).map(|s| (s.heads, s.d_head));
@@ -35,7 +35,7 @@ impl Source<'_> {
         training.push(("C, root mean square norm of the site".into(), significant(d.c, 6)));
         let output = d.transcoder.as_ref().map(|t| {
             training.push(("C of the output".into(), significant(t.c_out, 6)));
-            let hook = hooks::hook(&t.output, false).map(|h| h.hook_name).unwrap_or_default();
+            let hook = hooks::hook(&t.output, hooks::Modules::Llama).map(|h| h.hook_name).unwrap_or_default();
             Output { site: t.output.clone(), hook, d: t.d_out }
         });
         Card {

@@ -5,8 +5,10 @@ use crate::error::invalid;
 use crate::plan::{RunPlan, is_release};
 use crate::words;
 use lapidary_catalog::Opened;
-use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, hooks, load, save_sae_lens};
+use lapidary_dictionary::hooks::{self, Modules};
+use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, load, save_sae_lens};
 use lapidary_kernels::Device;
+use lapidary_lm::{Family, Spec};
 use lapidary_store::{Batches, RowSource};
 use lapidary_trainer::{
     DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress, to_dictionary,
@@ -102,6 +104,16 @@ pub(crate) fn write_dictionaries<S: RowSource>(
     Ok(())
 }
 
+/// How the model's modules are called elsewhere.
+fn modules(spec: &Spec) -> Modules {
+    match spec.family {
+        Family::Gpt2 => Modules::Gpt2,
+        Family::GptNeoX => Modules::GptNeoX,
+        _ if spec.post_norms => Modules::PostNorms,
+        _ => Modules::Llama,
+    }
+}
+
 fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictionary, x: &[f32]) -> Meta {
     let spec = &opened.spec;
     let recipe = &plan.training.recipe;
@@ -112,7 +124,7 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
     Meta {
         site: d.site.clone(),
         site_out: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).clone(),
-        hf_hook_name: hooks::hook(&d.site, spec.post_norms).and_then(|h| h.hf_hook_name),
+        hf_hook_name: hooks::hook(&d.site, modules(spec)).and_then(|h| h.hf_hook_name),
         model: ModelRef { name: plan.model.name.clone(), hash: Some(plan.model.hash.clone()) },
         context: Some(plan.text.context),
         prepend_bos: spec.bos.is_some(),
