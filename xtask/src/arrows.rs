@@ -4,7 +4,7 @@
 use crate::source::Source;
 
 /// Crate and what it may depend on, in the order of the data's way up.
-pub(crate) const ARROWS: [(&str, &[&str]); 16] = [
+pub(crate) const ARROWS: [(&str, &[&str]); 19] = [
     ("kernels", &[]),
     ("files", &[]),
     ("stats", &[]),
@@ -19,7 +19,29 @@ pub(crate) const ARROWS: [(&str, &[&str]); 16] = [
     ("trainer", &["kernels", "files", "store", "dictionary", "objective"]),
     ("splice", &["lm", "text", "dictionary"]),
     ("evaluation", &["kernels", "lm", "text", "dictionary", "splice", "stats"]),
-    ("suite", &["files", "lm", "text", "store", "trainer"]),
+    ("catalog", &["files", "kernels", "lm", "text", "world"]),
+    ("suite", &["files", "kernels", "lm", "text", "store", "harvest", "dictionary", "trainer", "catalog"]),
+    (
+        "ground-truth",
+        &["kernels", "lm", "text", "store", "harvest", "dictionary", "evaluation", "world", "catalog"],
+    ),
+    (
+        "release",
+        &[
+            "files",
+            "kernels",
+            "lm",
+            "text",
+            "store",
+            "dictionary",
+            "trainer",
+            "evaluation",
+            "report",
+            "catalog",
+            "suite",
+            "ground-truth",
+        ],
+    ),
     (
         "lapidary",
         &[
@@ -37,7 +59,10 @@ pub(crate) const ARROWS: [(&str, &[&str]); 16] = [
             "splice",
             "evaluation",
             "world",
+            "catalog",
             "suite",
+            "ground-truth",
+            "release",
         ],
     ),
 ];

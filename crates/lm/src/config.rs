@@ -24,6 +24,7 @@ const MUST_BE_FALSE: &[&str] = &[
     "add_cross_attention",
     "attention_bias",
     "is_encoder_decoder",
+    "lm_head_bias",
     "mlp_bias",
     "rope_interleaved",
     "scale_attn_by_inverse_layer_idx",

@@ -1,4 +1,4 @@
-//! Keys of `config.json` that never change what a Llama or a Gemma 2 computes: transformers' own code of these families
+//! Keys of `config.json` that never change what a model computes: transformers' own code of the families that are read here
 //! does not read them, or reads them in training, sampling, saving and labelling only. (Read there: versions 4.28 to 5.24.)
 //!
 //! A key is harmless whatever its value. Dropout too: it acts in training alone, so `attn_pdrop: 0.1` says nothing about

@@ -27,9 +27,12 @@ pub(super) const NAMES: Names = Names {
     transposed: true,
 };
 
-/// Of heads that a language model does not have, and how scores are computed in half precision.
+/// Of heads that a language model does not have, how scores are computed in half precision, and what the first files held.
 pub(super) const HARMLESS: &[&str] = &[
     "n_ctx",
+    "n_special",
+    "output_past",
+    "predict_special_tokens",
     "reorder_and_upcast_attn",
     "summary_activation",
     "summary_proj_to_labels",

@@ -51,7 +51,7 @@ pub(crate) fn spec(mut config: Config) -> Result<Spec, LmError> {
         "llama" | "LlamaForCausalLM" => (llama::spec(c)?, NOTHING),
         "mistral" | "MistralForCausalLM" => (mistral::spec(c)?, NOTHING),
         "olmo2" | "Olmo2ForCausalLM" => (olmo2::spec(c)?, NOTHING),
-        "phi3" | "Phi3ForCausalLM" => (phi3::spec(c)?, NOTHING),
+        "phi3" | "Phi3ForCausalLM" => (phi3::spec(c)?, phi3::HARMLESS),
         "qwen2" | "Qwen2ForCausalLM" => (qwen2::spec(c)?, NOTHING),
         "qwen3" | "Qwen3ForCausalLM" => (qwen3::spec(c)?, NOTHING),
         other => {

@@ -22,6 +22,9 @@ const DEFAULTS: Defaults = Defaults {
     ..llama::DEFAULTS
 };
 
+/// Keys of Phi-4-mini that transformers does not read.
+pub(super) const HARMLESS: &[&str] = &["full_attn_mod", "interpolate_factor"];
+
 pub(super) fn spec(c: &mut Config) -> Result<Spec, LmError> {
     let spec = llama::base(c, Family::Phi3, &DEFAULTS)?;
     let window = c.size_or("sliding_window", None)?;
