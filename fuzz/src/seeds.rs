@@ -1,10 +1,11 @@
 //! What the fuzzer starts from: one small, good input per reader, made by our own writers.
 
 use lapidary_dictionary::{Activation, Dictionary, Meta, ModelRef, Probe};
+use lapidary_files::Identity;
 use lapidary_kernels::Device;
 use lapidary_lm::Spec;
 use lapidary_store::{
-    Batches, DEFAULT_SHARD_BYTES, Labels, Named, Norm, Order, RowDtype, SiteRows, StoreInfo, StoreReader,
+    Batches, DEFAULT_SHARD_BYTES, Labels, Norm, Order, RowDtype, SiteRows, StoreInfo, StoreReader,
     StoreWriter, TextInfo,
 };
 use lapidary_trainer::{DictionaryPlan, Objective, Plan, Recipe, Run};
@@ -72,7 +73,7 @@ pub fn save_dictionary(folder: &Path) {
 fn save_store(folder: &Path) {
     let info = StoreInfo {
         plan_hash: "0".into(),
-        model: Named { name: "toy".into(), hash: "0".into() },
+        model: Identity { name: "toy".into(), hash: "0".into() },
         text: TextInfo {
             split: "all".into(),
             split_rule: "none".into(),

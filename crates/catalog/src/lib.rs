@@ -15,6 +15,6 @@ pub mod text;
 
 pub use catalog::{Catalog, expand_home};
 pub use error::CatalogError;
-pub use identity::{ModelIdentity, TextIdentity};
+pub use identity::TextIdentity;
 pub use model::Opened;
 pub use text::{Text, World};

@@ -8,6 +8,7 @@
 //! - [`foreign`]: what a file is that is not what its name says (a Git LFS pointer, GGUF, …).
 //! - [`inventory`]: `manifest.json`, every file of a folder with its blake3.
 //! - [`hash`]: blake3 of bytes and files, in hex.
+//! - [`Identity`]: a thing by name and content.
 //! - [`failpoint`]: every step of publishing can be made to fail or to kill the process, so that tests can try each.
 //!
 //! Knows no model, no dictionary, no plan.
@@ -19,6 +20,7 @@ pub mod failpoint;
 mod folder;
 pub mod foreign;
 pub mod hash;
+mod identity;
 pub mod inventory;
 mod lock;
 mod log;
@@ -30,6 +32,7 @@ pub mod tensors;
 
 pub use error::FileError;
 pub use folder::{Mode, OutFolder, check_folder};
+pub use identity::Identity;
 pub use lock::Lock;
 pub use log::Log;
 pub use mark::{Content, Kind, MARK, content};

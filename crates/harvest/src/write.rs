@@ -2,8 +2,9 @@
 
 use crate::fused::runs;
 use crate::{FusedRows, HarvestError};
+use lapidary_files::Identity;
 use lapidary_lm::{Model, Site, Spec};
-use lapidary_store::{Labels, Manifest, Named, Norm, RowDtype, RowSource, StoreInfo, StoreWriter, TextInfo};
+use lapidary_store::{Labels, Manifest, Norm, RowDtype, RowSource, StoreInfo, StoreWriter, TextInfo};
 use lapidary_text::{Corpus, SPLIT_RULE, Split, Window};
 use std::path::PathBuf;
 
@@ -19,7 +20,7 @@ pub struct StoreOptions {
     /// Rows that C is measured on.
     pub norm: Norm,
     /// The model's name and hash.
-    pub model: Named,
+    pub model: Identity,
     /// The split that the corpus was read for.
     pub split: Split,
     /// T that it was read with.

@@ -1,9 +1,10 @@
 //! Fused and stored rows are the same bytes, whatever the dtype, the family and the number of threads.
 
+use lapidary_files::Identity;
 use lapidary_harvest::{FusedRows, RUN_TOKENS, StoreOptions, write_store};
 use lapidary_kernels::Device;
 use lapidary_lm::{Batch, Model, Spec};
-use lapidary_store::{Batches, Manifest, Named, Norm, Order, RowDtype, RowSource, StoreReader, norms};
+use lapidary_store::{Batches, Manifest, Norm, Order, RowDtype, RowSource, StoreReader, norms};
 use lapidary_text::{Corpus, Split, Window};
 use std::path::Path;
 
@@ -36,7 +37,7 @@ fn harvest(model: &Model, corpus: &Corpus, dtype: RowDtype, dir: &Path) -> Manif
         dtype,
         shard_bytes: 1 << 20,
         norm: NORM,
-        model: Named { name: "tiny".into(), hash: "d1".into() },
+        model: Identity { name: "tiny".into(), hash: "d1".into() },
         split: Split::Train,
         context: model.spec.context,
         plan_hash: "e2".into(),

@@ -3,8 +3,9 @@
 
 use crate::ReleaseError;
 use crate::file::{EvaluationFile, Foreign, Scored};
-use lapidary_catalog::{ModelIdentity, Opened, TextIdentity, World};
+use lapidary_catalog::{Opened, TextIdentity, World};
 use lapidary_evaluation::{Options, Subject, truth};
+use lapidary_files::Identity;
 use lapidary_ground_truth::{Measured, TruthSubject, truth_scores};
 use lapidary_suite::subjects::Named;
 use lapidary_text::{Corpus, SPLIT_RULE, Split};
@@ -87,7 +88,7 @@ pub fn evaluate(
         },
     )?;
     let measured = on.truth.as_ref().map(|truth| compare(subjects, on, truth, observe)).transpose()?;
-    let model = ModelIdentity { name: on.opened.name.clone(), hash: on.opened.hash()?.to_owned() };
+    let model = Identity { name: on.opened.name.clone(), hash: on.opened.hash()?.to_owned() };
     let text = TextIdentity {
         context: on.context,
         split: SPLIT_RULE.into(),
@@ -135,7 +136,7 @@ fn for_truth(named: &Named) -> TruthSubject<'_> {
     }
 }
 
-fn foreign(subjects: &[Named], model: &ModelIdentity) -> Vec<Foreign> {
+fn foreign(subjects: &[Named], model: &Identity) -> Vec<Foreign> {
     let of = |(scores, subject): (usize, &Named)| {
         Some(Foreign { scores, model: subject.foreign_to(model)?.clone() })
     };

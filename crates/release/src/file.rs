@@ -2,9 +2,9 @@
 
 use crate::ReleaseError;
 use crate::error::invalid;
-use lapidary_catalog::{ModelIdentity, TextIdentity};
+use lapidary_catalog::TextIdentity;
 use lapidary_evaluation::Scores;
-use lapidary_files::hash;
+use lapidary_files::{Identity, hash};
 use lapidary_ground_truth::TruthTable;
 use lapidary_report::number::{count, significant};
 use lapidary_suite::folder::dictionary_folder;
@@ -24,7 +24,7 @@ pub struct EvaluationFile {
     /// Version of the layout.
     pub format: u32,
     /// What the dictionaries were spliced into.
-    pub model: ModelIdentity,
+    pub model: Identity,
     /// The evaluated documents.
     pub text: TextIdentity,
     /// Which documents these are; none in format 1.
@@ -51,7 +51,7 @@ pub struct Foreign {
     /// Place of its scores in [`EvaluationFile::scores`]: dictionaries of two runs may have one name.
     pub scores: usize,
     /// The model that it was trained on.
-    pub model: ModelIdentity,
+    pub model: Identity,
 }
 
 /// Which documents were scored.
@@ -112,7 +112,7 @@ impl Scored {
 
 impl EvaluationFile {
     /// Scores of dictionaries from elsewhere; nobody is foreign.
-    pub fn new(model: ModelIdentity, text: TextIdentity, scored: Scored, scores: Vec<Scores>) -> Self {
+    pub fn new(model: Identity, text: TextIdentity, scored: Scored, scores: Vec<Scores>) -> Self {
         EvaluationFile {
             format: FORMAT,
             model,

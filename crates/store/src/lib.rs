@@ -20,7 +20,7 @@ mod writer;
 
 pub use batches::Batches;
 pub use error::StoreError;
-pub use manifest::{FORMAT_VERSION, Manifest, Named, Norm, Shard, Stamp, StoreInfo, TextInfo};
+pub use manifest::{FORMAT_VERSION, Manifest, Norm, Shard, Stamp, StoreInfo, TextInfo};
 pub use norms::norms;
 pub use order::{EpochPlan, Order};
 pub use reader::StoreReader;

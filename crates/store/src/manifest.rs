@@ -7,7 +7,7 @@
 
 use crate::{Order, RowDtype, SiteRows};
 use lapidary_files::tensors::{Dtype, TensorFile};
-use lapidary_files::{FileError, read_string};
+use lapidary_files::{FileError, Identity, read_string};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -33,7 +33,7 @@ pub struct Manifest {
     /// blake3 of the plan that caused this store.
     pub plan_hash: String,
     /// The model's name and the hash of its files.
-    pub model: Named,
+    pub model: Identity,
     /// What the model read.
     pub text: TextInfo,
     /// Precision of the rows.
@@ -60,23 +60,13 @@ pub struct StoreInfo {
     /// blake3 of the plan that caused this store.
     pub plan_hash: String,
     /// The model's name and the hash of its files.
-    pub model: Named,
+    pub model: Identity,
     /// What the model read.
     pub text: TextInfo,
     /// Precision of the rows.
     pub dtype: RowDtype,
     /// The sites.
     pub sites: Vec<SiteRows>,
-}
-
-/// A thing and the hash of its bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Named {
-    /// For people.
-    pub name: String,
-    /// blake3, hex.
-    pub hash: String,
 }
 
 /// The text behind a store.

@@ -1,6 +1,7 @@
 //! Whatever is written into a store is read from it: manifest, rows of both dtypes, labels; shards of any size, windows without
 //! rows, sites of width 1.
 
+use lapidary_files::Identity;
 use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_store::*;
 use proptest::prelude::*;
@@ -58,7 +59,7 @@ fn contents() -> impl Strategy<Value = Content> {
         let text = TextInfo { split: "train".into(), split_rule, hash: text, documents, context };
         let info = StoreInfo {
             plan_hash: hash.clone(),
-            model: Named { name, hash },
+            model: Identity { name, hash },
             text,
             dtype: if half { RowDtype::Bf16 } else { RowDtype::F32 },
             sites: sites.collect(),

@@ -1,6 +1,7 @@
 //! A store on disk: it serves what was written, in the same batches as the source it was written from, and refuses
 //! damaged and hostile files by name.
 
+use lapidary_files::Identity;
 use lapidary_files::failpoint::{Failure, arm};
 use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_store::*;
@@ -51,7 +52,7 @@ fn planted(dtype: RowDtype) -> Planted {
 fn info(source: &Planted) -> StoreInfo {
     StoreInfo {
         plan_hash: "5eed".into(),
-        model: Named { name: "tiny".into(), hash: "a1".into() },
+        model: Identity { name: "tiny".into(), hash: "a1".into() },
         text: TextInfo {
             split: "train".into(),
             split_rule: "rule".into(),

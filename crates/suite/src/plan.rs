@@ -11,8 +11,8 @@ use crate::file::Suite;
 use crate::grid::{Grid, Place, Wanted};
 use crate::init::{self, Like};
 use crate::recipe::recipe;
-use lapidary_catalog::{Catalog, ModelIdentity, Opened, TextIdentity};
-use lapidary_files as files;
+use lapidary_catalog::{Catalog, Opened, TextIdentity};
+use lapidary_files::{self as files, Identity};
 use lapidary_lm::Spec;
 use lapidary_store::{RowDtype, SiteRows};
 use lapidary_text::{Corpus, SPLIT_RULE};
@@ -34,7 +34,7 @@ pub struct RunPlan {
     /// Version of the file's layout.
     pub format: u32,
     /// The model by name and content.
-    pub model: ModelIdentity,
+    pub model: Identity,
     /// The text by content.
     pub text: TextIdentity,
     /// How rows are made and ordered.
@@ -90,7 +90,7 @@ impl RunPlan {
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
-            model: ModelIdentity { name: opened.name.clone(), hash: String::new() },
+            model: Identity { name: opened.name.clone(), hash: String::new() },
             text: TextIdentity {
                 context,
                 split: SPLIT_RULE.into(),

@@ -6,8 +6,8 @@ use crate::error::invalid;
 use crate::folder::{given_up_lines, read_dictionaries};
 use crate::plan::{Places, RunPlan};
 use crate::words;
-use lapidary_catalog::ModelIdentity;
 use lapidary_dictionary::{Activation, Dictionary, Setting, load};
+use lapidary_files::Identity;
 use lapidary_lm::Site;
 use lapidary_trainer::{Baseline, DictionaryPlan};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub struct Named {
     /// In raw units.
     pub dictionary: Dictionary,
     /// The model that it was trained on, if it says so by hash.
-    pub model: Option<ModelIdentity>,
+    pub model: Option<Identity>,
     /// Hash of the documents that it was trained on, if it says so.
     pub text: Option<String>,
 }
@@ -92,7 +92,7 @@ pub fn check_alike(
 }
 
 /// All dictionaries are of this model, or the first that is of another is named; `whose` says where the model comes from.
-pub fn check_model(subjects: &[Named], model: &ModelIdentity, whose: &str) -> Result<(), SuiteError> {
+pub fn check_model(subjects: &[Named], model: &Identity, whose: &str) -> Result<(), SuiteError> {
     match subjects.iter().find_map(|subject| Some((subject, subject.foreign_to(model)?))) {
         None => Ok(()),
         Some((subject, other)) => invalid!(
@@ -160,7 +160,7 @@ impl Named {
     }
 
     /// The model that it says it was trained on, if that is another than this.
-    pub fn foreign_to(&self, model: &ModelIdentity) -> Option<&ModelIdentity> {
+    pub fn foreign_to(&self, model: &Identity) -> Option<&Identity> {
         self.model.as_ref().filter(|said| said.hash != model.hash)
     }
 }
@@ -187,8 +187,7 @@ fn alone(path: &Path, sites: Sites<'_>) -> Result<Named, SuiteError> {
     };
     let of = baseline.map(|b| format!(" {b}")).unwrap_or_default();
     let model = meta.as_ref().map(|m| &m.model);
-    let by_hash =
-        |hash: String| ModelIdentity { name: model.map(|m| m.name.clone()).unwrap_or_default(), hash };
+    let by_hash = |hash: String| Identity { name: model.map(|m| m.name.clone()).unwrap_or_default(), hash };
     Ok(Named {
         name: path.display().to_string(),
         label: format!("{site}{to}{kind}{of}"),

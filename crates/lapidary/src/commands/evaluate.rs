@@ -5,8 +5,9 @@ use crate::global::Global;
 use crate::terminal;
 use crate::terminal::progress::Progress;
 use anyhow::{Context, bail};
-use lapidary_catalog::{ModelIdentity, Opened, Text, World};
+use lapidary_catalog::{Opened, Text, World};
 use lapidary_evaluation::Scores;
+use lapidary_files::Identity;
 use lapidary_ground_truth::score::DEFAULT_ROWS;
 use lapidary_lm::{Site, Spec};
 use lapidary_release::EvaluationFile;
@@ -101,7 +102,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     if global.dry_run {
         return args.dry_run(&corpus, context, &subjects, global);
     }
-    let model = ModelIdentity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
+    let model = Identity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
     if !args.foreign_model {
         check_model(&subjects, &model, &opened.folder.display().to_string())?;
     }

@@ -6,12 +6,13 @@ use crate::terminal;
 use crate::terminal::progress::Progress;
 use lapidary_catalog::Opened;
 use lapidary_catalog::text::Text;
+use lapidary_files::Identity;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
-use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Named, Norm, RowDtype, RowSource, SiteRows};
+use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, SiteRows};
 use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use std::path::{Path, PathBuf};
 
@@ -97,7 +98,7 @@ fn options(
         dtype: args.dtype,
         shard_bytes: DEFAULT_SHARD_BYTES,
         norm,
-        model: Named { name: opened.name.clone(), hash: opened.hash()?.to_owned() },
+        model: Identity { name: opened.name.clone(), hash: opened.hash()?.to_owned() },
         split: args.split,
         context,
         plan_hash: hash::bytes(plan.to_string().as_bytes()),
