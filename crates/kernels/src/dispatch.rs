@@ -378,9 +378,9 @@ impl Device {
     }
 
     /// out = (x − mean(x)) / √(var(x) + ε), without gain and bias; x and out [D]. One thread.
-    pub fn layer_norm(self, x: &[f32], eps: f32, out: &mut [f32]) {
-        assert_eq!(x.len(), out.len(), "layer_norm: lengths differ");
-        isa!(self, |L| fn(x: &[f32], eps: f32, out: &mut [f32]) { elementwise::layer_norm(x, eps, out) })
+    pub fn centred_norm(self, x: &[f32], eps: f32, out: &mut [f32]) {
+        assert_eq!(x.len(), out.len(), "centred_norm: lengths differ");
+        isa!(self, |L| fn(x: &[f32], eps: f32, out: &mut [f32]) { elementwise::centred_norm(x, eps, out) })
     }
 
     /// In place, x [K]. One thread.

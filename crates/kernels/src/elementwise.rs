@@ -123,7 +123,7 @@ pub fn rms_norm(x: &[f32], eps: f32, out: &mut [f32]) {
 
 /// (x − mean(x)) / √(var(x) + ε), without gain and bias; x and out are [D].
 #[inline(always)]
-pub fn layer_norm(x: &[f32], eps: f32, out: &mut [f32]) {
+pub fn centred_norm(x: &[f32], eps: f32, out: &mut [f32]) {
     let mean = sum_by(x, |v| v) / x.len() as f32;
     let variance = sum_by(x, |v| (v - mean) * (v - mean)) / x.len() as f32;
     let scale = 1.0 / (variance + eps).sqrt();
@@ -297,11 +297,11 @@ mod tests {
             let root = (x64.iter().map(|x| x * x).sum::<f64>() / n as f64 + f64::from(1e-5f32)).sqrt();
             close("rms_norm", &out, x64.iter().map(|x| x / root), 4e-7, 0.0);
 
-            layer_norm(&x, 1e-5, &mut out);
+            centred_norm(&x, 1e-5, &mut out);
             let mean = x64.iter().sum::<f64>() / n as f64;
             let variance = x64.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64;
             let root = (variance + f64::from(1e-5f32)).sqrt();
-            close("layer_norm", &out, x64.iter().map(|x| (x - mean) / root), 1e-6, 1.0);
+            close("centred_norm", &out, x64.iter().map(|x| (x - mean) / root), 1e-6, 1.0);
 
             let mut out = x.clone();
             softmax(&mut out);
@@ -361,7 +361,7 @@ mod tests {
                 let mut out = vec![0.0; n];
                 device.rms_norm(&x, 1e-6, &mut out);
                 let mut all = vec![bits(&out)];
-                device.layer_norm(&x, 1e-6, &mut out);
+                device.centred_norm(&x, 1e-6, &mut out);
                 all.push(bits(&out));
                 type Op<'a> = &'a dyn Fn(&mut [f32]);
                 let ops: [Op; 5] = [

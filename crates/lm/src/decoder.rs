@@ -245,7 +245,7 @@ impl Model {
         for (x, out) in x.chunks_exact(d).zip(out.chunks_exact_mut(d)) {
             match self.spec.norm {
                 NormKind::Rms => self.device.rms_norm(x, eps, out),
-                NormKind::Layer => self.device.layer_norm(x, eps, out),
+                NormKind::Layer => self.device.centred_norm(x, eps, out),
             }
             gain.iter().for_each(|gain| scale(out, gain));
         }

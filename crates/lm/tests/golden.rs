@@ -13,8 +13,9 @@ const FACTOR: f64 = 1.5;
 /// Half a unit in the last place of f32: whoever writes one number down makes this error, relative to it. Where
 /// transformers makes less (the embedding is a copy of rows, so exact), no more is asked.
 const ROUNDING: f64 = 5.960_464_477_539_063e-8; // 2⁻²⁴
-const FIXTURES: [&str; 15] = [
+const FIXTURES: [&str; 16] = [
     "gemma-old",
+    "gemma2-caps-new",
     "gemma2-new",
     "gemma2-old",
     "gemma3-images-old",
