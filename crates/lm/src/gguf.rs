@@ -258,6 +258,17 @@ fn llama3(
     const FIRST_CONTEXT: f64 = 8192.0;
     const HIGH: f64 = 4.0;
     let base = keys.get("rope_theta").and_then(serde_json::Value::as_f64).unwrap_or(10_000.0);
+    let half = keys.get("head_dim").and_then(serde_json::Value::as_u64).unwrap_or(0) / 2;
+    if factors.len() as u64 != half {
+        let expected = format!("{half} factors in `{ROPE}`, half the width of a head");
+        return Err(FileError::invalid(
+            file.path(),
+            expected,
+            factors.len().to_string(),
+            "fetch the file again",
+        )
+        .into());
+    }
     let largest = factors.iter().fold(1.0, |a: f64, &b| a.max(f64::from(b)));
     let expected = |i: usize| {
         let wave = std::f64::consts::TAU * base.powf(i as f64 / factors.len() as f64);

@@ -113,94 +113,26 @@ fn what_cannot_be_followed_is_named() {
     assert_eq!(spec.rope_theta, 10_000.0);
 }
 
-/// Little-endian keys and tensors of a Llama that is all zero, but for what `more` adds.
-fn zeros(path: &Path, base: f32, factors: &[f32]) {
-    let mut keys: Vec<u8> = Vec::new();
-    let text = |out: &mut Vec<u8>, text: &str| {
-        out.extend((text.len() as u64).to_le_bytes());
-        out.extend(text.as_bytes());
-    };
-    let mut count = 0u64;
-    let mut key = |name: &str, kind: u32, value: &[u8]| {
-        text(&mut keys, name);
-        keys.extend(kind.to_le_bytes());
-        keys.extend(value);
-        count += 1;
-    };
-    key("general.architecture", 8, &[&5u64.to_le_bytes()[..], b"llama"].concat());
-    for (name, value) in [
-        ("attention.head_count", 1u32),
-        ("block_count", 1),
-        ("context_length", 16_384),
-        ("embedding_length", 2 * factors.len() as u32),
-        ("feed_forward_length", 1),
-    ] {
-        key(&format!("llama.{name}"), 4, &value.to_le_bytes());
-    }
-    key("llama.attention.layer_norm_rms_epsilon", 6, &1e-5f32.to_le_bytes());
-    key("llama.rope.freq_base", 6, &base.to_le_bytes());
-    let d = 2 * factors.len() as u64;
-    let mut tensors =
-        vec![("token_embd.weight".to_string(), vec![d, 3]), ("output_norm.weight".into(), vec![d])];
-    for (name, shape) in [
-        ("attn_norm", vec![d]),
-        ("attn_q", vec![d, d]),
-        ("attn_k", vec![d, d]),
-        ("attn_v", vec![d, d]),
-        ("attn_output", vec![d, d]),
-        ("ffn_norm", vec![d]),
-        ("ffn_gate", vec![d, 1]),
-        ("ffn_up", vec![d, 1]),
-        ("ffn_down", vec![1, d]),
-    ] {
-        tensors.push((format!("blk.0.{name}.weight"), shape));
-    }
-    tensors.push(("rope_freqs.weight".into(), vec![d / 2]));
-    let mut out = b"GGUF\x03\0\0\0".to_vec();
-    out.extend((tensors.len() as u64).to_le_bytes());
-    out.extend(count.to_le_bytes());
-    out.extend(keys);
-    let mut at = 0u64;
-    for (name, shape) in &tensors {
-        text(&mut out, name);
-        out.extend((shape.len() as u32).to_le_bytes());
-        shape.iter().for_each(|n| out.extend(n.to_le_bytes()));
-        out.extend(0u32.to_le_bytes());
-        out.extend(at.to_le_bytes());
-        at += (4 * shape.iter().product::<u64>()).next_multiple_of(32);
-    }
-    let start = out.len().next_multiple_of(32) + at as usize - (2 * d as usize).next_multiple_of(32);
-    out.resize(start, 0);
-    factors.iter().for_each(|f| out.extend(f.to_le_bytes()));
-    std::fs::write(path, out).unwrap();
-}
-
-/// Llama 3 has a factor for every wave length in place of keys. These are Llama 3.2's, written by llama.cpp's converter: base
-/// 500,000, heads of 64, factor 32.
+/// Llama 3 has a factor for every wave length in place of keys.
 #[test]
 fn the_scaling_of_llama_3_is_found_in_its_factors() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x.gguf");
-    let mut factors = FACTORS.to_vec();
-    zeros(&path, 500_000.0, &factors);
+    let path = fixture("llama3.gguf");
     let expected = RopeScaling::Llama3 {
-        factor: 32.0,
+        factor: 8.0,
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
         original_context: 8192.0,
     };
     assert_eq!(ModelFolder::open(&path, &[]).unwrap().spec.rope_scaling, expected);
-    factors[15] *= 1.01;
-    zeros(&path, 500_000.0, &factors);
-    let error = load_spec(&path, &[]).unwrap_err().to_string();
+    // The factors of another base are none of its.
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(4).position(|w| w == 500_000f32.to_le_bytes()).unwrap();
+    bytes[at..at + 4].copy_from_slice(&10_000f32.to_le_bytes());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("x.gguf"), bytes).unwrap();
+    let error = load_spec(&dir.path().join("x.gguf"), &[]).unwrap_err().to_string();
     assert!(error.contains("expected `rope_freqs.weight` of Llama 3"), "{error}");
 }
-
-#[rustfmt::skip]
-const FACTORS: [f32; 32] = [
-    1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.6513293, 3.2922628, 9.666731,
-    32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0, 32.0,
-];
 
 /// A real model: Q4_1 and Q8_0.
 #[test]
