@@ -27,6 +27,7 @@ pub mod folder;
 mod forward;
 pub mod generate;
 mod gguf;
+mod gguf_config;
 mod harmless;
 mod hooks;
 mod instead;

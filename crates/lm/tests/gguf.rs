@@ -28,7 +28,7 @@ fn off(model: &Model, golden: &Path) -> f64 {
 
 #[test]
 fn logits_follow_transformers() {
-    for name in ["llama", "gemma2"] {
+    for name in ["llama", "gemma", "gemma2", "gemma3", "gpt2", "qwen2", "qwen3"] {
         let model = Model::load(&fixture(&format!("{name}.gguf")), Device::detect()).unwrap();
         let off = off(&model, &fixture(&format!("{name}.safetensors")));
         assert!(off <= TOLERANCE, "{name}: {off:e}");
@@ -66,7 +66,7 @@ fn what_cannot_be_followed_is_named() {
     let cases: [(&[(&[u8], &[u8])], &str); 9] = [
         (
             &[(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba")],
-            "model family `mamba` is not supported; supported: gemma2, llama",
+            "model family `mamba` is not supported; supported: gemma, gemma2, gemma3, gpt2, llama, qwen2, qwen3",
         ),
         (
             &[(b"llama.block_count", b"llama.block_xount")],
@@ -110,7 +110,7 @@ fn what_cannot_be_followed_is_named() {
     }
     let vouched = changed(dir.path(), &[(b"llama.rope.freq_base", b"llama.rope.freq_haha")]);
     let spec = ModelFolder::open(&vouched, &["llama.rope.freq_haha".into()]).unwrap().spec;
-    assert_eq!(spec.rope_theta, 10_000.0);
+    assert_eq!(spec.rope.map(|rope| rope.theta), Some(10_000.0));
 }
 
 /// Llama 3 has a factor for every wave length in place of keys.
@@ -123,7 +123,8 @@ fn the_scaling_of_llama_3_is_found_in_its_factors() {
         high_freq_factor: 4.0,
         original_context: 8192.0,
     };
-    assert_eq!(ModelFolder::open(&path, &[]).unwrap().spec.rope_scaling, expected);
+    let spec = ModelFolder::open(&path, &[]).unwrap().spec;
+    assert_eq!(spec.rope.map(|rope| rope.scaling), Some(expected));
     // The factors of another base are none of its.
     let mut bytes = std::fs::read(&path).unwrap();
     let at = bytes.windows(4).position(|w| w == 500_000f32.to_le_bytes()).unwrap();
