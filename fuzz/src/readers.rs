@@ -2,7 +2,9 @@
 
 use lapidary_files::Log;
 use lapidary_files::tensors::TensorFile;
+use lapidary_gguf::GgufFile;
 use lapidary_kernels::Device;
+use lapidary_lm::ModelFolder;
 use lapidary_store::StoreReader;
 use lapidary_text::Tokenizer;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::path::Path;
 pub type Reader = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const READERS: [Reader; 10] = [
+pub const READERS: [Reader; 11] = [
     ("safetensors", safetensors),
     ("sae_lens", sae_lens),
     ("params_npz", params_npz),
@@ -22,6 +24,7 @@ pub const READERS: [Reader; 10] = [
     ("checkpoint", checkpoint),
     ("log", log),
     ("suite", suite),
+    ("gguf", gguf),
 ];
 
 /// Feeds `input` to the reader of this name.
@@ -112,13 +115,30 @@ fn model_config(input: &[u8]) {
     });
 }
 
-/// `tokenizer.json`, loaded, used and used backwards.
+/// `tokenizer.json`.
 fn tokenizer(input: &[u8]) {
-    with_file("tokenizer.json", input, |path| {
-        let Ok(tokenizer) = Tokenizer::load(path.parent().expect("the file is in a folder")) else { return };
-        if let Ok(ids) = tokenizer.encode("Once there was a <s> 1,000 ☃") {
-            let _ = tokenizer.decode(&ids);
+    with_file("tokenizer.json", input, |path| use_tokenizer(path.parent().expect("the file is in a folder")));
+}
+
+/// Loaded, used and used backwards.
+fn use_tokenizer(path: &Path) {
+    let Ok(tokenizer) = Tokenizer::load(path) else { return };
+    if let Ok(ids) = tokenizer.encode("Once there was a <s> 1,000 ☃") {
+        let _ = tokenizer.decode(&ids);
+    }
+}
+
+/// A GGUF file: every tensor, the model if it is one (and small), the tokenizer.
+fn gguf(input: &[u8]) {
+    with_file("a.gguf", input, |path| {
+        let Ok(file) = GgufFile::open(path) else { return };
+        for (name, info) in file.tensors() {
+            let _ = file.read_f32(name, &info.shape);
         }
+        if let Ok(files) = ModelFolder::open(path, &[]) {
+            let _ = files.load(Device::detect());
+        }
+        use_tokenizer(path);
     });
 }
 

@@ -179,6 +179,7 @@ pub fn good() -> Vec<(&'static str, Vec<u8>)> {
         ("manifest", read("store/manifest.json")),
         ("checkpoint", read("run/checkpoints/step-000000001.safetensors")),
         ("suite", SUITE.into()),
+        ("gguf", include_bytes!("../../fixtures/gguf/llama3.gguf").to_vec()),
         ("log", two(&metrics[..metrics.len() / 2], &metrics[metrics.len() / 2..])),
     ]
 }

@@ -58,6 +58,12 @@ fn the_good_seeds_are_read() {
                 lapidary_trainer::load_checkpoint(&folder.path().join("c.safetensors"), &seeds::plan())
                     .unwrap();
             }
+            "gguf" => {
+                write("a.gguf", &good);
+                let path = folder.path().join("a.gguf");
+                lapidary_lm::ModelFolder::open(&path, &[]).unwrap();
+                assert_eq!(lapidary_text::Tokenizer::load(&path).unwrap().encode("ab!").unwrap(), [5, 7]);
+            }
             "suite" => {
                 write("suite.toml", &good);
                 let suite = lapidary_suite::Suite::read(&folder.path().join("suite.toml")).unwrap();

@@ -4,14 +4,15 @@
 use crate::source::Source;
 
 /// Crate and what it may depend on, in the order of the data's way up.
-pub(crate) const ARROWS: [(&str, &[&str]); 19] = [
+pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("kernels", &[]),
     ("files", &[]),
     ("stats", &[]),
     ("report", &[]),
     ("world", &[]),
-    ("lm", &["kernels", "files"]),
-    ("text", &["files", "lm"]),
+    ("gguf", &["files"]),
+    ("lm", &["kernels", "files", "gguf"]),
+    ("text", &["files", "gguf", "lm"]),
     ("store", &["files"]),
     ("dictionary", &["kernels", "files"]),
     ("harvest", &["files", "lm", "text", "store"]),

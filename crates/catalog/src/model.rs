@@ -9,11 +9,11 @@ use lapidary_text::Tokenizer;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-/// A model folder, opened.
+/// A model's folder or GGUF file, opened.
 pub struct Opened {
     /// Where it is.
     pub folder: PathBuf,
-    /// Name of the folder: what cards and plans call the model.
+    /// Name of the folder, or of the file without its ending: what cards and plans call the model.
     pub name: String,
     /// What its weights mean.
     pub spec: Spec,
@@ -46,7 +46,8 @@ impl Opened {
         let files = open_folder(&folder, ignored, catalog)?;
         let tokenizer = Tokenizer::load(&folder)?;
         let real = folder.canonicalize().map_err(FileError::io(&folder, "find"))?;
-        let name = real.file_name().map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
+        let name = if real.is_dir() { real.file_name() } else { real.file_stem() };
+        let name = name.map_or_else(|| "model".into(), |n| n.to_string_lossy().into_owned());
         Ok(Opened {
             folder,
             name,
@@ -75,7 +76,7 @@ impl Opened {
         }
     }
 
-    /// blake3 over the hashes of `config.json` and every safetensors file, by name; the first call reads them all.
+    /// blake3 over the hashes of `config.json` and every safetensors file, by name, or of the GGUF file; the first call reads all.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -90,7 +91,7 @@ impl Opened {
     }
 }
 
-/// Config and headers of a folder; the catalog is told what the user might not expect of them.
+/// Config and headers of a folder or GGUF file; the catalog is told what the user might not expect of them.
 ///
 /// # Errors
 /// They cannot be read or followed.
@@ -110,11 +111,15 @@ pub fn open_folder(
     Ok(files)
 }
 
-/// blake3 over "name hash" lines of `config.json` and every `*.safetensors` of a folder, sorted by name.
+/// blake3 over "name hash" lines of `config.json` and every `*.safetensors` of a folder, sorted by name; of a GGUF file the
+/// blake3 of its bytes.
 ///
 /// # Errors
 /// The folder or one of the files cannot be read.
 pub fn model_hash(folder: &Path) -> Result<String, CatalogError> {
+    if folder.is_file() {
+        return Ok(hash::file(folder)?);
+    }
     let mut names: Vec<String> = folder
         .read_dir()
         .map_err(FileError::io(folder, "list"))?

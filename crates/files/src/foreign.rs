@@ -24,7 +24,7 @@ const LFS: Foreign = Foreign {
 };
 const GGUF: Foreign = Foreign {
     what: "a GGUF file, as llama.cpp reads it",
-    next: "GGUF is not read here: fetch the model's safetensors",
+    next: "a model in it is opened by the file's own name, as `--model FILE.gguf`",
 };
 const PICKLE: Foreign = Foreign {
     what: "PyTorch's pickled weights",

@@ -64,6 +64,12 @@ impl Config {
         }
     }
 
+    /// Keys that were found in another kind of file, under the names that they would have here.
+    pub(crate) fn of(path: &Path, keys: Map<String, Value>, ignored: &[String]) -> Config {
+        let (path, understood, ignored) = (path.to_path_buf(), BTreeSet::new(), ignored.to_vec());
+        Config { path, parent: String::new(), keys, understood, ignored }
+    }
+
     /// Where the file is.
     pub(crate) fn path(&self) -> &Path {
         &self.path

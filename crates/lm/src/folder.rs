@@ -1,14 +1,16 @@
-//! A model folder, opened in two steps: first its config and the headers of its tensor files, which cost nothing and say
-//! whether the two fit; then, when somebody wants to compute, the weights.
+//! A model's folder, or its GGUF file, opened in two steps: first its config and the headers of its tensor files, which cost
+//! nothing and say whether the two fit; then, when somebody wants to compute, the weights.
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::LmError;
 use crate::family;
+use crate::gguf;
 use crate::model::Model;
 use crate::spec::Spec;
 use crate::weights::{self, Weights};
 use lapidary_files::{FileError, foreign};
+use lapidary_gguf::{GgufFile, is_gguf};
 use lapidary_kernels::Device;
 use std::fs::File;
 use std::io::Read;
@@ -21,17 +23,28 @@ pub struct ModelFolder {
     pub spec: Spec,
     /// The config ties the head to the embedding, but the files hold another: that one is the head.
     pub own_head_against_config: bool,
-    checkpoint: Checkpoint,
+    stored: Stored,
+}
+
+/// Where the weights are.
+#[derive(Debug)]
+enum Stored {
+    Folder(Checkpoint),
+    Gguf(gguf::Stored),
 }
 
 impl ModelFolder {
-    /// Opens a Hugging Face folder: `config.json` and `model.safetensors` or `model.safetensors.index.json` with shards.
-    /// `ignored` names keys of the config that change nothing although nobody here knows them.
+    /// Opens a Hugging Face folder, `config.json` and `model.safetensors` or `model.safetensors.index.json` with shards, or a
+    /// GGUF file. `ignored` names keys of the config that change nothing although nobody here knows them.
     ///
     /// # Errors
     /// A missing or damaged file, an unknown family, a config key that may change the maths, a tensor that is missing,
     /// not float, of a wrong shape, or one too many.
     pub fn open(dir: &Path, ignored: &[String]) -> Result<ModelFolder, LmError> {
+        if is_gguf(dir) {
+            let (spec, stored) = gguf::open(dir, ignored)?;
+            return Ok(ModelFolder { own_head_against_config: false, spec, stored: Stored::Gguf(stored) });
+        }
         let mut spec = load_spec(dir, ignored)?;
         let (tied, names) = (spec.tied_head, family::names(spec.family));
         let mut checkpoint = Checkpoint::open(dir, names)?;
@@ -43,7 +56,8 @@ impl ModelFolder {
             Ok(Vec::new())
         })?;
         checkpoint.check_nothing_else(&needed, &spec)?;
-        Ok(ModelFolder { own_head_against_config: tied && !spec.tied_head, spec, checkpoint })
+        let stored = Stored::Folder(checkpoint);
+        Ok(ModelFolder { own_head_against_config: tied && !spec.tied_head, spec, stored })
     }
 
     /// Number of parameters, by the shapes; a tied head counts once.
@@ -56,7 +70,10 @@ impl ModelFolder {
     /// # Errors
     /// A file cannot be read, or holds a weight that is not finite.
     pub fn load(&self, device: Device) -> Result<Model, LmError> {
-        let weights = Weights::read(&self.spec, &self.checkpoint)?;
+        let weights = match &self.stored {
+            Stored::Folder(checkpoint) => Weights::read(&self.spec, checkpoint)?,
+            Stored::Gguf(stored) => stored.read(&self.spec)?,
+        };
         Ok(Model { spec: self.spec.clone(), weights, device })
     }
 }
@@ -71,11 +88,15 @@ impl Model {
     }
 }
 
-/// The spec of a model folder by its `config.json` and `generation_config.json`; its weights need not be there.
+/// The spec of a model folder by its `config.json` and `generation_config.json`, or of a GGUF file by its keys; a folder's
+/// weights need not be there.
 ///
 /// # Errors
 /// No such folder, a damaged file, an unknown family, a config key that may change the maths.
 pub fn load_spec(dir: &Path, ignored: &[String]) -> Result<Spec, LmError> {
+    if is_gguf(dir) {
+        return gguf::spec(&GgufFile::open(dir)?, ignored);
+    }
     if !dir.is_dir() {
         return Err(LmError::NoFolder { path: dir.to_path_buf(), next: next_for(dir) });
     }

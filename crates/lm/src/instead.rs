@@ -53,7 +53,7 @@ fn other_weights(names: &[String]) -> Option<(String, &'static str)> {
         return Some((format!("another safetensors file ({other})"), next));
     }
     [
-        (".gguf", "GGUF, which is not read here", "fetch the model's safetensors"),
+        (".gguf", "a GGUF file", "name the file itself"),
         (".bin", "PyTorch's pickled weights", CONVERT),
         (
             ".pth",

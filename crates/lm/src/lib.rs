@@ -2,7 +2,8 @@
 //!
 //! - [`site`]: names of the places that a tap can read or replace, `3.res`; `hooks`: what others call them.
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
-//! - [`folder`]: a folder's config and tensor headers, before any weight; `checkpoint` is its files, `instead` what else may be there.
+//! - [`folder`]: a folder's config and tensor headers, before any weight; `checkpoint` is its files, `instead` what else may be there;
+//!   `gguf` is the same of a GGUF file.
 //! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
 //! - [`model`]: a model, a batch, a cache. `forward`: run with taps, unembed, cross-entropy. [`generate`]: sampling with a cache.
@@ -25,6 +26,8 @@ mod family;
 pub mod folder;
 mod forward;
 pub mod generate;
+mod gguf;
+mod gguf_config;
 mod harmless;
 mod hooks;
 mod instead;

@@ -225,11 +225,7 @@ fn a_git_lfs_pointer_is_named_wherever_it_stands() {
 #[test]
 fn other_formats_are_named_with_the_way_out() {
     for (name, content, what) in [
-        (
-            "model-q4.gguf",
-            "GGUF",
-            "GGUF, which is not read here (model-q4.gguf); fetch the model's safetensors",
-        ),
+        ("model-q4.gguf", "GGUF", "a GGUF file (model-q4.gguf); name the file itself"),
         (
             "pytorch_model.bin",
             "PK",
@@ -286,7 +282,9 @@ fn a_file_of_another_format_under_the_right_name_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("model.gguf");
     fs::write(&file, b"GGUF\x03\0\0\0").unwrap();
-    assert!(refusal(&file).contains("it is a GGUF file"));
+    assert!(refusal(&file).contains("model.gguf: expected a GGUF file, found bytes of the header"));
+    fs::write(&file, b"PK\x03\x04abcdefgh").unwrap();
+    assert!(refusal(&file).contains("it is PyTorch's pickled weights"));
     fs::create_dir(dir.path().join("snapshots")).unwrap();
     fs::remove_file(&file).unwrap();
     assert!(refusal(dir.path()).contains("name the folder below its snapshots/"));

@@ -1,7 +1,8 @@
 //! Text → documents → pieces of tokens → windows (docs/numerics.md §1).
 //!
 //! `read.rs` finds documents (`format.rs` knows what is not plain text), `split.rs` says which are held out and what their hash
-//! is, `tokenizer.rs` wraps the `tokenizers` crate (`cuts.rs` cuts long documents for it, `panics.rs` catches its panics),
+//! is, `tokenizer.rs` wraps the `tokenizers` crate (`cuts.rs` cuts long documents for it, `panics.rs` catches its panics, `gguf.rs`
+//! makes a GGUF file's tokenizer one of its),
 //! `corpus.rs` cuts windows; `stream.rs` goes back, from ids that come one by one to text. Attention never crosses documents: a
 //! window has tokens of one only.
 
@@ -11,6 +12,7 @@ mod corpus;
 mod cuts;
 mod error;
 mod format;
+mod gguf;
 mod panics;
 mod read;
 mod split;

@@ -5,8 +5,10 @@
 
 use crate::TextError;
 use crate::cuts::{Added, Cuts, Description};
+use crate::gguf;
 use crate::panics::caught;
 use lapidary_files::{FileError, read_string};
+use lapidary_gguf::{GgufFile, is_gguf};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,11 +32,14 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json` from a model's folder.
+    /// Reads `tokenizer.json` from a model's folder, or what a GGUF file holds in its place.
     ///
     /// # Errors
     /// No such file, not a tokenizer, or one that cuts words at random (BPE dropout).
     pub fn load(dir: &Path) -> Result<Tokenizer, TextError> {
+        if is_gguf(dir) {
+            return Tokenizer::of(dir, &gguf::tokenizer_json(&GgufFile::open(dir)?)?);
+        }
         let path = dir.join("tokenizer.json");
         if let Some(other) =
             ["tokenizer.model", "vocab.json"].into_iter().find(|o| !path.exists() && dir.join(o).exists())
@@ -49,9 +54,12 @@ impl Tokenizer {
             )
             .into());
         }
-        let json = read_string(&path, MAX_BYTES)?;
+        Tokenizer::of(&path, &read_string(&path, MAX_BYTES)?)
+    }
+
+    fn of(path: &Path, json: &str) -> Result<Tokenizer, TextError> {
         let broken = |problem: String| TextError::Tokenizer {
-            path: path.clone(),
+            path: path.to_path_buf(),
             problem,
             next: "copy tokenizer.json from the model's own repository",
         };
@@ -66,7 +74,7 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|e| broken(e.to_string()))?;
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
-        Ok(Tokenizer { path, inner, cuts: Arc::default() })
+        Ok(Tokenizer { path: path.to_path_buf(), inner, cuts: Arc::default() })
     }
 
     /// The ids of a text, without special tokens. A long text is encoded in pieces where that gives the same ids, so that

@@ -36,8 +36,8 @@ pub struct EvaluateArgs {
     /// Run folders, or dictionaries (SAELens folders, Gemma Scope params.npz)
     #[arg(required = true, value_name = "RUN|DICT")]
     subjects: Vec<PathBuf>,
-    /// Model folder [default: the run's]
-    #[arg(long, value_name = "DIR")]
+    /// Model folder or GGUF file [default: the run's]
+    #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
     /// Text files or folders [default: the run's]
     #[arg(long, value_name = "F", num_args = 1..)]

@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 /// again with --overwrite, which keeps an older store until the new one is whole. A suite reads the store by `[rows] store = "STORE"` and then trains the same bytes as without.
 #[derive(clap::Args)]
 pub struct HarvestArgs {
-    /// Model folder (config.json, safetensors, tokenizer.json), as a path or inside --data
-    #[arg(long, value_name = "DIR")]
+    /// Model folder (config.json, safetensors, tokenizer.json) or GGUF file, as a path or inside --data
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
     /// Text files in UTF-8, folders of them, or - for standard input; documents are separated by `<|endoftext|>`
     #[arg(long, value_name = "FILE", required = true, num_args = 1..)]

@@ -38,8 +38,8 @@ pub enum LmCommand {
 
 #[derive(Args)]
 struct ModelArgs {
-    /// Folder of a Hugging Face model: config.json, safetensors, tokenizer.json
-    #[arg(long, value_name = "DIR")]
+    /// Folder of a Hugging Face model (config.json, safetensors, tokenizer.json), or a GGUF file
+    #[arg(long, value_name = "MODEL")]
     model: PathBuf,
 }
 

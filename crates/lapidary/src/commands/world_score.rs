@@ -17,8 +17,8 @@ const GROUP: u64 = 64;
 
 #[derive(Args)]
 pub struct ScoreArgs {
-    /// Model folder, or `organism` or `organism-chat`
-    #[arg(long, value_name = "DIR", default_value = "organism")]
+    /// Model folder, GGUF file, or `organism` or `organism-chat`
+    #[arg(long, value_name = "MODEL", default_value = "organism")]
     model: PathBuf,
     /// Documents of the split `eval`
     #[arg(long, value_name = "N", default_value_t = 1_000)]
