@@ -115,7 +115,7 @@ impl Model {
         let Buffers { q, k, v, z, delta, normed } = buffers;
         let w = &self.weights.layers[l];
         let window = self.spec.windows[l];
-        self.project(w, run, run.rotations(window), x, q, k, v);
+        self.project(w, run, run.rotations(window), x, [q, k, v]);
         let attention = Attention { spec: &self.spec, device: self.device, window, starts: run.starts };
         attention.run(q, k, v, stores, z);
         taps.visit(l, SiteKind::Att, z)?;
@@ -137,16 +137,13 @@ impl Model {
     }
 
     /// x [N, D] → norm → normed and rotated q [N, H·A] and k [N, G·A], v [N, G·A].
-    #[allow(clippy::too_many_arguments)]
     fn project(
         &self,
         w: &LayerWeights,
         run: &Run<'_>,
         rotations: Option<&Rotations>,
         x: &[f32],
-        q: &mut [f32],
-        k: &mut [f32],
-        v: &mut [f32],
+        [q, k, v]: [&mut [f32]; 3],
     ) {
         let (d, device, t) = (self.spec.d_model, self.device, tile_rows(run.positions.len()));
         let (wide, narrow) = (self.spec.heads * self.spec.d_head, self.spec.kv_heads * self.spec.d_head);

@@ -99,7 +99,14 @@ impl Config {
     /// Context of the first training.
     fn original(&mut self, around: Around) -> Result<f64, LmError> {
         let inside = self.number_or("original_max_position_embeddings", None)?;
-        Ok(around.original.or(inside).unwrap_or(around.context as f64))
+        let original = around.original.or(inside).unwrap_or(around.context as f64);
+        match original >= 2.0 {
+            true => Ok(original),
+            false => {
+                let problem = format!("expected at least 2 tokens, found {original}");
+                Err(self.error("original_max_position_embeddings", problem, "correct the file"))
+            }
+        }
     }
 
     fn yarn(&mut self, around: Around) -> Result<RopeScaling, LmError> {

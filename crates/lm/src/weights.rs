@@ -234,12 +234,16 @@ impl Reader<'_, '_> {
 
 /// [in, out] → [out, in].
 fn transpose(matrix: &[f32], out: usize) -> Vec<f32> {
+    let out = if matrix.is_empty() { 0 } else { out }; // nothing was read
     (0..out).flat_map(|o| matrix.iter().skip(o).step_by(out)).copied().collect()
 }
 
 /// Some rows of a matrix [.., d], in this order.
 fn pick(all: &Linear, d: usize, rows: impl Iterator<Item = usize> + Clone) -> Linear {
-    let row = |r: usize| all.weight.get(r * d..(r + 1) * d).unwrap_or_default();
-    let bias = |bias: &Vec<f32>| rows.clone().filter_map(|r| bias.get(r)).copied().collect();
+    if all.weight.is_empty() {
+        return all.clone(); // nothing was read
+    }
+    let row = |r: usize| &all.weight[r * d..(r + 1) * d];
+    let bias = |bias: &Vec<f32>| rows.clone().map(|r| bias[r]).collect();
     Linear { weight: rows.clone().flat_map(row).copied().collect(), bias: all.bias.as_ref().map(bias) }
 }

@@ -109,6 +109,36 @@ fn a_config_of_every_family_is_read() {
     assert_eq!(spec("gemma-2b").activation, Activation::GeluTanh); // though the file says gelu
 }
 
+/// Names under which other versions of transformers stored the same tensors, and buffers that old files hold beside them.
+#[test]
+fn other_versions_names_and_buffers_change_nothing() {
+    for (name, from, to, buffer) in [
+        ("gpt2-old", "transformer.", "", "h.0.attn.bias"),
+        ("gpt-neox-old", "gpt_neox.", "gpt_neox.", "gpt_neox.layers.0.attention.masked_bias"),
+        ("gemma3-images-old", "language_model.model.", "model.language_model.", "model.vision_tower.x"),
+        ("llama-old", "model.", "model.", "model.layers.0.self_attn.rotary_emb.inv_freq"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in fs::read_dir(case("../../lm").join(name)).unwrap().flatten() {
+            fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        let before = logits(&Model::load(dir.path(), Device::detect()).unwrap(), &[2, 5, 6, 7]);
+        rewrite(dir.path(), |all| {
+            for tensor in all.iter_mut().filter(|tensor| tensor.0.starts_with(from)) {
+                tensor.0 = format!("{to}{}", &tensor.0[from.len()..]);
+            }
+            all.push((buffer.to_string(), vec![1], vec![1.0]));
+        });
+        assert_eq!(
+            logits(&Model::load(dir.path(), Device::detect()).unwrap(), &[2, 5, 6, 7]),
+            before,
+            "{name}"
+        );
+        rewrite(dir.path(), |all| all.push(("x.weight".to_string(), vec![1], vec![1.0])));
+        assert!(refusal(dir.path()).contains("only tensors that a"), "{name}");
+    }
+}
+
 #[test]
 fn a_stored_head_that_differs_is_the_head() {
     let folder = ModelFolder::open(&case("tied_head"), &[]).unwrap();

@@ -76,7 +76,7 @@ fn same_for_any_threads(model: &Model) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             (
-                everything(&model, &batch),
+                everything(model, &batch),
                 model.cross_entropy(&model.forward(&batch, &[], &mut |_, _| {}), &batch.tokens),
             )
         })

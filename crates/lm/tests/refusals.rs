@@ -2,7 +2,7 @@
 
 use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use lapidary_kernels::Device;
-use lapidary_lm::{Batch, LmError, Model, ModelFolder, load_spec};
+use lapidary_lm::{Batch, LmError, Model, ModelFolder, load_spec, weights};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs;
@@ -99,6 +99,7 @@ fn a_key_that_would_change_the_maths_is_named() {
         ("gpt2-old", "n_head", json!(5), "does not divide n_embd"),
         ("mistral-new", "layer_types", json!(vec!["full_attention"; 3]), "not all layers slide"),
         ("olmo2-new", "clip_qkv", json!(8.0), "clip_qkv"),
+        ("phi3-old", "original_max_position_embeddings", json!(0.5), "expected at least 2 tokens"),
         ("phi3-old", "attention_bias", json!(true), "attention_bias"),
         ("phi3-old", "rope_scaling.short_factor", json!([1.0, 2.0]), "expected 3 numbers, found 2"),
         (
@@ -148,6 +149,20 @@ fn dynamic_scaling_is_none_within_the_context() {
     let dynamic = load_with("llama-new", "rope_parameters", dynamic).unwrap();
     assert_eq!(dynamic.spec.context, 64);
     assert_eq!(logits(dynamic), logits(plain));
+}
+
+/// Sizes that no machine holds are counted, not looped over.
+#[test]
+fn huge_sizes_end_at_once() {
+    for (name, key) in
+        [("gpt2-old", "n_embd"), ("gpt-neox-old", "hidden_size"), ("phi3-old", "intermediate_size")]
+    {
+        let error = load_with(name, key, json!(3u64 << 28)).expect_err(key);
+        assert!(error.contains("of shape"), "{name}: {error}");
+        let dir = copy(name);
+        set(dir.path(), key, json!(3u64 << 28));
+        assert!(weights::count(&load_spec(dir.path(), &[]).unwrap()) > 1 << 32);
+    }
 }
 
 #[test]
