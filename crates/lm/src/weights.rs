@@ -121,30 +121,24 @@ impl Reader<'_, '_> {
         let (d, m, wide) = (spec.d_model, spec.d_mlp, spec.heads * spec.d_head);
         self.at = format!("{}.{l}.", names.layers);
         let attn_norm = self.norm(names.attn_norm)?;
-        let [q, k, v] = self.qkv()?;
-        let [q_norm, k_norm] = self.qk_norms()?;
-        let o = self.linear(names.o, spec.out_bias, d, wide)?;
-        let attn_post_norm = self.norm(names.attn_post_norm)?;
-        let mlp_norm = self.norm(names.mlp_norm)?;
-        let (gate, up) = self.gate_and_up()?;
-        let down = self.linear(names.down, spec.mlp_bias, d, m)?;
-        let mlp_post_norm = self.norm(names.mlp_post_norm)?;
-        self.at.clear();
-        Ok(LayerWeights {
+        let ([q, k, v], [q_norm, k_norm], (gate, up)) = (self.qkv()?, self.qk_norms()?, self.gate_and_up()?);
+        let layer = LayerWeights {
             attn_norm,
             q,
             k,
             v,
             q_norm,
             k_norm,
-            o,
-            attn_post_norm,
-            mlp_norm,
+            o: self.linear(names.o, spec.out_bias, d, wide)?,
+            attn_post_norm: self.norm(names.attn_post_norm)?,
+            mlp_norm: self.norm(names.mlp_norm)?,
             gate,
             up,
-            down,
-            mlp_post_norm,
-        })
+            down: self.linear(names.down, spec.mlp_bias, d, m)?,
+            mlp_post_norm: self.norm(names.mlp_post_norm)?,
+        };
+        self.at.clear();
+        Ok(layer)
     }
 
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {

@@ -5,12 +5,9 @@
 //! approximation, as transformers reads them; later ones say so in `hidden_activation`.
 
 use super::llama::{self, Defaults};
-use super::shared::Names;
 use crate::config::Config;
 use crate::error::LmError;
 use crate::spec::{Activation, Family, Spec};
-
-pub(super) const NAMES: Names = llama::NAMES;
 
 const DEFAULTS: Defaults = Defaults {
     vocab: Some(256_000),

@@ -4,12 +4,10 @@
 //! Defaults are those of `MistralConfig` in transformers, where a missing window is 4,096 (`null` is none).
 
 use super::llama::{self, Defaults};
-use super::shared::{Names, one_window};
+use super::shared::one_window;
 use crate::config::Config;
 use crate::error::LmError;
 use crate::spec::{Activation, Family, Spec};
-
-pub(super) const NAMES: Names = llama::NAMES;
 
 const DEFAULTS: Defaults =
     Defaults { vocab: Some(32_000), context: 131_072, kv_heads: Some(8), ..llama::DEFAULTS };

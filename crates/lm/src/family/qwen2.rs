@@ -4,12 +4,10 @@
 //! Defaults are those of `Qwen2Config` in transformers.
 
 use super::llama::{self, Defaults};
-use super::shared::{Names, windows};
+use super::shared::windows;
 use crate::config::Config;
 use crate::error::LmError;
 use crate::spec::{Activation, Family, Spec};
-
-pub(super) const NAMES: Names = llama::NAMES;
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     vocab: Some(151_936),

@@ -5,12 +5,9 @@
 
 use super::llama::{self, Defaults};
 use super::qwen2::{self, upper_windows};
-use super::shared::Names;
 use crate::config::Config;
 use crate::error::LmError;
 use crate::spec::{Activation, Family, QkNorm, Spec};
-
-pub(super) const NAMES: Names = llama::NAMES;
 
 const DEFAULTS: Defaults = Defaults { d_head: Some(128), ..qwen2::DEFAULTS };
 
