@@ -20,6 +20,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("trainer", &["kernels", "files", "store", "dictionary", "objective"]),
     ("splice", &["lm", "text", "dictionary"]),
     ("evaluation", &["kernels", "lm", "text", "dictionary", "splice", "stats"]),
+    ("atlas", &["kernels", "lm", "text", "store", "harvest", "dictionary"]),
     ("catalog", &["files", "kernels", "lm", "text", "world"]),
     ("suite", &["files", "kernels", "lm", "text", "store", "harvest", "dictionary", "trainer", "catalog"]),
     (
@@ -60,6 +61,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "splice",
             "evaluation",
             "world",
+            "atlas",
             "catalog",
             "suite",
             "ground-truth",

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod card;
+pub mod contexts;
 pub mod number;
 pub mod page;
 pub mod scores;

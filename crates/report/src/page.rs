@@ -155,8 +155,8 @@ fn cells(lines: &[Line]) -> Vec<Vec<String>> {
 }
 
 /// Colour or none.
-struct Style {
-    colour: bool,
+pub(crate) struct Style {
+    pub(crate) colour: bool,
 }
 
 /// Backgrounds from weak to strong, numbers of the 256-colour palette; black stands on all of them.
@@ -167,11 +167,11 @@ impl Style {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
     }
 
-    fn heading(&self, text: &str) -> String {
+    pub(crate) fn heading(&self, text: &str) -> String {
         self.wrapped("1", text)
     }
 
-    fn faint(&self, text: &str) -> String {
+    pub(crate) fn faint(&self, text: &str) -> String {
         self.wrapped("2", text)
     }
 
@@ -196,7 +196,7 @@ impl Style {
         out
     }
 
-    fn sentence(&self, pieces: &[Piece]) -> String {
+    pub(crate) fn sentence(&self, pieces: &[Piece]) -> String {
         let mut out = String::new();
         for (i, piece) in pieces.iter().enumerate() {
             let fires = piece.strength > 0.0;

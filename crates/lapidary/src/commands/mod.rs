@@ -6,6 +6,7 @@ pub mod demo;
 pub mod doctor;
 pub mod encode;
 pub mod evaluate;
+pub mod features;
 pub mod harvest;
 pub mod lm;
 pub mod planted;
