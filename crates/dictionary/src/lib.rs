@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod architecture;
+mod convert;
 mod dictionary;
 mod error;
 mod fold;
@@ -16,6 +17,7 @@ mod setting;
 mod sites;
 mod verify;
 
+pub use convert::Conversion;
 pub use dictionary::{Activation, Dictionary, Encoder, LEAST_SCALE, naive};
 pub use error::DictionaryError;
 pub use fold::{Units, fold, unfold, unscale_embedding};
