@@ -4,6 +4,7 @@
 mod architecture;
 mod convert;
 mod dictionary;
+pub mod encode_file;
 mod error;
 mod fold;
 pub mod gemma_scope;
