@@ -1,5 +1,5 @@
 //! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, [`release`] the folder that
-//! people load, with its [`cards`], which [`verify`] looks at again; [`rows`] are scores as lines of tables, [`words`] what tables say of a plan.
+//! people load, with its [`cards`], which [`verify`] looks at again; [`rows`] are scores as lines of tables, [`showcase`] features with examples, [`words`] what tables say of a plan.
 //!
 //! Must not be in it: training, the command line, printing.
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod file;
 pub mod release;
 pub mod rows;
+pub mod showcase;
 pub mod verify;
 pub mod words;
 

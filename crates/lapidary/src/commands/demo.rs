@@ -4,9 +4,7 @@
 //! demo trains at one layer only and for minutes; the suite that the binary carries (`organism-suite`) was trained for longer
 //! at all of them, and its scores are those that it was released with. What is said of all this is in `demo/page.rs`.
 
-mod features;
 mod page;
-mod words;
 
 use crate::commands::{evaluate, train};
 use crate::global::Global;
