@@ -5,9 +5,16 @@ use crate::error::invalid;
 use crate::{
     Dictionary, DictionaryError, Meta, ModelRef, Probe, Sites, load, sae_lens, sites, unscale_embedding,
 };
-use lapidary_files as files;
+use lapidary_files::{self as files, Kind};
 use lapidary_kernels::Device;
 use std::path::PathBuf;
+
+/// A dictionary's folder by itself, in either format that is written.
+pub const DICTIONARY: Kind = Kind {
+    name: "dictionary",
+    owns: &["cfg.json", "sae_weights.safetensors", "lapidary.json", "card.md", "params.npz"],
+    resumed_by: None,
+};
 
 /// Rows of the probe of a dictionary that comes without one.
 const PROBE_ROWS: usize = 4;

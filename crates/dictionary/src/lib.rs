@@ -18,7 +18,7 @@ mod setting;
 mod sites;
 mod verify;
 
-pub use convert::Conversion;
+pub use convert::{Conversion, DICTIONARY};
 pub use dictionary::{Activation, Dictionary, Encoder, LEAST_SCALE, naive};
 pub use error::DictionaryError;
 pub use fold::{Units, fold, unfold, unscale_embedding};

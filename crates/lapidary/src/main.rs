@@ -7,7 +7,6 @@
 
 mod commands;
 mod describe;
-mod file_name;
 mod global;
 mod machine;
 mod output;

@@ -1,11 +1,10 @@
 //! `lapidary convert`: a dictionary in another file format, every parameter with the same bits.
 
-use crate::file_name::{self, is_named};
 use crate::global::Global;
-use crate::output::DICTIONARY;
 use lapidary_dictionary::gemma_scope::FILE_NAME;
-use lapidary_dictionary::{Conversion, Dictionary, Meta, save_sae_lens, write_npz};
+use lapidary_dictionary::{Conversion, DICTIONARY, Dictionary, Meta, save_sae_lens, write_npz};
 use lapidary_files::OutFolder;
+use lapidary_files::file_name::{self, is_named};
 use lapidary_lm::Site;
 use std::path::{Path, PathBuf};
 

@@ -1,11 +1,11 @@
 //! `lapidary encode`: rows of activations through a dictionary, features and reconstructions into one file.
 
-use crate::file_name;
 use crate::global::Global;
 use crate::terminal::progress::Progress;
 use anyhow::bail;
 use lapidary_dictionary::encode_file::{RowsToEncode, tensor_name};
 use lapidary_dictionary::load;
+use lapidary_files::file_name;
 use lapidary_files::tensors::TensorFile;
 use lapidary_lm::Site;
 use std::path::PathBuf;

@@ -1,7 +1,6 @@
 //! `lapidary harvest`: one pass of a model over text, its activations at many sites kept in a store.
 
 use crate::global::Global;
-use crate::output::STORE;
 use crate::terminal;
 use crate::terminal::progress::Progress;
 use lapidary_catalog::Opened;
@@ -12,7 +11,7 @@ use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
-use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, SiteRows};
+use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, STORE, SiteRows};
 use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
 use std::path::{Path, PathBuf};
 

@@ -2,15 +2,15 @@
 
 use crate::describe::{self, describe};
 use crate::global::Global;
-use crate::output::RUN;
 use crate::terminal::watch::{Watch, stop_on_interrupt};
 use crate::{machine, terminal};
 use lapidary_catalog::text::unscorable;
 use lapidary_files::OutFolder;
 use lapidary_suite::estimate::{Estimate, must_fit};
 use lapidary_suite::file::{Suite, presets};
+use lapidary_suite::folder::{self, RUN};
 use lapidary_suite::train::{How, Trained};
-use lapidary_suite::{Event, Found, Job, RunPlan, folder};
+use lapidary_suite::{Event, Found, Job, RunPlan};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
