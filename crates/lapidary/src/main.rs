@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod commands;
-mod describe;
 mod global;
 mod machine;
 mod output;

@@ -1,10 +1,12 @@
 //! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, [`release`] the folder that
-//! people load, with its [`cards`], which [`verify`] looks at again; [`rows`] are scores as lines of tables, [`showcase`] features with examples, [`words`] what tables say of a plan.
+//! people load, with its [`cards`], which [`verify`] looks at again; [`rows`] are scores as lines of tables, [`showcase`] features
+//! with examples; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
 //!
 //! Must not be in it: training, the command line, printing.
 #![forbid(unsafe_code)]
 
 pub mod cards;
+pub mod describe;
 mod error;
 pub mod evaluate;
 pub mod file;
