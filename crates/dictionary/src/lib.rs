@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod architecture;
+mod convert;
 mod dictionary;
+pub mod encode_file;
 mod error;
 mod fold;
 pub mod gemma_scope;
@@ -16,6 +18,7 @@ mod setting;
 mod sites;
 mod verify;
 
+pub use convert::{Conversion, DICTIONARY};
 pub use dictionary::{Activation, Dictionary, Encoder, LEAST_SCALE, naive};
 pub use error::DictionaryError;
 pub use fold::{Units, fold, unfold, unscale_embedding};

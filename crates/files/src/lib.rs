@@ -2,6 +2,7 @@
 //!
 //! - [`publish`]: temp name, write, fsync, rename, fsync the folder. A reader sees the old file or the new one.
 //! - [`Target`]: where a name leads; only regular files are replaced.
+//! - [`output`], [`file_name`]: may something be written there; what a name promises.
 //! - [`OutFolder`]: a folder that one process writes, and that replaces only what Lapidary wrote, when it is whole.
 //! - [`Log`]: a file that only grows, cut back on resume.
 //! - [`tensors`]: safetensors files. The header is validated against the file's length before anything is allocated.
@@ -17,6 +18,7 @@
 
 mod error;
 pub mod failpoint;
+pub mod file_name;
 mod folder;
 pub mod foreign;
 pub mod hash;
@@ -25,6 +27,7 @@ pub mod inventory;
 mod lock;
 mod log;
 mod mark;
+pub mod output;
 mod publish;
 mod target;
 mod temp;

@@ -6,8 +6,6 @@
 #![forbid(unsafe_code)]
 
 mod commands;
-mod describe;
-mod file_name;
 mod global;
 mod machine;
 mod output;

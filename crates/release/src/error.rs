@@ -5,6 +5,8 @@ use lapidary_dictionary::DictionaryError;
 use lapidary_evaluation::EvaluationError;
 use lapidary_files::FileError;
 use lapidary_ground_truth::TruthError;
+use lapidary_harvest::HarvestError;
+use lapidary_store::SourceError;
 use lapidary_suite::SuiteError;
 
 /// A run cannot be scored or released.
@@ -28,6 +30,12 @@ pub enum ReleaseError {
     /// Or not against the truth.
     #[error(transparent)]
     Truth(#[from] TruthError),
+    /// The model's rows cannot be made.
+    #[error(transparent)]
+    Harvest(#[from] HarvestError),
+    /// The same.
+    #[error(transparent)]
+    Rows(SourceError),
     /// Place, expected, found, next step.
     #[error("{0}")]
     Invalid(String),

@@ -6,7 +6,7 @@ use crate::file::broken;
 use crate::{EvaluationFile, ReleaseError};
 use lapidary_dictionary::{Dictionary, Meta, Probe, save_sae_lens};
 use lapidary_evaluation::Scores;
-use lapidary_files as files;
+use lapidary_files::{self as files, Kind};
 use lapidary_kernels::Device;
 use lapidary_lm::{Spec, load_spec};
 use lapidary_store::RowDtype;
@@ -14,6 +14,22 @@ use lapidary_suite::folder::{given_up_lines, read_dictionaries};
 use lapidary_suite::{Places, RunPlan};
 use lapidary_trainer::{Baseline, DictionaryPlan};
 use std::path::{Path, PathBuf};
+
+/// A release's folder.
+pub const RELEASE: Kind = Kind {
+    name: "release",
+    owns: &[
+        "README.md",
+        "manifest.json",
+        "plan.json",
+        "evaluation.json",
+        "*/cfg.json",
+        "*/sae_weights.safetensors",
+        "*/lapidary.json",
+        "*/card.md",
+    ],
+    resumed_by: None,
+};
 
 /// Longest plan or file of scores that is copied, bytes.
 const MAX_BYTES: u64 = 1 << 30;

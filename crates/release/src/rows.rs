@@ -1,13 +1,18 @@
 //! Scores as the report crate wants them: lines of tables and sheets.
 
+use crate::EvaluationFile;
 use lapidary_dictionary::Setting;
 use lapidary_evaluation::truth::Baseline;
 use lapidary_evaluation::{Interval, Score, Scores};
 use lapidary_ground_truth::TruthTable;
 use lapidary_ground_truth::table::{DictionaryTruth, Judgement};
+use lapidary_report::page;
 use lapidary_report::scores::Line;
 use lapidary_report::truth::TruthRow;
 use lapidary_report::{Measure, ScoreRow};
+
+/// In place of a verdict.
+pub const BASELINE: &str = "baseline";
 
 /// A score as the report crate wants it.
 fn measure(score: &Score) -> Measure {
@@ -99,7 +104,7 @@ pub fn truth_row(d: &DictionaryTruth) -> TruthRow {
         counts: [d.found_and_represented, d.represented, d.known],
         baselines: [Baseline::FrozenDecoder, Baseline::RandomLm, Baseline::Pca, Baseline::Neurons]
             .map(of_baseline),
-        verdict: d.judgement.as_ref().map_or("baseline", |j| j.status.word()).into(),
+        verdict: d.judgement.as_ref().map_or(BASELINE, |j| j.status.word()).into(),
         reason: d.judgement.as_ref().and_then(Judgement::reason),
     }
 }
@@ -108,5 +113,60 @@ fn known(interval: &Interval) -> Option<(f64, f64)> {
     match interval {
         Interval::Known { low, high } => Some((*low, *high)),
         Interval::Missing { .. } => None,
+    }
+}
+
+/// The lines of the demo's page for all dictionaries of a file, under the name of a group: those of the truth, which has the
+/// baselines too, or else of the scores.
+pub fn page_lines(file: &EvaluationFile, group: &str) -> Vec<page::Line> {
+    let of_score = |name: &str| file.scores.iter().find(|s| s.name == name);
+    let Some(truth) = &file.truth else {
+        return file
+            .scores
+            .iter()
+            .map(|s| page_line(group, s.site.clone(), s.l0.value, Some(s), None))
+            .collect();
+    };
+    let trained =
+        truth.dictionaries.iter().filter(|d| !matches!(d.baseline, Some(Baseline::Pca | Baseline::Neurons)));
+    let l0 = |d: &DictionaryTruth| of_score(&d.name).map_or(d.l0, |s| s.l0.value);
+    trained.map(|d| page_line(group, page_name(d), l0(d), of_score(&d.name), Some(d))).collect()
+}
+
+fn page_name(d: &DictionaryTruth) -> String {
+    let of = match d.baseline {
+        Some(Baseline::FrozenDecoder) => " frozen decoder",
+        Some(Baseline::RandomLm) => " random model",
+        Some(Baseline::FrozenEncoder) => " frozen encoder",
+        Some(Baseline::Random) => " random",
+        _ => "",
+    };
+    d.site.clone() + of
+}
+
+fn page_line(
+    group: &str,
+    name: String,
+    l0: f64,
+    scores: Option<&Scores>,
+    truth: Option<&DictionaryTruth>,
+) -> page::Line {
+    let judgement = truth.and_then(|d| d.judgement.as_ref());
+    let best = |j: &Judgement| j.verdict.comparisons.iter().map(|c| c.untrained).max_by(f64::total_cmp);
+    let verdict = match (judgement, truth) {
+        (Some(judgement), _) => judgement.status.word(),
+        (None, Some(_)) => BASELINE,
+        (None, None) => "–",
+    };
+    page::Line {
+        group: group.into(),
+        name,
+        l0,
+        fvu: scores.map(|s| s.fvu.value),
+        delta_loss: scores.map(|s| s.delta_loss.value),
+        f1: truth.map(|d| d.matched_f1_represented.value),
+        to_beat: judgement.and_then(best),
+        found: truth.map(|d| [d.found_and_represented, d.represented]),
+        verdict: verdict.into(),
     }
 }

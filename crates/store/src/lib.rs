@@ -25,4 +25,4 @@ pub use norms::norms;
 pub use order::{EpochPlan, Order};
 pub use reader::StoreReader;
 pub use source::{RowDtype, RowSource, SiteRows, SourceError};
-pub use writer::{DEFAULT_SHARD_BYTES, Labels, StoreWriter};
+pub use writer::{DEFAULT_SHARD_BYTES, Labels, STORE, StoreWriter};

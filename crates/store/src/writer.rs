@@ -5,12 +5,19 @@ use crate::manifest::{FORMAT_VERSION, LABELS, MANIFEST, WINDOWS, shard_name};
 use crate::{Batches, Manifest, Norm, RowDtype, Shard, SourceError, Stamp, StoreInfo, StoreReader, norms};
 use half::bf16;
 use lapidary_files::tensors::{self, Dtype, Tensor};
-use lapidary_files::{Content, FileError, content, hash, publish};
+use lapidary_files::{Content, FileError, Kind, content, hash, publish};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Bytes of a shard, at most (a longer window has a shard of its own).
 pub const DEFAULT_SHARD_BYTES: u64 = 256 << 20;
+
+/// A store's folder.
+pub const STORE: Kind = Kind {
+    name: "store",
+    owns: &["manifest.json", "windows.safetensors", "shard-*.safetensors"],
+    resumed_by: None,
+};
 
 /// Rows that C is measured on go through the order in batches of this many.
 const NORM_BATCH: usize = 1024;

@@ -7,6 +7,7 @@ use crate::words;
 use lapidary_catalog::Opened;
 use lapidary_dictionary::hooks::{self, Modules};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, load, save_sae_lens};
+use lapidary_files::Kind;
 use lapidary_kernels::Device;
 use lapidary_lm::{Family, Spec};
 use lapidary_store::{Batches, RowSource};
@@ -15,6 +16,26 @@ use lapidary_trainer::{
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// A run's folder, with what the program that trains keeps beside the run: wall times and TensorBoard's files.
+pub const RUN: Kind = Kind {
+    name: "run",
+    owns: &[
+        "suite.toml",
+        "plan.json",
+        "places.json",
+        "metrics.jsonl",
+        "timing.jsonl",
+        "evaluation.json",
+        "checkpoints/step-*.safetensors",
+        "tensorboard/*/events.out.tfevents.*",
+        "dictionaries/*/cfg.json",
+        "dictionaries/*/sae_weights.safetensors",
+        "dictionaries/*/lapidary.json",
+        "dictionaries/*/card.md",
+    ],
+    resumed_by: Some("plan.json"),
+};
 
 /// Rows of a dictionary's probe.
 pub const PROBE_ROWS: usize = 4;

@@ -1,17 +1,12 @@
 //! `lapidary convert`: a dictionary in another file format, every parameter with the same bits.
 
-use crate::file_name::{self, is_named};
 use crate::global::Global;
-use crate::output::DICTIONARY;
-use anyhow::{Context, bail};
 use lapidary_dictionary::gemma_scope::FILE_NAME;
-use lapidary_dictionary::{
-    Dictionary, Meta, ModelRef, Probe, Sites, load, sae_lens, save_sae_lens, sites, unscale_embedding,
-    write_npz,
-};
+use lapidary_dictionary::{Conversion, DICTIONARY, Dictionary, Meta, save_sae_lens, write_npz};
 use lapidary_files::OutFolder;
+use lapidary_files::file_name::{self, is_named};
 use lapidary_lm::Site;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Rewrite a dictionary in another format
 ///
@@ -52,32 +47,20 @@ enum Format {
     GemmaScope,
 }
 
-/// Rows of the probe of a dictionary that comes without one.
-const PROBE_ROWS: usize = 4;
-
 /// Runs the verb.
 pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
-    let args = ConvertArgs {
+    let asked = Conversion {
         source: global.catalog.find(&args.source)?,
         site: args.site.as_deref().map(site_name).transpose()?,
         site_out: args.site_out.as_deref().map(site_name).transpose()?,
-        ..args
+        model_name: args.model_name,
+        unscaled_embedding: args.unscaled_embedding,
     };
-    let out = Output::open(&args, global)?;
-    let (mut dictionary, mut meta) = load(&args.source)?;
-    if let Some(meta) = &meta {
-        meta.probe.verify(&args.source, &dictionary, global.catalog.device)?;
-    }
-    if args.unscaled_embedding {
-        check_embedding(&args, &dictionary, meta.as_ref())?;
-        dictionary = unscale_embedding(&dictionary);
-        meta = meta.map(|meta| Meta {
-            probe: Probe::synthetic(&dictionary, global.catalog.device, PROBE_ROWS),
-            ..meta
-        });
-    }
+    let out = Output::open(args.to, &args.out, &asked.source, global)?;
+    let device = global.catalog.device;
+    let (dictionary, meta) = asked.read(device)?;
     let meta = match args.to {
-        Format::SaeLens => Some(described(&args, &dictionary, meta, global)?),
+        Format::SaeLens => Some(asked.described(&dictionary, meta, device)?),
         Format::GemmaScope => None,
     };
     let (d, f, d_out) = (dictionary.d_in, dictionary.width(), dictionary.d_out);
@@ -86,7 +69,7 @@ pub fn run(args: ConvertArgs, global: &Global) -> anyhow::Result<()> {
     let Some(out) = out else {
         return global.tell(&json, format_args!("{what}: {} MiB", (f as u64 * (d + d_out) as u64 * 4) >> 20));
     };
-    out.write(&dictionary, meta.as_ref(), &card(&args))?;
+    out.write(&dictionary, meta.as_ref(), &asked.card())?;
     global.tell(&json, what)
 }
 
@@ -99,18 +82,18 @@ enum Output {
 
 impl Output {
     /// Before anything is read; `None` in a dry run. The name agrees with what is written.
-    fn open(args: &ConvertArgs, global: &Global) -> anyhow::Result<Option<Output>> {
-        match args.to {
-            Format::GemmaScope if is_named(&args.out, "npz") => {
-                global.output_file(&args.out, &[&args.source])?;
-                return Ok((!global.dry_run).then(|| Output::File(args.out.clone())));
+    fn open(to: Format, out: &Path, source: &Path, global: &Global) -> anyhow::Result<Option<Output>> {
+        match to {
+            Format::GemmaScope if is_named(out, "npz") => {
+                global.output_file(out, &[source])?;
+                return Ok((!global.dry_run).then(|| Output::File(out.to_path_buf())));
             }
             Format::GemmaScope => {
-                file_name::folder(&args.out, "a folder with params.npz, or a file that ends in .npz")?
+                file_name::folder(out, "a folder with params.npz, or a file that ends in .npz")?
             }
-            Format::SaeLens => file_name::folder(&args.out, "a folder for SAELens")?,
+            Format::SaeLens => file_name::folder(out, "a folder for SAELens")?,
         }
-        Ok(global.output_folder(&args.out, &DICTIONARY, false, &[&args.source])?.map(Output::Folder))
+        Ok(global.output_folder(out, &DICTIONARY, false, &[source])?.map(Output::Folder))
     }
 
     fn write(self, dictionary: &Dictionary, meta: Option<&Meta>, card: &str) -> anyhow::Result<()> {
@@ -129,89 +112,10 @@ impl Output {
     }
 }
 
-/// Scaling the decoder is right only where it writes the embedding. An npz says no site: there the flag is its word.
-fn check_embedding(args: &ConvertArgs, dictionary: &Dictionary, meta: Option<&Meta>) -> anyhow::Result<()> {
-    let Sites { read, written } = places(args, dictionary, meta)?;
-    if (read.as_str(), written.as_str()) != ("embed", "embed") {
-        bail!(
-            "{}: expected a dictionary that reads and writes embed, found one from {read} to {written}; convert it \
-             without --unscaled-embedding",
-            args.source.display()
-        );
-    }
-    Ok(())
-}
-
-fn places(args: &ConvertArgs, dictionary: &Dictionary, meta: Option<&Meta>) -> anyhow::Result<Sites> {
-    let silent = args.unscaled_embedding && !args.source.join("cfg.json").is_file();
-    let site = args.site.as_deref().or(silent.then_some("embed"));
-    Ok(sites(&args.source, dictionary, meta, site, args.site_out.as_deref())?)
-}
-
 /// A site by any of its names; rows of a planted dictionary have one that no model has.
 fn site_name(name: &str) -> anyhow::Result<String> {
     match name {
         "planted" => Ok(name.to_string()),
         _ => Ok(name.parse::<Site>()?.to_string()),
     }
-}
-
-/// The source's meta data, with what the command line says; or fresh ones, with a probe made from the encoder's rows.
-fn described(
-    args: &ConvertArgs,
-    dictionary: &Dictionary,
-    meta: Option<Meta>,
-    global: &Global,
-) -> anyhow::Result<Meta> {
-    let sites = places(args, dictionary, meta.as_ref())?;
-    let mut meta = match meta {
-        Some(meta) => meta,
-        None => fresh(args, dictionary, &sites, global)?,
-    };
-    if meta.site != sites.read {
-        meta.hf_hook_name = None; // which module that is depends on the model's family
-    }
-    (meta.site, meta.site_out) = (sites.read, sites.written);
-    if let Some(name) = &args.model_name {
-        meta.model = ModelRef { name: name.clone(), hash: None };
-    }
-    Ok(meta)
-}
-
-fn fresh(
-    args: &ConvertArgs,
-    dictionary: &Dictionary,
-    sites: &Sites,
-    global: &Global,
-) -> anyhow::Result<Meta> {
-    let origin = match args.source.join("cfg.json").is_file() {
-        true => sae_lens::provenance(&args.source)?,
-        false => Default::default(),
-    };
-    let name = args.model_name.clone().or(origin.model).with_context(|| {
-        let source = args.source.display();
-        format!("{source}: expected it to say its model, found nothing; name it with --model-name")
-    })?;
-    let stays = origin.site.as_ref() == Some(&sites.read);
-    Ok(Meta {
-        site: sites.read.clone(),
-        site_out: sites.written.clone(),
-        hf_hook_name: origin.hf_hook_name.filter(|_| stays),
-        model: ModelRef { name, hash: None },
-        context: origin.context,
-        prepend_bos: origin.prepend_bos.unwrap_or(true),
-        special_tokens: origin.special_tokens,
-        l0: None,
-        training: None,
-        probe: Probe::synthetic(dictionary, global.catalog.device, PROBE_ROWS),
-    })
-}
-
-/// The source's card, or a line that says where this comes from.
-fn card(args: &ConvertArgs) -> String {
-    let own = lapidary_files::read_string(&args.source.join("card.md"), 1 << 20);
-    own.unwrap_or_else(|_| {
-        let name = args.source.file_name().unwrap_or_default().to_string_lossy();
-        format!("# A converted dictionary\n\nRewritten from `{name}` by `lapidary convert`. Nothing was measured.\n")
-    })
 }

@@ -4,17 +4,15 @@
 //! demo trains at one layer only and for minutes; the suite that the binary carries (`organism-suite`) was trained for longer
 //! at all of them, and its scores are those that it was released with. What is said of all this is in `demo/page.rs`.
 
-mod features;
 mod page;
-mod words;
 
 use crate::commands::{evaluate, train};
 use crate::global::Global;
-use crate::output::DEMO;
 use crate::terminal;
 use anyhow::bail;
 use lapidary_catalog::embedded::carries;
 use lapidary_catalog::{CatalogError, Opened, Text, World};
+use lapidary_files::Kind;
 use lapidary_ground_truth::Measured;
 use lapidary_release::EvaluationFile;
 use lapidary_release::evaluate::{AgainstTruth, On};
@@ -48,6 +46,13 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(2_048..=1_000_000_000))]
     tokens: Option<u64>,
 }
+
+/// The folder; its page says how to make a release beside the run. `train --resume` goes on with the run.
+const DEMO: Kind = Kind {
+    name: "demo",
+    owns: &["suite.toml", "page.txt", "run/", "release/"],
+    resumed_by: Some("suite.toml"),
+};
 
 /// The middle layer's sites, their width, and the weight of the L0 term.
 const SITES: &str = "2.res,2.att,2.mlp";

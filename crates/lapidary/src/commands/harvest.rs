@@ -1,19 +1,15 @@
 //! `lapidary harvest`: one pass of a model over text, its activations at many sites kept in a store.
 
 use crate::global::Global;
-use crate::output::STORE;
 use crate::terminal;
 use crate::terminal::progress::Progress;
 use lapidary_catalog::Opened;
 use lapidary_catalog::text::Text;
-use lapidary_files::Identity;
-use lapidary_files::hash;
-use lapidary_harvest::{FusedRows, StoreOptions, write_store};
-use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
-use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, SiteRows};
-use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_store::{Manifest, Norm, RowDtype, STORE, SiteRows};
+use lapidary_suite::harvest::{Harvest, Size};
+use lapidary_text::{Split, resolve_context};
 use std::path::{Path, PathBuf};
 
 /// Run a model over text once and keep its activations in a store
@@ -63,79 +59,37 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let out = global.output_folder(&args.out, &STORE, false, &inputs)?;
     let opened = Opened::open(&args.model, &[], &global.catalog)?;
-    let spec = &opened.spec;
-    let sites = spec.parse_sites(&args.sites)?;
-    let context = resolve_context(spec, args.context)?;
+    let sites = opened.spec.parse_sites(&args.sites)?;
+    let context = resolve_context(&opened.spec, args.context)?;
     let corpus = texts.corpus(&opened, context, args.split)?;
-    let size = Size::of(spec, &corpus, &sites, args.dtype);
-    let Some(out) = out else { return size.print(global, corpus.documents) };
-    let model = opened.model()?;
-    let rows = FusedRows::new(model, &corpus, &sites, args.dtype)?;
-    let options = options(&args, &out.path, &opened, &corpus, context, rows.sites())?;
-    let mut bar = Progress::new(global.quiet, "harvest", size.rows, "rows");
-    let manifest = write_store(model, &corpus, &sites, &options, &mut |done, _| bar.set(done));
-    bar.finish();
+    let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
+    let (split, dtype) = (args.split, args.dtype);
+    let harvest = Harvest { opened: &opened, corpus: &corpus, split, context, sites: &sites, dtype, norm };
+    let Some(out) = out else { return print_size(&harvest, global) };
+    let mut bar = None;
+    let manifest = harvest.write(&out.path, &mut |done, total| {
+        bar.get_or_insert_with(|| Progress::new(global.quiet, "harvest", total, "rows")).set(done);
+    });
+    bar.into_iter().for_each(Progress::finish);
     let manifest = manifest?;
     out.finish()?;
     print(&args, &manifest, global)
 }
 
-fn options(
-    args: &HarvestArgs,
-    out: &Path,
-    opened: &Opened,
-    corpus: &Corpus,
-    context: usize,
-    sites: &[SiteRows],
-) -> anyhow::Result<StoreOptions> {
-    let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
-    let plan = serde_json::json!({
-        "model": opened.hash()?, "text": corpus.hash, "split": args.split, "split_rule": SPLIT_RULE, "context": context,
-        "dtype": args.dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
+fn print_size(harvest: &Harvest<'_>, global: &Global) -> anyhow::Result<()> {
+    let Size { rows, windows, bytes: size } = harvest.size();
+    let (sites, documents) = (harvest.sites.len(), harvest.corpus.documents);
+    let json = serde_json::json!({
+        "rows": rows, "windows": windows, "documents": documents, "sites": sites, "bytes": size,
     });
-    Ok(StoreOptions {
-        dir: out.to_path_buf(),
-        dtype: args.dtype,
-        shard_bytes: DEFAULT_SHARD_BYTES,
-        norm,
-        model: Identity { name: opened.name.clone(), hash: opened.hash()?.to_owned() },
-        split: args.split,
-        context,
-        plan_hash: hash::bytes(plan.to_string().as_bytes()),
-    })
-}
-
-/// What a harvest will write.
-struct Size {
-    rows: u64,
-    windows: usize,
-    sites: usize,
-    bytes: u64,
-}
-
-impl Size {
-    fn of(spec: &Spec, corpus: &Corpus, sites: &[Site], dtype: RowDtype) -> Size {
-        let rows = corpus.window_rows(spec).iter().map(|&r| u64::from(r)).sum();
-        let width: usize = sites.iter().map(|&site| spec.width(site)).sum();
-        let labels = 3 * 4; // token, document, position
-        let bytes = rows * (width * dtype.bytes() + labels) as u64;
-        Size { rows, windows: corpus.windows.len(), sites: sites.len(), bytes }
-    }
-
-    fn print(&self, global: &Global, documents: usize) -> anyhow::Result<()> {
-        let Size { rows, windows, sites, bytes: size } = *self;
-        let json = serde_json::json!({
-            "rows": rows, "windows": windows, "documents": documents, "sites": sites, "bytes": size,
-        });
-        let (rows, windows, documents) = (count(rows), count(windows as u64), count(documents as u64));
-        let size = bytes(size);
-        global.tell(
-            &json,
-            format_args!(
-                "{documents} documents, {windows} windows, {rows} rows at {sites} sites: {size} on disk"
-            ),
-        )
-    }
+    let (rows, windows, documents) = (count(rows), count(windows as u64), count(documents as u64));
+    let size = bytes(size);
+    global.tell(
+        &json,
+        format_args!(
+            "{documents} documents, {windows} windows, {rows} rows at {sites} sites: {size} on disk"
+        ),
+    )
 }
 
 fn print(args: &HarvestArgs, manifest: &Manifest, global: &Global) -> anyhow::Result<()> {

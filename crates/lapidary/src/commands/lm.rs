@@ -4,13 +4,13 @@
 mod generate;
 mod info;
 
-use crate::file_name;
 use crate::global::Global;
 use crate::terminal;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use lapidary_catalog::embedded::{SCHEME, carries};
 use lapidary_catalog::model::open_folder;
+use lapidary_files::file_name;
 use lapidary_files::tensors::{self, Dtype, Tensor};
 use lapidary_lm::{Batch, ModelFolder, Spec};
 use lapidary_text::{Tokenizer, read_text};

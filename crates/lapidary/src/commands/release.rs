@@ -1,9 +1,8 @@
 //! `lapidary release`: a finished, evaluated run becomes a folder that people can load.
 
 use crate::global::Global;
-use crate::output::RELEASE;
 use crate::terminal;
-use lapidary_release::Release;
+use lapidary_release::release::{RELEASE, Release};
 use lapidary_store::RowDtype;
 use std::path::PathBuf;
 

@@ -1,16 +1,15 @@
 //! `lapidary train`: a suite file becomes a run folder. Rows come from one fused pass of the model, or from a store.
 
-use crate::describe::{self, describe};
 use crate::global::Global;
-use crate::output::RUN;
 use crate::terminal::watch::{Watch, stop_on_interrupt};
 use crate::{machine, terminal};
 use lapidary_catalog::text::unscorable;
 use lapidary_files::OutFolder;
+use lapidary_release::describe::{self, describe, preset};
 use lapidary_suite::estimate::{Estimate, must_fit};
-use lapidary_suite::file::{Suite, presets};
+use lapidary_suite::folder::{self, RUN};
 use lapidary_suite::train::{How, Trained};
-use lapidary_suite::{Event, Found, Job, RunPlan, folder};
+use lapidary_suite::{Event, Found, Job, RunPlan};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
@@ -118,14 +117,4 @@ pub fn steps(
     watch.end();
     logs?;
     Ok((trained, watch))
-}
-
-/// What stands in the plan because the suite does not say it.
-fn preset(suite: &Suite) -> String {
-    match suite.preset_is_default() {
-        true => {
-            format!("\nThe suite names no preset, so that it is {}; there are {}.", suite.preset(), presets())
-        }
-        false => String::new(),
-    }
 }

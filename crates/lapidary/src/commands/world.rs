@@ -7,10 +7,9 @@ use crate::terminal;
 use clap::{Args, Subcommand};
 use lapidary_catalog::text::World;
 use lapidary_files::publish_with;
+use lapidary_ground_truth::documents::{write_pairs, write_text, write_truth, write_variables};
 use lapidary_report::number::count;
-use lapidary_world::{CORPUS_VERSION, LEXICON, Mark, Word, render, tokenizer_json, variables};
-use serde::Serialize;
-use serde_json::json;
+use lapidary_world::tokenizer_json;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -84,84 +83,13 @@ impl TextArgs {
 
 pub fn run(command: WorldCommand, global: &Global) -> anyhow::Result<()> {
     match command {
-        WorldCommand::Text(args) => args.write(global, text),
-        WorldCommand::Truth(args) => args.write(global, truth),
-        WorldCommand::Pairs(args) => args.write(global, pairs),
+        WorldCommand::Text(args) => args.write(global, write_text),
+        WorldCommand::Truth(args) => args.write(global, write_truth),
+        WorldCommand::Pairs(args) => args.write(global, write_pairs),
         WorldCommand::Vocab => terminal::line(format_args!("{:#}", tokenizer_json())),
-        WorldCommand::Variables(args) => args.write(global, variable_table),
+        WorldCommand::Variables(args) => args.write(global, write_variables),
         WorldCommand::Score(args) => score(&args, global),
         WorldCommand::Planted(args) => planted(&args, global),
         WorldCommand::PlantedRows(args) => planted_rows(&args, global),
     }
-}
-
-fn line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
-}
-
-#[derive(Serialize)]
-struct TextLine {
-    document: usize,
-    text: String,
-}
-
-fn text(world: &World, out: &mut dyn Write) -> io::Result<()> {
-    for (document, tokens) in world.documents().enumerate() {
-        line(out, &TextLine { document, text: render(&tokens) })?;
-    }
-    Ok(())
-}
-
-#[derive(Serialize)]
-struct TruthLine<'a> {
-    corpus_version: u32,
-    document: usize,
-    tokens: Vec<(&'a str, Marks<'a>)>,
-}
-
-/// Written as [[variable, value], …], straight from the sample: a million tokens have ten million marks.
-struct Marks<'a>(&'a [Mark]);
-
-impl Serialize for Marks<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|mark| (mark.variable, mark.value)))
-    }
-}
-
-fn truth(world: &World, out: &mut dyn Write) -> io::Result<()> {
-    for (document, words) in world.documents().enumerate() {
-        let sample = world.corpus.sample(document as u64);
-        let token =
-            |(i, &word): (usize, &Word)| (LEXICON.words[usize::from(word)].as_str(), Marks(sample.at(i)));
-        let tokens = words.iter().enumerate().map(token).collect();
-        line(out, &TruthLine { corpus_version: CORPUS_VERSION, document, tokens })?;
-    }
-    Ok(())
-}
-
-fn pairs(world: &World, out: &mut dyn Write) -> io::Result<()> {
-    for (document, _) in world.documents().enumerate() {
-        let document = document as u64;
-        line(out, &world.corpus.random_pair(document).line(document))?;
-    }
-    Ok(())
-}
-
-/// Frequencies are counted, not quoted: share of tokens at which a binary variable is on or another has a value.
-fn variable_table(world: &World, out: &mut dyn Write) -> io::Result<()> {
-    let (mut counts, mut tokens) = (vec![0u64; variables::table().len()], 0u64);
-    for (document, words) in world.documents().enumerate() {
-        tokens += words.len() as u64;
-        let sample = world.corpus.sample(document as u64);
-        sample.marks.iter().for_each(|mark| counts[usize::from(mark.variable)] += 1);
-    }
-    for (variable, count) in
-        variables::table().iter().zip(counts).filter(|(variable, _)| !variable.name.is_empty())
-    {
-        let mut row = serde_json::to_value(variable)?;
-        row["frequency"] = json!(count as f64 / tokens.max(1) as f64);
-        line(out, &row)?;
-    }
-    Ok(())
 }

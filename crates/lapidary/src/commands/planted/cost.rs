@@ -1,10 +1,10 @@
 //! What `lapidary world planted` will cost, before it begins: time, memory, disk. Rough, and said to be.
 
-use crate::describe::{how_many, objectives};
 use crate::machine;
 use anyhow::bail;
 use lapidary_ground_truth::planted::rows::{POOL_ROWS, WINDOW};
 use lapidary_kernels::Device;
+use lapidary_release::describe::{how_many, objectives};
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_suite::estimate::{STEP_PER_PRODUCT, disk_per_parameter, parameters, training_memory};
 use lapidary_trainer::{DictionaryPlan, Recipe};

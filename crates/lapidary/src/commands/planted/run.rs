@@ -5,11 +5,10 @@
 
 use super::plan::PlantedPlan;
 use crate::global::Global;
-use crate::output::PLANTED;
 use crate::terminal::watch::{Watch, stop_on_interrupt};
 use anyhow::{Context, bail};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, Setting, save_sae_lens};
-use lapidary_files::{OutFolder, hash};
+use lapidary_files::{Kind, OutFolder, hash};
 use lapidary_ground_truth::planted::rows::{POOL_ROWS, PlantedRows, SITE};
 use lapidary_ground_truth::planted::score::{PlantedScores, Scorer, Subject};
 use lapidary_kernels::Device;
@@ -23,6 +22,22 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
+
+/// What the run's folder holds.
+const PLANTED: Kind = Kind {
+    name: "planted run",
+    owns: &[
+        "planted.json",
+        "scores.json",
+        "metrics.jsonl",
+        "checkpoints/step-*.safetensors",
+        "dictionaries/*/cfg.json",
+        "dictionaries/*/sae_weights.safetensors",
+        "dictionaries/*/lapidary.json",
+        "dictionaries/*/card.md",
+    ],
+    resumed_by: Some("planted.json"),
+};
 
 /// The run's folder.
 pub struct Folder {

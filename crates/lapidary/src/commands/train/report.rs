@@ -3,25 +3,12 @@
 use crate::global::Global;
 use crate::terminal;
 use crate::terminal::stopwatch::Stopwatch;
-use lapidary_report::number::{count, duration, percent, significant};
-use lapidary_report::table::{Align, text};
-use lapidary_suite::{RunPlan, words};
+use lapidary_release::describe::trained_table;
+use lapidary_report::number::{count, duration, percent};
+use lapidary_suite::RunPlan;
 use lapidary_trainer::Training;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// The last line of each dictionary in `metrics.jsonl`: L0 and FVU. Lines that are none are passed over.
-fn last_figures(run: &Path) -> BTreeMap<String, [Option<f64>; 2]> {
-    let bytes = lapidary_files::read(&run.join("metrics.jsonl"), 1 << 30).unwrap_or_default();
-    let mut out = BTreeMap::new();
-    for line in bytes.split(|&b| b == b'\n') {
-        let Ok(line) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
-        if let Some(name) = line["dictionary"].as_str() {
-            out.insert(name.to_string(), [line["l0"].as_f64(), line["fvu"].as_f64()]);
-        }
-    }
-    out
-}
 
 /// The end of `train`: what was made, and what comes next. `time`: what it took; none where nothing was left to do.
 pub fn print(
@@ -70,32 +57,4 @@ fn trained_json(
         out["phases"] = serde_json::json!(stopwatch.all().into_iter().collect::<BTreeMap<_, _>>());
     }
     out
-}
-
-fn trained_table(run: &Path, plan: &RunPlan, trained: &[Training]) -> String {
-    let figures = last_figures(run);
-    let mut table = Vec::new();
-    for (d, t) in plan.training.dictionaries.iter().zip(trained) {
-        let [l0, fvu] = figures.get(&d.name).copied().unwrap_or_default();
-        let state = match &t.stopped {
-            Some(s) => format!("stopped at step {}: {}", s.step, s.reason),
-            None if fvu.is_some_and(|fvu| fvu > 1.0) => "done, but worse than the mean row".into(),
-            None => "done".into(),
-        };
-        let number = |x: Option<f64>| x.map_or("–".into(), |x| significant(x, 3));
-        let lambda = d.objective.has_lambda().then(|| words::last_lambda(d, t));
-        let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
-        let width = d.width.to_string();
-        table.push(vec![d.name.clone(), width, number(lambda), number(l0), number(fvu), count(fired), state]);
-    }
-    let columns = [
-        ("dictionary", Align::Left),
-        ("width", Align::Right),
-        ("λ", Align::Right),
-        ("last L0", Align::Right),
-        ("last FVU", Align::Right),
-        ("ever fired", Align::Right),
-        ("state", Align::Left),
-    ];
-    text(&columns, &table)
 }

@@ -1,6 +1,6 @@
 //! What a file's name promises: an output is called what it is, and an input is read as what it is.
 
-use anyhow::bail;
+use crate::FileError;
 use std::path::Path;
 
 /// Ends of names by which other programs know another format than safetensors.
@@ -15,30 +15,40 @@ pub fn is_named(path: &Path, end: &str) -> bool {
 }
 
 /// A name under which a safetensors file may be written: any but another format's.
-pub fn safetensors(path: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// It ends as another format's does.
+pub fn safetensors(path: &Path) -> Result<(), FileError> {
     match OTHERS.into_iter().find(|end| is_named(path, end)) {
-        Some(end) => bail!(
-            "{}: expected the name of a safetensors file, which is what is written, found one that ends in .{end}; name it {}",
-            path.display(),
-            path.with_extension("safetensors").display()
-        ),
+        Some(end) => Err(FileError::invalid(
+            path,
+            "the name of a safetensors file, which is what is written",
+            format!("one that ends in .{end}"),
+            format!("name it {}", path.with_extension("safetensors").display()),
+        )),
         None => Ok(()),
     }
 }
 
-/// A name under which a folder may be written: not that of a tensor file.
-pub fn folder(path: &Path, what: &str) -> anyhow::Result<()> {
+/// A name under which a folder (`what`: "a folder for SAELens") may be written: not that of a tensor file.
+///
+/// # Errors
+/// It is one, and no folder has it.
+pub fn folder(path: &Path, what: &str) -> Result<(), FileError> {
     match OTHERS.into_iter().chain(["safetensors"]).find(|end| is_named(path, end)) {
-        Some(end) if !path.is_dir() => bail!(
-            "{}: expected the name of {what}, found one that ends in .{end}; choose another name",
-            path.display()
-        ),
+        Some(end) if !path.is_dir() => {
+            let found = format!("one that ends in .{end}");
+            Err(FileError::invalid(path, format!("the name of {what}"), found, "choose another name"))
+        }
         _ => Ok(()),
     }
 }
 
-/// NumPy's files and PyTorch's are no safetensors: says which it is and how it becomes one.
-pub fn check_input(path: &Path) -> anyhow::Result<()> {
+/// Is a file what its readers take it for? NumPy's files and PyTorch's are no safetensors.
+///
+/// # Errors
+/// Which of them it is, and how it becomes one.
+pub fn check_input(path: &Path) -> Result<(), FileError> {
     let mut start = [0u8; 6];
     let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut start));
     let (what, load) = match &start[..read.unwrap_or(0)] {
@@ -47,11 +57,8 @@ pub fn check_input(path: &Path) -> anyhow::Result<()> {
         [b'P', b'K', 3, 4, ..] => ("a zip archive, as PyTorch saves", "\"x\": torch.load(F).numpy()"),
         _ => return Ok(()),
     };
-    bail!(
-        "{}: expected a safetensors file, found {what}; write one in Python: \
-         safetensors.numpy.save_file({{{load}}}, \"x.safetensors\")",
-        path.display()
-    )
+    let next = format!("write one in Python: safetensors.numpy.save_file({{{load}}}, \"x.safetensors\")");
+    Err(FileError::invalid(path, "a safetensors file", what, next))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The variables of the language that the demo may show, in plain words. `{}` stands for the value. A variable that is not
+//! The variables of the language that people can be shown, in plain words. `{}` stands for the value. A variable that is not
 //! in this table is not shown, because its values would need explaining.
 
 use lapidary_world::LEXICON;
@@ -143,7 +143,7 @@ pub struct Question {
 }
 
 impl Question {
-    /// None if it is not to be shown.
+    /// Of an indicator by its name in the truth. None if it is not to be shown.
     pub fn parse(indicator: &str) -> Option<Question> {
         if let Some(word) = indicator.strip_prefix("word ") {
             let meaning = format!("“{word}”, in each of its forms and languages");

@@ -1,24 +1,26 @@
-//! Which features the demo shows, and three stretches of text for each.
+//! Features worth showing to people, with what they stand for, and three stretches of text for each.
 //!
 //! Chosen by F1 with the variable that a feature fires with best: those of the grammar first, one feature each, then words;
 //! the more different tokens a variable holds at, the better, and a feature that mostly fires where a chosen one does is passed
 //! over. The examples are from where it fires most while the variable is on (precision says how often it is), from different
 //! documents, and at different words where it can be.
 
-use super::words::Question;
+use crate::ReleaseError;
 use lapidary_catalog::Opened;
 use lapidary_dictionary::Dictionary;
 use lapidary_evaluation::truth::Truth;
+use lapidary_ground_truth::phrases::Question;
 use lapidary_ground_truth::score::Measured;
 use lapidary_harvest::FusedRows;
 use lapidary_lm::Site;
-use lapidary_report::page::Piece;
+use lapidary_report::page::{Feature, Piece};
 use lapidary_store::{RowDtype, RowSource};
+use lapidary_suite::subjects::Named;
 use lapidary_text::Window;
 use lapidary_world as world;
 use std::collections::BTreeMap;
 
-/// Features on the page.
+/// Features that are shown.
 const FEATURES: usize = 10;
 /// Of them for variables of the grammar, if so many are found.
 const OF_GRAMMAR: usize = 7;
@@ -35,26 +37,50 @@ const BATCH: usize = 4_096;
 
 /// A feature and its variable.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+struct Chosen {
     /// Number of its dictionary among the subjects.
-    pub subject: usize,
-    pub feature: u32,
+    subject: usize,
+    feature: u32,
     /// Number of the indicator in the truth.
-    pub number: u32,
+    number: u32,
     /// As the truth names it: `carry = 1`.
-    pub indicator: String,
-    pub question: Question,
-    pub precision: f64,
-    pub recall: f64,
-    pub f1: f64,
+    indicator: String,
+    question: Question,
+    precision: f64,
+    recall: f64,
+    f1: f64,
     /// F1, less for a variable that holds at few different tokens.
     rank: f64,
     /// Where it fires, ascending.
     rows: Vec<u32>,
 }
 
-/// The features to show, of the dictionaries `subjects`, variables first.
-pub fn choose(measured: &Measured, subjects: &[usize]) -> Vec<Chosen> {
+/// The features to show of the `trained` that are no baselines, variables first; `measured` are their scores, in the same order.
+///
+/// # Errors
+/// The model cannot be read, or gives no rows.
+pub fn features(
+    opened: &Opened,
+    measured: &Measured,
+    trained: &[Named],
+) -> Result<Vec<Feature>, ReleaseError> {
+    let is_judged = |&k: &usize| trained[k].baseline.is_none();
+    let judged: Vec<usize> = (0..trained.len()).filter(is_judged).collect();
+    let chosen = choose(measured, &judged);
+    let examples = examples(opened, measured, trained, &chosen)?;
+    let feature = |(chosen, examples): (Chosen, Vec<Vec<Piece>>)| Feature {
+        indicator: chosen.indicator,
+        meaning: chosen.question.meaning,
+        site: trained[chosen.subject].site.to_string(),
+        number: chosen.feature,
+        f1: [chosen.f1, chosen.precision, chosen.recall],
+        examples,
+    };
+    Ok(chosen.into_iter().zip(examples).map(feature).collect())
+}
+
+/// Of the dictionaries `subjects`.
+fn choose(measured: &Measured, subjects: &[usize]) -> Vec<Chosen> {
     let varieties = varieties(&measured.truth);
     let mut all: Vec<Chosen> = subjects.iter().flat_map(|&k| candidates(measured, k, &varieties)).collect();
     all.sort_by(|a, b| b.rank.total_cmp(&a.rank));
@@ -132,14 +158,14 @@ fn overlap(a: &[u32], b: &[u32]) -> f64 {
     both as f64 / short.len().max(1) as f64
 }
 
-/// The examples of each chosen feature; `dictionaries` are those of all subjects. One pass of the model over the windows.
-pub fn examples(
+/// The examples of each chosen feature. One pass of the model over the windows.
+fn examples(
     opened: &Opened,
     measured: &Measured,
-    dictionaries: &[(Site, &Dictionary)],
+    trained: &[Named],
     chosen: &[Chosen],
-) -> anyhow::Result<Vec<Vec<Vec<Piece>>>> {
-    let mut sites: Vec<Site> = chosen.iter().map(|c| dictionaries[c.subject].0).collect();
+) -> Result<Vec<Vec<Vec<Piece>>>, ReleaseError> {
+    let mut sites: Vec<Site> = chosen.iter().map(|c| trained[c.subject].site).collect();
     sites.sort_by_key(|site| site.rank());
     sites.dedup();
     if sites.is_empty() {
@@ -148,10 +174,10 @@ pub fn examples(
     let mut source = FusedRows::new(opened.model()?, &measured.windows, &sites, RowDtype::F32)?;
     let windows: Vec<u32> = (0..measured.windows.windows.len() as u32).collect();
     let mut x = vec![Vec::new(); sites.len()];
-    source.read(&windows, &mut x).map_err(anyhow::Error::from_boxed)?;
+    source.read(&windows, &mut x).map_err(ReleaseError::Rows)?;
     let of = |c: &Chosen| {
-        let (site, dictionary) = dictionaries[c.subject];
-        let at = sites.iter().position(|&other| other == site).expect("it was asked for");
+        let Named { site, dictionary, .. } = &trained[c.subject];
+        let at = sites.iter().position(|other| other == site).expect("it was asked for");
         let values = activations(dictionary, &x[at], c.feature, opened);
         Shown { opened, measured, values: &values }.examples(c.number)
     };

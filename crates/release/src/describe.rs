@@ -1,11 +1,15 @@
-//! A run's plan and its cost, for a person who decides whether to begin it.
+//! A run's plan and its cost, for a person who decides whether to begin it, and a table of what it trained.
 
-use lapidary_release::words;
-use lapidary_report::number::{bytes, count, duration};
+use crate::words;
+use lapidary_report::number::{bytes, count, duration, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_suite::estimate::{Estimate, Memory};
+use lapidary_suite::file::{Suite, presets};
 use lapidary_suite::plan::RunPlan;
-use lapidary_trainer::{DictionaryPlan, Objective, Preset};
+use lapidary_suite::words::last_lambda;
+use lapidary_trainer::{DictionaryPlan, Objective, Preset, Training};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 /// The plan and its cost, for a person, under a title: its hash, once the norms are known.
 pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
@@ -84,6 +88,16 @@ pub fn json(plan: &RunPlan, estimate: &Estimate) -> serde_json::Value {
     })
 }
 
+/// What stands in the plan because the suite does not say it.
+pub fn preset(suite: &Suite) -> String {
+    match suite.preset_is_default() {
+        true => {
+            format!("\nThe suite names no preset, so that it is {}; there are {}.", suite.preset(), presets())
+        }
+        false => String::new(),
+    }
+}
+
 /// With its hash, which a dry run does without.
 fn model_name(plan: &RunPlan) -> String {
     match plan.model.hash.as_str() {
@@ -156,4 +170,46 @@ fn parts(memory: &Memory) -> String {
         ("text", memory.text),
     ];
     parts.map(|(name, part)| format!("{name} {}", bytes(part as u64))).join(", ")
+}
+
+/// What a run trained: a line for each dictionary, with the last figures of its log.
+pub fn trained_table(run: &Path, plan: &RunPlan, trained: &[Training]) -> String {
+    let figures = last_figures(run);
+    let mut table = Vec::new();
+    for (d, t) in plan.training.dictionaries.iter().zip(trained) {
+        let [l0, fvu] = figures.get(&d.name).copied().unwrap_or_default();
+        let state = match &t.stopped {
+            Some(s) => format!("stopped at step {}: {}", s.step, s.reason),
+            None if fvu.is_some_and(|fvu| fvu > 1.0) => "done, but worse than the mean row".into(),
+            None => "done".into(),
+        };
+        let number = |x: Option<f64>| x.map_or("–".into(), |x| significant(x, 3));
+        let lambda = d.objective.has_lambda().then(|| last_lambda(d, t));
+        let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
+        let width = d.width.to_string();
+        table.push(vec![d.name.clone(), width, number(lambda), number(l0), number(fvu), count(fired), state]);
+    }
+    let columns = [
+        ("dictionary", Align::Left),
+        ("width", Align::Right),
+        ("λ", Align::Right),
+        ("last L0", Align::Right),
+        ("last FVU", Align::Right),
+        ("ever fired", Align::Right),
+        ("state", Align::Left),
+    ];
+    text(&columns, &table)
+}
+
+/// The last line of each dictionary in `metrics.jsonl`: L0 and FVU. Lines that are none are passed over.
+fn last_figures(run: &Path) -> BTreeMap<String, [Option<f64>; 2]> {
+    let bytes = lapidary_files::read(&run.join("metrics.jsonl"), 1 << 30).unwrap_or_default();
+    let mut out = BTreeMap::new();
+    for line in bytes.split(|&b| b == b'\n') {
+        let Ok(line) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
+        if let Some(name) = line["dictionary"].as_str() {
+            out.insert(name.to_string(), [line["l0"].as_f64(), line["fvu"].as_f64()]);
+        }
+    }
+    out
 }

@@ -1,0 +1,100 @@
+//! Is a release, a run's folder or a dictionary what it says that it is? Every file of a release against its manifest, then each
+//! dictionary against what it says of itself.
+
+use crate::ReleaseError;
+use crate::error::invalid;
+use lapidary_files::FileError;
+use lapidary_files::inventory::{self, Entry};
+use lapidary_kernels::Device;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+/// Something that was looked at.
+#[derive(Debug)]
+pub struct Check {
+    /// The file, or the folder.
+    pub path: PathBuf,
+    /// What about it.
+    pub what: String,
+    /// What is wrong, in one line; none if it is as it should be.
+    pub error: Option<String>,
+}
+
+impl Check {
+    fn new(path: PathBuf, what: &str, result: Result<(), impl Display>) -> Check {
+        Check { path, what: what.into(), error: result.err().map(|e| e.to_string().replace('\n', " ")) }
+    }
+}
+
+/// The dictionaries that `path` is or holds, by name.
+///
+/// # Errors
+/// It cannot be read, or is neither a dictionary nor a folder of them nor a release.
+pub fn dictionaries(path: &Path) -> Result<Vec<PathBuf>, ReleaseError> {
+    if is_dictionary(path) {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let within = [path.join("dictionaries"), path.to_path_buf()].into_iter().find(|dir| dir.is_dir());
+    let within = within.unwrap_or(path.to_path_buf());
+    let entries = within.read_dir().map_err(FileError::io(path, "read"))?;
+    let mut found: Vec<PathBuf> =
+        entries.flatten().map(|e| e.path()).filter(|dir| dir.is_dir() && is_dictionary(dir)).collect();
+    found.sort();
+    if found.is_empty() && !is_release(path) {
+        invalid!(
+            "{}: expected a release or a dictionary, found neither; name the folder of one",
+            path.display()
+        );
+    }
+    Ok(found)
+}
+
+/// Looks at the files of `path`, if it is a release, and at these dictionaries in it.
+pub fn verify(path: &Path, dictionaries: &[PathBuf], device: Device) -> Vec<Check> {
+    let mut checks = if is_release(path) { files(path) } else { Vec::new() };
+    for dictionary in dictionaries {
+        let of_dictionary = lapidary_dictionary::verify(dictionary, device);
+        checks
+            .extend(of_dictionary.into_iter().map(|check| Check::new(check.path, check.what, check.result)));
+    }
+    checks
+}
+
+fn is_dictionary(path: &Path) -> bool {
+    path.is_file() || path.join("cfg.json").is_file() || path.join("params.npz").is_file()
+}
+
+/// A release says so itself, or holds what a release holds; a run has its dictionaries in a folder of their own.
+fn is_release(path: &Path) -> bool {
+    let run = path.join("dictionaries").is_dir();
+    !is_dictionary(path)
+        && !run
+        && [inventory::FILE_NAME, "plan.json"].iter().any(|name| path.join(name).is_file())
+}
+
+/// Every file of a release against its manifest.
+fn files(folder: &Path) -> Vec<Check> {
+    let path = folder.join(inventory::FILE_NAME);
+    match inventory::compare(folder) {
+        Ok(entries) => std::iter::once(Check::new(path, "lists the files", Ok::<_, FileError>(())))
+            .chain(entries.into_iter().map(|entry| file(folder, entry)))
+            .collect(),
+        Err(error) => vec![Check::new(path, "lists the files", Err(error))],
+    }
+}
+
+fn file(folder: &Path, entry: Entry) -> Check {
+    let path = folder.join(&entry.name);
+    let next = "release or fetch the folder again";
+    let result = match (entry.expected, entry.found) {
+        (Some(expected), Some(found)) if expected == found => Ok(()),
+        (Some(expected), found) => {
+            let found = found.unwrap_or("no such file".into());
+            Err(FileError::invalid(&path, format!("a file with blake3 {expected}"), found, next))
+        }
+        (None, _) => {
+            Err(FileError::invalid(&path, "no such file in the manifest's list", "one", "take it out"))
+        }
+    };
+    Check::new(path, "blake3", result)
+}
