@@ -157,3 +157,29 @@ fn unknown_keys_are_ignored_where_the_user_says_so() {
     good(&train);
     good(&["evaluate", &run, "--quiet", "--max-windows", "2", "--resamples", "10"]);
 }
+
+/// llama.cpp's file of a model with its tokenizer, wherever a folder would do; its bytes are its identity.
+#[test]
+fn a_gguf_file_is_a_model() {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gguf/llama.gguf");
+    let tiny = Tiny::new(2);
+    let file = tiny.path("small.q8.gguf");
+    std::fs::copy(fixture, &file).unwrap();
+    let (model, run, suite) = (tiny.at("small.q8.gguf"), tiny.at("run"), tiny.at("gguf.toml"));
+    assert!(good(&["lm", "info", "--model", &model]).contains("of its own"));
+    good(&["lm", "logits", "--model", &model, "--text", "a stone", "--out", &tiny.at("logits.safetensors")]);
+    good(&["lm", "generate", "--model", &model, "--text", "a stone", "--max-tokens", "2"]);
+    tiny.variant("gguf.toml", &[&format!("model = {model:?}")]);
+    good(&["train", &suite, "--out", &run, "--quiet"]);
+    let plan: serde_json::Value = serde_json::from_str(&tiny.read("run/plan.json")).unwrap();
+    assert_eq!(plan["model"]["name"], "small.q8");
+    assert_eq!(plan["model"]["hash"], lapidary_files::hash::file(&file).unwrap());
+    good(&["evaluate", &run, "--quiet"]);
+    let text = tiny.at("text.txt");
+    let harvest = ["harvest", "--model", &model, "--text", &text, "--context", "64", "--sites", "0.res"];
+    good(&[&harvest[..], &["--out", &tiny.at("store"), "--quiet"]].concat());
+    // A text is no model, and a model no text.
+    refused(&["lm", "info", "--model", &text], "it is a file: name the folder that holds it");
+    let harvest = ["harvest", "--model", &model, "--text", &model, "--context", "64", "--sites", "0.res"];
+    refused(&[&harvest[..], &["--out", &tiny.at("other"), "--quiet"]].concat(), "small.q8.gguf");
+}

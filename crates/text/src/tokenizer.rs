@@ -61,7 +61,7 @@ impl Tokenizer {
         let broken = |problem: String| TextError::Tokenizer {
             path: path.to_path_buf(),
             problem,
-            next: "copy tokenizer.json from the model's own repository",
+            next: "fetch it again from the model's own repository",
         };
         let mut inner = caught(|| json.parse::<tokenizers::Tokenizer>())
             .map_err(|e| broken(format!("not a tokenizer (its library fails: {e})")))?
