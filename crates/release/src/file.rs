@@ -75,7 +75,7 @@ impl Scored {
         trained: &[Option<&str>],
     ) -> Scored {
         let own: Vec<Option<bool>> =
-            trained.iter().map(|hash| hash.map(|hash| hash == corpus.train_hash)).collect();
+            trained.iter().map(|hash| hash.map(|hash| corpus.trained_on(hash))).collect();
         let all_alike = own.windows(2).all(|pair| pair[0] == pair[1]);
         Scored {
             split,
@@ -88,7 +88,8 @@ impl Scored {
     fn documents(&self) -> &'static str {
         match self.split {
             Split::HeldOut => "held-out documents",
-            Split::Train => "documents of the training split",
+            Split::Train | Split::NotHeldOut => "documents of the training split",
+            Split::Validation => "validation documents",
             Split::All => "documents, held out or not",
         }
     }
@@ -101,8 +102,9 @@ impl Scored {
         }
         out.extend(match (self.own_text, self.split) {
             (Some(true), Split::HeldOut) => None,
-            (Some(true), Split::Train) => Some("Training saw all of these documents.".to_owned()),
-            (Some(true), Split::All) => Some("Training saw about seven in eight of these documents.".into()),
+            (Some(true), Split::Train | Split::NotHeldOut) => Some("Training saw these documents.".to_owned()),
+            (Some(true), Split::Validation) => Some("Constants may have been chosen on these documents.".into()),
+            (Some(true), Split::All) => Some("Training saw most of these documents.".into()),
             (Some(false), _) => Some("The text is not the one of the training.".into()),
             (None, _) => Some("Whether training saw these documents is not known.".into()),
         });

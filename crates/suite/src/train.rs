@@ -91,6 +91,7 @@ pub struct Job<'a> {
     pub opened: Opened,
     /// The training documents' windows.
     pub corpus: Corpus,
+    split: Split,
     written: String,
     context: usize,
     places: Places,
@@ -102,11 +103,12 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Opens model, text and store.
+    /// Opens model, text and store. A run that is `resumed` in this folder goes on with the documents that it began with, which may be
+    /// by the rule of an older version.
     ///
     /// # Errors
     /// One of them cannot be used, or the store holds rows of another text.
-    pub fn open(found: Found, catalog: &'a Catalog) -> Result<Job<'a>, SuiteError> {
+    pub fn open(found: Found, resumed: Option<&Path>, catalog: &'a Catalog) -> Result<Job<'a>, SuiteError> {
         let Found { suite, written, text, store, .. } = found;
         let opened = Opened::open(&suite.model, &suite.ignore_config_keys, catalog)?;
         let spec = &opened.spec;
@@ -114,7 +116,8 @@ impl<'a> Job<'a> {
         let random = |baseline| baseline == Some(Baseline::RandomLm);
         let sites = sites_of(&suite, spec, |baseline| !random(baseline))?;
         let random_sites = sites_of(&suite, spec, random)?;
-        let corpus = text.corpus(&opened, context, Split::Train)?;
+        let split = resumed.map_or(Ok(Split::Train), split_of)?;
+        let corpus = text.corpus(&opened, context, split)?;
         let ignore_config_keys = [&suite.ignore_config_keys[..], &catalog.ignore_config_keys].concat();
         let model = std::path::absolute(&opened.folder).map_err(FileError::io(&opened.folder, "find"))?;
         let places = Places { model, text: text.places()?, store, ignore_config_keys };
@@ -123,6 +126,7 @@ impl<'a> Job<'a> {
             suite,
             opened,
             corpus,
+            split,
             written,
             context,
             places,
@@ -202,7 +206,10 @@ impl<'a> Job<'a> {
     }
 
     fn draft_on(&self, sites: &[SiteRows], norms: &[f64]) -> Result<RunPlan, SuiteError> {
-        RunPlan::draft(&self.suite, &self.opened, &self.corpus, self.context, sites, norms, self.catalog)
+        let mut plan =
+            RunPlan::draft(&self.suite, &self.opened, &self.corpus, self.context, sites, norms, self.catalog)?;
+        self.split.rule().clone_into(&mut plan.text.split);
+        Ok(plan)
     }
 
     /// C of each site: from the plan when resuming, else measured.
@@ -290,6 +297,21 @@ impl<'a> Job<'a> {
         }
         Ok(())
     }
+}
+
+/// What the run in this folder is trained on.
+fn split_of(folder: &Path) -> Result<Split, SuiteError> {
+    if !folder.join("plan.json").is_file() {
+        return Ok(Split::Train);
+    }
+    let rule = RunPlan::read(folder)?.text.split;
+    let Some(split) = Split::trained_by(&rule) else {
+        invalid!(
+            "{}: expected a rule that divides documents, found `{rule}`; use the version that wrote it",
+            folder.display()
+        );
+    };
+    Ok(split)
 }
 
 /// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.

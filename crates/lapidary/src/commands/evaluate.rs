@@ -51,7 +51,7 @@ pub struct EvaluateArgs {
     /// Tokens per window, BOS included [default: the run's, else the model's, at most 1,024]
     #[arg(long, value_name = "N")]
     context: Option<usize>,
-    /// Documents to score on: held-out, which training never sees; train; or all
+    /// Documents to score on: held-out, which nothing else sees; validation, on which to choose; train; or all
     #[arg(long, value_name = "SPLIT", default_value_t = Split::HeldOut)]
     split: Split,
     /// The former name of --split all

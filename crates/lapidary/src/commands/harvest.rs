@@ -13,7 +13,7 @@ use lapidary_lm::{Site, Spec};
 use lapidary_report::number::{bytes, count, significant};
 use lapidary_report::table::{Align, text};
 use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, SiteRows};
-use lapidary_text::{Corpus, SPLIT_RULE, Split, resolve_context};
+use lapidary_text::{Corpus, Split, resolve_context};
 use std::path::{Path, PathBuf};
 
 /// Run a model over text once and keep its activations in a store
@@ -41,7 +41,7 @@ pub struct HarvestArgs {
     /// Precision of the rows: f32 or bf16 (half the disk)
     #[arg(long, value_name = "DTYPE", default_value_t = RowDtype::F32)]
     dtype: RowDtype,
-    /// Documents: train, held-out or all
+    /// Documents: train, validation, held-out or all
     #[arg(long, value_name = "SPLIT", default_value_t = Split::Train)]
     split: Split,
     /// Seed of the order that the normalisation constants are measured in
@@ -90,7 +90,7 @@ fn options(
 ) -> anyhow::Result<StoreOptions> {
     let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
     let plan = serde_json::json!({
-        "model": opened.hash()?, "text": corpus.hash, "split": args.split, "split_rule": SPLIT_RULE, "context": context,
+        "model": opened.hash()?, "text": corpus.hash, "split": args.split, "split_rule": args.split.rule(), "context": context,
         "dtype": args.dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
     });
     Ok(StoreOptions {
