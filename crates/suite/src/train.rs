@@ -16,7 +16,7 @@ use lapidary_harvest::FusedRows;
 use lapidary_lm::{Site, Spec};
 use lapidary_store::{Batches, Order, RowSource, SiteRows, StoreReader, norms};
 use lapidary_text::{Corpus, Split, resolve_context};
-use lapidary_trainer::{self as trainer, Baseline, DictionaryPlan, Training};
+use lapidary_trainer::{self as trainer, Baseline, DictionaryPlan, Measured, Preset, Training, measure};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -152,7 +152,7 @@ impl<'a> Job<'a> {
             Some(store) => store.sites().to_vec(),
             None => site_rows(&self.opened.spec, &self.sites, &self.random_sites),
         };
-        self.draft_on(&sites, &vec![1.0; sites.len()])
+        self.draft_on(&sites, &vec![1.0; sites.len()], &[])
     }
 
     /// What a plan will cost on a processor that does `speed` multiply-adds in a second.
@@ -191,7 +191,8 @@ impl<'a> Job<'a> {
         let sites = source.sites().to_vec();
         let mut batches = Batches::new(source, order, self.draft()?.training.recipe.batch)?;
         let norms = self.norms(&mut batches, how, observe)?;
-        let mut plan = self.draft_on(&sites, &norms)?;
+        let measured = self.measured(&mut batches)?;
+        let mut plan = self.draft_on(&sites, &norms, &measured)?;
         self.opened.hash()?.clone_into(&mut plan.model.hash);
         let device = self.catalog.device;
         let finished = || folder::finished(how.folder, &plan, device);
@@ -205,9 +206,14 @@ impl<'a> Job<'a> {
         Ok(Trained { plan, states, before: false })
     }
 
-    fn draft_on(&self, sites: &[SiteRows], norms: &[f64]) -> Result<RunPlan, SuiteError> {
+    fn draft_on(
+        &self,
+        sites: &[SiteRows],
+        norms: &[f64],
+        measured: &[Measured],
+    ) -> Result<RunPlan, SuiteError> {
         let mut plan =
-            RunPlan::draft(&self.suite, &self.opened, &self.corpus, self.context, sites, norms, self.catalog)?;
+            RunPlan::draft(&self.suite, &self.opened, &self.corpus, self.context, sites, norms, measured, self.catalog)?;
         self.split.rule().clone_into(&mut plan.text.split);
         Ok(plan)
     }
@@ -231,6 +237,15 @@ impl<'a> Job<'a> {
         }
         observe(Event::Norms(self.suite.rows.norm_rows));
         norms(batches, self.suite.rows.norm_rows).map_err(SuiteError::Rows)
+    }
+
+    /// What the preset `short` begins with beside C, measured on the first pool. The same rows give the same bits, also on resume.
+    fn measured<S: RowSource>(&self, batches: &mut Batches<S>) -> Result<Vec<Measured>, SuiteError> {
+        if self.suite.preset() != Preset::Short {
+            return Ok(Vec::new());
+        }
+        let sites = measure(batches, self.suite.rows.pool_rows as u64).map_err(SuiteError::Rows)?;
+        Ok(sites.into_iter().map(|site| site.measured).collect())
     }
 
     /// Saves the plan; a resumed run must have the plan that it began with.

@@ -134,7 +134,7 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
 
 fn train(suite: &Path, run: &Path, global: &Global) -> anyhow::Result<()> {
     lapidary_files::create_dir(run)?;
-    let job = Job::open(Found::read(suite, &global.catalog)?, &global.catalog)?;
+    let job = Job::open(Found::read(suite, &global.catalog)?, None, &global.catalog)?;
     let (trained, _) = train::steps(job, run, false, global, &|_| {})?;
     Ok(folder::check_all(run, &trained.plan, &trained.states)?)
 }

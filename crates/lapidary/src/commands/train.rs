@@ -88,7 +88,7 @@ fn train(
     out.finish()?;
     let run = if *before { &files } else { &args.out };
     let time = (!before).then(|| (began.elapsed().as_secs_f64(), &watch.stopwatch));
-    report::print(run, plan, states, time, global)?;
+    report::print(run, plan, states, time, &watch.verdicts, global)?;
     Ok(folder::check_all(&args.out, plan, states)?)
 }
 

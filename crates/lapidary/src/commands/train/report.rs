@@ -3,10 +3,11 @@
 use crate::global::Global;
 use crate::terminal;
 use crate::terminal::stopwatch::Stopwatch;
+use crate::terminal::watch::Verdicts;
 use lapidary_report::number::{count, duration, percent, significant};
 use lapidary_report::table::{Align, text};
-use lapidary_suite::{RunPlan, words};
-use lapidary_trainer::Training;
+use lapidary_suite::RunPlan;
+use lapidary_trainer::{Training, last_lambda};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -29,12 +30,13 @@ pub fn print(
     plan: &RunPlan,
     trained: &[Training],
     time: Option<(f64, &Stopwatch)>,
+    verdicts: &Verdicts,
     global: &Global,
 ) -> anyhow::Result<()> {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
     if global.json {
-        return terminal::line(trained_json(run, plan, trained, time));
+        return terminal::line(trained_json(run, plan, trained, time, verdicts));
     }
     terminal::line(trained_table(run, plan, trained))?;
     let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
@@ -50,7 +52,10 @@ pub fn print(
     if finished > 0 {
         terminal::line(format_args!("next: lapidary evaluate {place}"))?;
     }
-    Ok(())
+    verdicts.iter().try_for_each(|(name, wrong)| {
+        let word = if wrong.is_empty() { "fine".into() } else { wrong.join("; ") };
+        terminal::line(format_args!("{name}: {word}"))
+    })
 }
 
 fn trained_json(
@@ -58,12 +63,14 @@ fn trained_json(
     plan: &RunPlan,
     trained: &[Training],
     time: Option<(f64, &Stopwatch)>,
+    verdicts: &Verdicts,
 ) -> serde_json::Value {
     let recipe = &plan.training.recipe;
     let pairs = plan.training.dictionaries.iter().zip(trained);
     let stopped: Vec<_> = pairs.filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
     let mut out = serde_json::json!({
         "run": run, "plan": plan.hash(), "rows": recipe.steps * recipe.batch as u64, "stopped": stopped,
+        "health": verdicts.iter().map(|(name, wrong)| (name, wrong)).collect::<BTreeMap<_, _>>(),
     });
     if let Some((seconds, stopwatch)) = time {
         out["seconds"] = seconds.into();
@@ -83,7 +90,7 @@ fn trained_table(run: &Path, plan: &RunPlan, trained: &[Training]) -> String {
             None => "done".into(),
         };
         let number = |x: Option<f64>| x.map_or("–".into(), |x| significant(x, 3));
-        let lambda = d.objective.has_lambda().then(|| words::last_lambda(d, t));
+        let lambda = d.objective.has_lambda().then(|| last_lambda(t, d, &plan.training.recipe));
         let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
         let width = d.width.to_string();
         table.push(vec![d.name.clone(), width, number(lambda), number(l0), number(fvu), count(fired), state]);
