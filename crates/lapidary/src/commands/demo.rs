@@ -175,7 +175,7 @@ impl Demo {
         let evaluation = evaluate::with_bars(&trained, &on, global)?;
         let measured = evaluation.measured.expect("the truth was asked for");
         let shipped = Shipped::score(args, &opened, &corpus, global)?;
-        let file = evaluation.file.of_run(run, RunPlan::read(run)?.hash())?;
+        let file = evaluation.file.of_run(run, &RunPlan::read(run)?)?;
         file.save(run)?;
         Ok(Demo { opened, trained, measured, file, shipped })
     }
