@@ -193,8 +193,9 @@ pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; 
 poorer. Adam moves a parameter by about lr per step, a unit row of D dimensions by lr*sqrt(D): that is r times the paper's at \
 D 2304, at most 0.1, and the warm-up of lambda is 1/r times the paper's, of lr as long (at most 0.2 and 0.3 of the run: with a shorter \
 one a tenth of the features dies); what is averaged over steps must be averaged over rows of \
-one step, so the window is 5r times wider and 1 - beta2 2r times larger (5 and 2 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
-1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
+one step, so 1 - beta2 is 2r times larger (2 by measurement, at most 0.2), and the window r times wider in units of the spread of z, which is measured on the first \
+rows: 0.048 r of it, at most 1.3. theta is trained as it is, not as its logarithm, because log theta moves by a factor \
+1 + lr per step. theta starts, in the same unit, where the untrained dictionary returns a row at its own length, and b_dec at the mean row, because a short run cannot \
 afford to unlearn an overshoot. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
 move): at equal steps that is worth a tenth of FVU. The decoder's rate is twice the others', which is worth a twentieth. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
 paper's.";
