@@ -8,27 +8,13 @@ use lapidary_store::{
     Batches, DEFAULT_SHARD_BYTES, Labels, Norm, Order, RowDtype, SiteRows, StoreInfo, StoreReader,
     StoreWriter, TextInfo,
 };
-use lapidary_trainer::{DictionaryPlan, Objective, Plan, Recipe, Run};
+use lapidary_trainer::{DictionaryPlan, Plan, Recipe, Run};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A plan of one dictionary, D 3, F 4, one step.
 pub fn plan() -> Plan {
-    let dictionary = DictionaryPlan {
-        name: "a".into(),
-        site: "0.res".into(),
-        d: 3,
-        width: 4,
-        lambda: 0.001,
-        c: 1.0,
-        theta_init: 0.1,
-        baseline: None,
-        objective: Objective::GEMMA_SCOPE,
-        prefixes: Vec::new(),
-        transcoder: None,
-        target_l0: None,
-        start: None,
-    };
+    let dictionary = DictionaryPlan { theta_init: 0.1, ..DictionaryPlan::new("a", "0.res", 3, 4) };
     let recipe = Recipe { batch: 8, ..Recipe::short(1, 3) };
     Plan { recipe, dictionaries: vec![dictionary], seed: 0, checkpoint_every: 1, log_every: 1 }
 }

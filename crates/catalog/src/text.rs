@@ -26,8 +26,7 @@ pub enum Text {
 
 /// What is to be said before training on a text none of which will be left to score on; `None` if there is some.
 pub fn unscorable(corpus: &Corpus) -> Option<String> {
-    let held_out = corpus.read - corpus.documents;
-    (held_out == 0).then(|| {
+    (corpus.held_out == 0).then(|| {
         format!(
             "warning: the text has {} and none of them is held out, so `lapidary evaluate RUN` will have nothing to score; \
              separate documents by <|endoftext|>, give a folder with one in each file, or evaluate with another --text",

@@ -5,7 +5,7 @@ use crate::{FusedRows, HarvestError};
 use lapidary_files::Identity;
 use lapidary_lm::{Model, Site, Spec};
 use lapidary_store::{Labels, Manifest, Norm, RowDtype, RowSource, StoreInfo, StoreWriter, TextInfo};
-use lapidary_text::{Corpus, SPLIT_RULE, Split, Window};
+use lapidary_text::{Corpus, Split, Window};
 use std::path::PathBuf;
 
 /// Where to, how, and what the manifest says of the causes.
@@ -71,7 +71,7 @@ fn info(rows: &FusedRows<'_>, corpus: &Corpus, options: &StoreOptions) -> StoreI
         model: options.model.clone(),
         text: TextInfo {
             split: options.split.to_string(),
-            split_rule: SPLIT_RULE.to_string(),
+            split_rule: options.split.rule().to_string(),
             hash: corpus.hash.clone(),
             documents: corpus.documents as u64,
             context: options.context as u64,

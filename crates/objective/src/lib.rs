@@ -33,7 +33,7 @@ pub use objectives::batchtopk;
 pub use objectives::matryoshka::default_prefixes;
 pub use objectives::{AuxK, Objective, Penalty};
 pub use parameters::{Hints, Parameters, Running, Stopped, Tensors, Training, View};
-pub use plan::{DictionaryPlan, row_set};
+pub use plan::{DictionaryPlan, Measured, row_set};
 pub use rates::{Rates, Threshold};
 pub use slot::Slot;
 pub use step::{Phase, step};

@@ -48,6 +48,10 @@ pub struct Running {
     pub log_lambda: f64,
     /// Running mean of L0, for the controller.
     pub l0: Option<f64>,
+    /// L0 of the last step, for the controller.
+    pub last_l0: Option<f64>,
+    /// Running mean of ‖ŝ − s‖², for the controller.
+    pub mse: Option<f64>,
     /// θ of BatchTopK, fitted after the last step.
     pub threshold: Option<f64>,
 }

@@ -22,6 +22,12 @@ pub struct DictionaryPlan {
     pub c: f64,
     /// θ before the first step.
     pub theta_init: f32,
+    /// ε, width of its straight-through window, where it is not the recipe's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<f32>,
+    /// What was measured where it reads, before the first step; b_dec then begins at the mean row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// Set where it is trained to be beaten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Baseline>,
@@ -42,6 +48,20 @@ pub struct DictionaryPlan {
     pub start: Option<String>,
 }
 
+/// What was measured at the site that a dictionary reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// How many rows, the first of the order.
+    pub rows: u64,
+    /// ‖μ‖² in units of E‖x‖².
+    pub mean_share: f64,
+    /// Share of the three widest dimensions in E‖x − μ‖².
+    pub outlier_share: f64,
+    /// Median of ‖x − μ‖/√D, in units of √E‖x‖².
+    pub spread: f64,
+}
+
 fn gemma_scope() -> Objective {
     Objective::GEMMA_SCOPE
 }
@@ -58,6 +78,8 @@ impl DictionaryPlan {
             lambda: 0.001,
             c: 1.0,
             theta_init: 1.0,
+            bandwidth: None,
+            measured: None,
             baseline: None,
             objective: Objective::GEMMA_SCOPE,
             prefixes: Vec::new(),

@@ -52,7 +52,7 @@ impl Source<'_> {
             training,
             scores: scores.map(lines).unwrap_or_default(),
             scored_on: self.file.scored_on(),
-            remarks: scores.map(remarks).unwrap_or_default(),
+            remarks: scores.map(|scores| remarks(self.file, scores)).unwrap_or_default(),
             limits: self.limits(),
         }
     }
@@ -61,7 +61,10 @@ impl Source<'_> {
         let dictionaries = || released.iter().map(|r| &r.plan).filter(|d| d.baseline.is_none());
         let scored = || released.iter().filter_map(|r| Some((&r.plan, r.scores.as_ref()?)));
         let of = |s: &Scores| {
-            remarks(s).into_iter().map(|remark| format!("{}: {remark}", s.name)).collect::<Vec<_>>()
+            remarks(self.file, s)
+                .into_iter()
+                .map(|remark| format!("{}: {remark}", s.name))
+                .collect::<Vec<_>>()
         };
         Suite {
             name: name.into(),

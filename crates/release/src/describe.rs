@@ -6,7 +6,7 @@ use lapidary_report::table::{Align, text};
 use lapidary_suite::estimate::{Estimate, Memory};
 use lapidary_suite::file::{Suite, presets};
 use lapidary_suite::plan::RunPlan;
-use lapidary_suite::words::last_lambda;
+use lapidary_trainer::last_lambda;
 use lapidary_trainer::{DictionaryPlan, Objective, Preset, Training};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +17,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     let rows = recipe.steps * recipe.batch as u64;
     let with_theta =
         plan.training.dictionaries.iter().filter(|d| matches!(d.objective, Objective::JumpRelu { .. }));
-    let theta = range(with_theta.map(|d| d.theta_init));
+    let theta = range(with_theta.clone().map(|d| d.theta_init));
+    let windows = range(with_theta.map(|d| d.bandwidth.unwrap_or(recipe.bandwidth)));
     let epochs = rows as f64 / plan.rows.rows_per_epoch.max(1) as f64;
     let mut lines: Vec<(&str, String)> = vec![
         ("model", model_name(plan)),
@@ -52,8 +53,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         (
             "θ",
             format!(
-                "{:?}, from {}, window ε = {:.3}, β₁ = {}, β₂ = {:.3}",
-                recipe.threshold, theta, recipe.bandwidth, recipe.beta1, recipe.beta2
+                "{:?}, from {theta}, window ε = {windows}, β₁ = {}, β₂ = {:.3}",
+                recipe.threshold, recipe.beta1, recipe.beta2
             )
             .to_lowercase(),
         ),
@@ -72,6 +73,8 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
     ];
     let names = std::iter::once("objective").chain(std::iter::repeat(""));
     lines.splice(3..3, names.zip(objectives(&plan.training.dictionaries)));
+    let (names, end) = (std::iter::once("measured").chain(std::iter::repeat("")), lines.len() - 2);
+    lines.splice(end..end, names.zip(measured(&plan.training.dictionaries)));
     let rows: Vec<Vec<String>> = lines.into_iter().map(|(k, v)| vec![k.to_string(), v]).collect();
     let table = text(&[("plan", Align::Left), (title, Align::Left)], &rows);
     match recipe.preset {
@@ -104,6 +107,23 @@ fn model_name(plan: &RunPlan) -> String {
         "" => plan.model.name.clone(),
         hash => format!("{} ({hash:.12})", plan.model.name),
     }
+}
+
+/// A line for each site that was measured: `8.res: mean row 45 % of E‖x‖², …`
+fn measured(dictionaries: &[DictionaryPlan]) -> Vec<String> {
+    let of = |d: &DictionaryPlan| {
+        let m = d.measured.as_ref()?;
+        let (mean, widest) = (100.0 * m.mean_share, 100.0 * m.outlier_share);
+        let (spread, plain, rows) = (m.spread, 1.0 / (d.d as f64).sqrt(), count(m.rows));
+        Some(format!(
+            "{}: mean row {mean:.0} % of E‖x‖², three widest dimensions {widest:.0} % of the rest, spread of z {spread:.4} (1/√D \
+             {plain:.4}), on {rows} rows",
+            d.row_set()
+        ))
+    };
+    let mut lines: Vec<String> = dictionaries.iter().filter_map(of).collect();
+    lines.dedup();
+    lines
 }
 
 /// A line each: `JumpReLU: λ 0.001, λ 0.003`, `TopK with AuxK (…): L0 20 by k`
@@ -184,7 +204,7 @@ pub fn trained_table(run: &Path, plan: &RunPlan, trained: &[Training]) -> String
             None => "done".into(),
         };
         let number = |x: Option<f64>| x.map_or("–".into(), |x| significant(x, 3));
-        let lambda = d.objective.has_lambda().then(|| last_lambda(d, t));
+        let lambda = d.objective.has_lambda().then(|| last_lambda(t, d, &plan.training.recipe));
         let fired = t.fired().iter().filter(|&&s| s > 0).count() as u64;
         let width = d.width.to_string();
         table.push(vec![d.name.clone(), width, number(lambda), number(l0), number(fvu), count(fired), state]);

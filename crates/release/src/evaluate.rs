@@ -8,7 +8,7 @@ use lapidary_evaluation::{Options, Subject, truth};
 use lapidary_files::Identity;
 use lapidary_ground_truth::{Measured, TruthSubject, truth_scores};
 use lapidary_suite::subjects::Named;
-use lapidary_text::{Corpus, SPLIT_RULE, Split};
+use lapidary_text::{Corpus, Split};
 
 /// Tokens that run through the model at a time.
 const BATCH_TOKENS: usize = 8_192;
@@ -91,7 +91,7 @@ pub fn evaluate(
     let model = Identity { name: on.opened.name.clone(), hash: on.opened.hash()?.to_owned() };
     let text = TextIdentity {
         context: on.context,
-        split: SPLIT_RULE.into(),
+        split: on.split.rule().into(),
         hash: on.corpus.hash.clone(),
         documents: on.corpus.documents,
     };

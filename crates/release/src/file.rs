@@ -7,6 +7,7 @@ use lapidary_evaluation::Scores;
 use lapidary_files::{Identity, hash};
 use lapidary_ground_truth::TruthTable;
 use lapidary_report::number::{count, significant};
+use lapidary_suite::RunPlan;
 use lapidary_suite::folder::dictionary_folder;
 use lapidary_text::{Corpus, Split};
 use serde::{Deserialize, Serialize};
@@ -38,11 +39,37 @@ pub struct EvaluationFile {
     /// The scores that are of a dictionary of another model than `model`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub foreign: Vec<Foreign>,
+    /// The dictionaries of a run that a controller of λ did not bring to the L0 that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missed: Vec<Missed>,
     /// In the order in which dictionaries were named.
     pub scores: Vec<Scores>,
     /// Scores against the truth, where it is known and was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<TruthTable>,
+}
+
+/// A dictionary whose L0 is more than a tenth off the one that was asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Which.
+    pub name: String,
+    /// The L0 that was asked for.
+    pub asked: f64,
+    /// That of its scores.
+    pub ended: f64,
+}
+
+/// How far from the L0 that was asked for is a miss, on these rows.
+const MISSED: f64 = 0.1;
+
+impl Missed {
+    fn of(scores: &Scores, plan: &RunPlan) -> Option<Missed> {
+        let d = plan.training.dictionaries.iter().find(|d| d.name == scores.name)?;
+        let (asked, ended) = (d.target_l0?, scores.l0.value);
+        let missed = !((ended / asked - 1.0).abs() <= MISSED);
+        missed.then(|| Missed { name: d.name.clone(), asked, ended })
+    }
 }
 
 /// A dictionary that was scored on another model than its own.
@@ -75,7 +102,7 @@ impl Scored {
         trained: &[Option<&str>],
     ) -> Scored {
         let own: Vec<Option<bool>> =
-            trained.iter().map(|hash| hash.map(|hash| hash == corpus.train_hash)).collect();
+            trained.iter().map(|hash| hash.map(|hash| corpus.trained_on(hash))).collect();
         let all_alike = own.windows(2).all(|pair| pair[0] == pair[1]);
         Scored {
             split,
@@ -88,7 +115,8 @@ impl Scored {
     fn documents(&self) -> &'static str {
         match self.split {
             Split::HeldOut => "held-out documents",
-            Split::Train => "documents of the training split",
+            Split::Train | Split::NotHeldOut => "documents of the training split",
+            Split::Validation => "validation documents",
             Split::All => "documents, held out or not",
         }
     }
@@ -101,8 +129,13 @@ impl Scored {
         }
         out.extend(match (self.own_text, self.split) {
             (Some(true), Split::HeldOut) => None,
-            (Some(true), Split::Train) => Some("Training saw all of these documents.".to_owned()),
-            (Some(true), Split::All) => Some("Training saw about seven in eight of these documents.".into()),
+            (Some(true), Split::Train | Split::NotHeldOut) => {
+                Some("Training saw all of these documents.".to_owned())
+            }
+            (Some(true), Split::Validation) => {
+                Some("Constants may have been chosen on these documents.".into())
+            }
+            (Some(true), Split::All) => Some("Training saw about three in four of these documents.".into()),
             (Some(false), _) => Some("The text is not the one of the training.".into()),
             (None, _) => Some("Whether training saw these documents is not known.".into()),
         });
@@ -121,16 +154,18 @@ impl EvaluationFile {
             plan_hash: None,
             weights: BTreeMap::new(),
             foreign: Vec::new(),
+            missed: Vec::new(),
             scores,
             truth: None,
         }
     }
 
     /// The same as scores of a run: of this plan, and of the weights that now lie in its folder.
-    pub fn of_run(self, run: &Path, plan_hash: String) -> Result<Self, ReleaseError> {
+    pub fn of_run(self, run: &Path, plan: &RunPlan) -> Result<Self, ReleaseError> {
         let name = |scores: &Scores| Ok((scores.name.clone(), weights_hash(run, &scores.name)?));
         let weights = self.scores.iter().map(name).collect::<Result<_, ReleaseError>>()?;
-        Ok(EvaluationFile { plan_hash: Some(plan_hash), weights, ..self })
+        let missed = self.scores.iter().filter_map(|scores| Missed::of(scores, plan)).collect();
+        Ok(EvaluationFile { plan_hash: Some(plan.hash()), weights, missed, ..self })
     }
 
     /// As it is saved.
@@ -239,9 +274,13 @@ pub fn broken(scores: &Scores) -> Option<String> {
 }
 
 /// What a reader of the scores must not overlook, one sentence each.
-pub fn remarks(scores: &Scores) -> Vec<String> {
+pub fn remarks(file: &EvaluationFile, scores: &Scores) -> Vec<String> {
     let fvu = scores.fvu.value;
     let mut out = Vec::new();
+    if let Some(missed) = file.missed.iter().find(|missed| missed.name == scores.name) {
+        let (asked, ended) = (significant(missed.asked, 3), significant(missed.ended, 3));
+        out.push(format!("Its target was missed: asked for L0 {asked}, ended at {ended}."));
+    }
     if let Some(broken) = broken(scores) {
         out.push(format!("It is broken: {broken}."));
     }

@@ -3,7 +3,7 @@
 use crate::file::Aux;
 use crate::grid::{Architecture, Grid, SparseBy, Wanted};
 use lapidary_trainer::{
-    AuxK, DictionaryPlan, Objective, Penalty, Preset, Recipe, Transcoder, default_prefixes,
+    AuxK, DictionaryPlan, Measured, Objective, Penalty, Preset, Recipe, Transcoder, default_prefixes,
 };
 
 /// Where a dictionary stands.
@@ -14,6 +14,8 @@ pub struct At {
     pub d: usize,
     /// C, the root mean square norm of its rows.
     pub c: f64,
+    /// What was measured of its rows.
+    pub measured: Option<Measured>,
     /// What it writes, if that is elsewhere.
     pub transcoder: Option<Transcoder>,
     /// Hash of the dictionary that it begins as.
@@ -26,6 +28,8 @@ pub struct Derive<'a> {
     pub recipe: &'a Recipe,
     /// Numbers of AuxK that were set by hand.
     pub aux: &'a Aux,
+    /// ε, if it was set by hand.
+    pub bandwidth: Option<f32>,
     /// First θ, if it was set by hand.
     pub theta_init: Option<f32>,
 }
@@ -35,21 +39,30 @@ impl Derive<'_> {
     pub fn dictionary(&self, grid: &Grid, width: usize, wanted: Wanted, at: At) -> DictionaryPlan {
         let by = grid.architecture.sparse_by(self.recipe.preset);
         let d_out = at.transcoder.as_ref().map_or(at.d, |t| t.d_out);
+        let bandwidth = self.window(&at);
         DictionaryPlan {
+            bandwidth,
             name: name(grid, width, wanted, &at),
             d: at.d,
             width,
             lambda: lambda(grid.architecture, by, wanted),
             c: at.c,
-            theta_init: self.theta_init.unwrap_or(self.recipe.theta_init(at.d, width)),
+            theta_init: self.theta_init.unwrap_or(self.recipe.theta_init(at.d, width, at.measured.as_ref())),
             baseline: grid.baseline,
             objective: self.objective(grid.architecture, wanted, at.d, d_out),
             prefixes: prefixes(grid, width),
             target_l0: wanted.target_l0.filter(|_| by == SparseBy::Lambda),
             start: at.start,
+            measured: at.measured.filter(|_| self.recipe.preset == Preset::Short),
             site: at.site,
             transcoder: at.transcoder,
         }
+    }
+
+    /// ε of one dictionary, where it follows from what was measured.
+    fn window(&self, at: &At) -> Option<f32> {
+        let measured = at.measured.as_ref().filter(|_| self.bandwidth.is_none())?;
+        self.recipe.bandwidth_of(measured)
     }
 
     fn objective(&self, architecture: Architecture, wanted: Wanted, d: usize, d_out: usize) -> Objective {
@@ -98,15 +111,16 @@ fn name(grid: &Grid, width: usize, wanted: Wanted, at: &At) -> String {
     name + &grid.baseline.map(|b| format!("-{b}")).unwrap_or_default()
 }
 
-/// λ as asked for. Where a controller looks for it, it begins where sparsity costs a twentieth of E‖x‖² at the target: λT,
-/// or λ√T where λ weighs Σf, which is about √T for T features of a row of norm 1.
+/// λ as asked for. Where a controller looks for it, it begins where sparsity costs three tenths of the squared error at the
+/// target (both in units of E‖x‖², and the error is all of it here: the controller multiplies by what it is in a step): λT, or λ√T
+/// where λ weighs Σf, which is about √T for T features of a row of norm 1.
 fn lambda(architecture: Architecture, by: SparseBy, wanted: Wanted) -> f64 {
     let target = wanted.target_l0.unwrap_or(1.0);
     let first = match (by, architecture) {
         (SparseBy::K, _) => 0.0,
         (SparseBy::Quadratic, _) => 0.01,
-        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 0.05 / target.sqrt(),
-        (SparseBy::Lambda, _) => 0.05 / target,
+        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 3.0 / target.sqrt(),
+        (SparseBy::Lambda, _) => 0.3 / target,
     };
     wanted.lambda.unwrap_or(first)
 }

@@ -3,7 +3,6 @@
 use crate::SuiteError;
 use crate::error::invalid;
 use crate::plan::{RunPlan, is_release};
-use crate::words;
 use lapidary_catalog::Opened;
 use lapidary_dictionary::hooks::{self, Modules};
 use lapidary_dictionary::{Dictionary, Meta, ModelRef, Probe, load, save_sae_lens};
@@ -12,7 +11,8 @@ use lapidary_kernels::Device;
 use lapidary_lm::{Family, Spec};
 use lapidary_store::{Batches, RowSource};
 use lapidary_trainer::{
-    DictionaryPlan, Stopped, Training, latest_checkpoint, load_checkpoint, progress, to_dictionary,
+    DictionaryPlan, Stopped, Training, last_lambda, latest_checkpoint, load_checkpoint, progress,
+    to_dictionary,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,7 +110,7 @@ pub(crate) fn write_dictionaries<S: RowSource>(
         let x = &first[site][..rows * d.d];
         let dictionary = to_dictionary(training, d, &plan.training.recipe);
         let mut meta = meta(plan, d, opened, &dictionary, x);
-        meta.training.iter_mut().for_each(|t| t.lambda = words::last_lambda(d, training));
+        meta.training.iter_mut().for_each(|t| t.lambda = last_lambda(training, d, &plan.training.recipe));
         let card = match d.baseline {
             Some(baseline) => format!("# {}\n\nA baseline ({baseline}), there to be beaten.\n", d.name),
             None => {

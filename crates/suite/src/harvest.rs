@@ -6,7 +6,7 @@ use lapidary_files::{Identity, hash};
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::{Site, Spec};
 use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, SiteRows};
-use lapidary_text::{Corpus, SPLIT_RULE, Split};
+use lapidary_text::{Corpus, Split};
 use std::path::Path;
 
 /// What is to be harvested.
@@ -42,7 +42,7 @@ impl Harvest<'_> {
     fn options(&self, folder: &Path, sites: &[SiteRows]) -> Result<StoreOptions, SuiteError> {
         let Harvest { opened, corpus, split, context, dtype, norm, .. } = self;
         let plan = serde_json::json!({
-            "model": opened.hash()?, "text": corpus.hash, "split": split, "split_rule": SPLIT_RULE, "context": context,
+            "model": opened.hash()?, "text": corpus.hash, "split": split, "split_rule": split.rule(), "context": context,
             "dtype": dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
         });
         Ok(StoreOptions {

@@ -16,7 +16,7 @@ use lapidary_files::{self as files, Identity};
 use lapidary_lm::Spec;
 use lapidary_store::{RowDtype, SiteRows};
 use lapidary_text::{Corpus, SPLIT_RULE};
-use lapidary_trainer::{Baseline, DictionaryPlan, Plan, Recipe, Transcoder, row_set};
+use lapidary_trainer::{Baseline, DictionaryPlan, Measured, Plan, Recipe, Transcoder, row_set};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -72,7 +72,7 @@ pub struct Places {
 
 impl RunPlan {
     /// Derives every number but the model's hash, which costs a look at all weights. `sites` are those of the rows, `norms`
-    /// their C in the same order.
+    /// their C in the same order, and `measured` what else is known of them.
     pub fn draft(
         suite: &Suite,
         opened: &Opened,
@@ -80,13 +80,14 @@ impl RunPlan {
         context: usize,
         sites: &[SiteRows],
         norms: &[f64],
+        measured: &[Measured],
         catalog: &Catalog,
     ) -> Result<RunPlan, SuiteError> {
         let widest = sites.iter().map(|site| site.width).max().unwrap_or(1);
         let recipe = recipe(suite, widest)?;
         let spec = &opened.spec;
         let dictionaries =
-            Derived { suite, recipe: &recipe, spec, rows: sites, norms, catalog }.dictionaries()?;
+            Derived { suite, recipe: &recipe, spec, rows: sites, norms, measured, catalog }.dictionaries()?;
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
@@ -192,6 +193,8 @@ struct Derived<'a> {
     rows: &'a [SiteRows],
     /// C of each of `rows`.
     norms: &'a [f64],
+    /// What was measured of each of `rows`; nothing where the recipe needs none.
+    measured: &'a [Measured],
     catalog: &'a Catalog,
 }
 
@@ -233,15 +236,20 @@ impl Derived<'_> {
         let like = Like { site: &site, output, width };
         let start = grid.init.as_ref().map(|init| init::hash(init, &like, self.catalog)).transpose()?;
         let c = self.c(&site, grid.baseline);
-        let theta_init = self.suite.recipe.theta_init;
-        let derive = Derive { recipe: self.recipe, aux: &self.suite.aux, theta_init };
-        Ok(derive.dictionary(grid, width, wanted, At { site, d, c, transcoder, start }))
+        let (bandwidth, theta_init) = (self.suite.recipe.bandwidth, self.suite.recipe.theta_init);
+        let measured = self.measured.get(self.place(&site, grid.baseline)).cloned();
+        let derive = Derive { recipe: self.recipe, aux: &self.suite.aux, bandwidth, theta_init };
+        Ok(derive.dictionary(grid, width, wanted, At { site, d, c, measured, transcoder, start }))
     }
 
     fn c(&self, site: &str, baseline: Option<Baseline>) -> f64 {
+        self.norms[self.place(site, baseline)]
+    }
+
+    /// Which of `rows` a dictionary has.
+    fn place(&self, site: &str, baseline: Option<Baseline>) -> usize {
         let set = row_set(site, baseline);
-        let at = self.rows.iter().position(|r| r.site == set).expect("rows were made for the suite");
-        self.norms[at]
+        self.rows.iter().position(|r| r.site == set).expect("rows were made for the suite")
     }
 }
 
@@ -291,7 +299,8 @@ mod tests {
     fn plan() -> RunPlan {
         let aux = json!({ "alpha": 0.03, "k": 2, "dead_rows": 50 });
         let transcoder = json!({ "output": "0.mlp", "d_out": 5, "c_out": 2.0, "skip": true });
-        let first = json!({ "name": "a", "site": "0.res", "d": 4, "width": 8, "lambda": 0.1, "c": 1.5, "theta_init": 0.25 });
+        let first = json!({ "name": "a", "site": "0.res", "d": 4, "width": 8, "lambda": 0.1, "c": 1.5, "theta_init": 0.25,
+            "bandwidth": 0.1, "measured": { "rows": 512, "mean_share": 0.5, "outlier_share": 0.5, "spread": 0.03 } });
         let second = json!({ "name": "b", "site": "0.res", "d": 4, "width": 8, "lambda": 0.0, "c": 1.5, "theta_init": 0.25,
             "baseline": "random", "objective": { "kind": "batchtopk", "k": 3, "aux": aux }, "prefixes": [4, 8],
             "transcoder": transcoder, "target_l0": 3.0, "start": "hash" });
@@ -352,6 +361,8 @@ mod tests {
             "transcoder",
             "target_l0",
             "start",
+            "measured",
+            "0/bandwidth",
             "aux",
             "skip",
             "beta1",

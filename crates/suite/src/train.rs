@@ -16,7 +16,7 @@ use lapidary_harvest::FusedRows;
 use lapidary_lm::{Site, Spec};
 use lapidary_store::{Batches, Order, RowSource, SiteRows, StoreReader, norms};
 use lapidary_text::{Corpus, Split, resolve_context};
-use lapidary_trainer::{self as trainer, Baseline, DictionaryPlan, Training};
+use lapidary_trainer::{self as trainer, Baseline, DictionaryPlan, Measured, Preset, Training, measure};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -91,6 +91,7 @@ pub struct Job<'a> {
     pub opened: Opened,
     /// The training documents' windows.
     pub corpus: Corpus,
+    split: Split,
     written: String,
     context: usize,
     places: Places,
@@ -102,11 +103,12 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Opens model, text and store.
+    /// Opens model, text and store. A run that is `resumed` in this folder goes on with the documents that it began with, which may be
+    /// by the rule of an older version.
     ///
     /// # Errors
     /// One of them cannot be used, or the store holds rows of another text.
-    pub fn open(found: Found, catalog: &'a Catalog) -> Result<Job<'a>, SuiteError> {
+    pub fn open(found: Found, resumed: Option<&Path>, catalog: &'a Catalog) -> Result<Job<'a>, SuiteError> {
         let Found { suite, written, text, store, .. } = found;
         let opened = Opened::open(&suite.model, &suite.ignore_config_keys, catalog)?;
         let spec = &opened.spec;
@@ -114,7 +116,8 @@ impl<'a> Job<'a> {
         let random = |baseline| baseline == Some(Baseline::RandomLm);
         let sites = sites_of(&suite, spec, |baseline| !random(baseline))?;
         let random_sites = sites_of(&suite, spec, random)?;
-        let corpus = text.corpus(&opened, context, Split::Train)?;
+        let split = resumed.map_or(Ok(Split::Train), split_of)?;
+        let corpus = text.corpus(&opened, context, split)?;
         let ignore_config_keys = [&suite.ignore_config_keys[..], &catalog.ignore_config_keys].concat();
         let model = std::path::absolute(&opened.folder).map_err(FileError::io(&opened.folder, "find"))?;
         let places = Places { model, text: text.places()?, store, ignore_config_keys };
@@ -123,6 +126,7 @@ impl<'a> Job<'a> {
             suite,
             opened,
             corpus,
+            split,
             written,
             context,
             places,
@@ -148,7 +152,7 @@ impl<'a> Job<'a> {
             Some(store) => store.sites().to_vec(),
             None => site_rows(&self.opened.spec, &self.sites, &self.random_sites),
         };
-        self.draft_on(&sites, &vec![1.0; sites.len()])
+        self.draft_on(&sites, &vec![1.0; sites.len()], &[])
     }
 
     /// What a plan will cost on a processor that does `speed` multiply-adds in a second.
@@ -187,7 +191,8 @@ impl<'a> Job<'a> {
         let sites = source.sites().to_vec();
         let mut batches = Batches::new(source, order, self.draft()?.training.recipe.batch)?;
         let norms = self.norms(&mut batches, how, observe)?;
-        let mut plan = self.draft_on(&sites, &norms)?;
+        let measured = self.measured(&mut batches)?;
+        let mut plan = self.draft_on(&sites, &norms, &measured)?;
         self.opened.hash()?.clone_into(&mut plan.model.hash);
         let device = self.catalog.device;
         let finished = || folder::finished(how.folder, &plan, device);
@@ -201,8 +206,24 @@ impl<'a> Job<'a> {
         Ok(Trained { plan, states, before: false })
     }
 
-    fn draft_on(&self, sites: &[SiteRows], norms: &[f64]) -> Result<RunPlan, SuiteError> {
-        RunPlan::draft(&self.suite, &self.opened, &self.corpus, self.context, sites, norms, self.catalog)
+    fn draft_on(
+        &self,
+        sites: &[SiteRows],
+        norms: &[f64],
+        measured: &[Measured],
+    ) -> Result<RunPlan, SuiteError> {
+        let mut plan = RunPlan::draft(
+            &self.suite,
+            &self.opened,
+            &self.corpus,
+            self.context,
+            sites,
+            norms,
+            measured,
+            self.catalog,
+        )?;
+        self.split.rule().clone_into(&mut plan.text.split);
+        Ok(plan)
     }
 
     /// C of each site: from the plan when resuming, else measured.
@@ -224,6 +245,15 @@ impl<'a> Job<'a> {
         }
         observe(Event::Norms(self.suite.rows.norm_rows));
         norms(batches, self.suite.rows.norm_rows).map_err(SuiteError::Rows)
+    }
+
+    /// What the preset `short` begins with beside C, measured on the first pool. The same rows give the same bits, also on resume.
+    fn measured<S: RowSource>(&self, batches: &mut Batches<S>) -> Result<Vec<Measured>, SuiteError> {
+        if self.suite.preset() != Preset::Short {
+            return Ok(Vec::new());
+        }
+        let sites = measure(batches, self.suite.rows.pool_rows as u64).map_err(SuiteError::Rows)?;
+        Ok(sites.into_iter().map(|site| site.measured).collect())
     }
 
     /// Saves the plan; a resumed run must have the plan that it began with.
@@ -290,6 +320,21 @@ impl<'a> Job<'a> {
         }
         Ok(())
     }
+}
+
+/// What the run in this folder is trained on.
+fn split_of(folder: &Path) -> Result<Split, SuiteError> {
+    if !folder.join("plan.json").is_file() {
+        return Ok(Split::Train);
+    }
+    let rule = RunPlan::read(folder)?.text.split;
+    let Some(split) = Split::trained_by(&rule) else {
+        invalid!(
+            "{}: expected a rule that divides documents, found `{rule}`; use the version that wrote it",
+            folder.display()
+        );
+    };
+    Ok(split)
 }
 
 /// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.

@@ -1,7 +1,7 @@
 //! A planned dictionary in words: what it is, where, and how sparse it was asked to be.
 
 use lapidary_dictionary::Setting;
-use lapidary_trainer::{DictionaryPlan, Objective, Penalty, Training};
+use lapidary_trainer::{DictionaryPlan, Objective, Penalty};
 
 /// `JumpReLU`, `Matryoshka`, `TopK`
 pub fn architecture(d: &DictionaryPlan) -> &'static str {
@@ -37,9 +37,4 @@ pub fn setting(d: &DictionaryPlan) -> Setting {
         (_, Some(target)) => Setting::L0(target),
         _ => Setting::Lambda(d.lambda),
     }
-}
-
-/// λ at the end of the training.
-pub fn last_lambda(d: &DictionaryPlan, training: &Training) -> f64 {
-    d.lambda * training.running.log_lambda.exp()
 }

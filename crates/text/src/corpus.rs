@@ -52,12 +52,16 @@ pub struct Corpus {
     pub documents: usize,
     /// Documents of the text, of all splits.
     pub read: usize,
+    /// How many of them are held out.
+    pub held_out: usize,
     /// Tokens in windows, BOS not counted.
     pub tokens: u64,
     /// The documents' hash: blake3 (hex) of the 32-byte blake3 digests of the split's stripped documents in reading order.
     pub hash: String,
     /// The same hash of the training documents, whatever the split: it says on which text a dictionary was trained.
     pub train_hash: String,
+    /// The same of those that a dictionary was trained on before there was a validation split, [`Split::NotHeldOut`].
+    pub not_held_out_hash: String,
     /// Hidden files and sub-folders that were not read.
     pub skipped: Vec<PathBuf>,
 }
@@ -112,6 +116,11 @@ impl Corpus {
         Ok(reading.finish())
     }
 
+    /// Are these documents, of whatever split, those of the text that a dictionary with this hash was trained on?
+    pub fn trained_on(&self, hash: &str) -> bool {
+        hash == self.train_hash || hash == self.not_held_out_hash
+    }
+
     /// Cuts one document of the split into windows.
     fn push(&mut self, doc: u32, ids: &[u32], spec: &Spec, context: usize) -> Result<(), TextError> {
         if let Some(&token) = ids.iter().find(|&&id| id as usize >= spec.vocab) {
@@ -144,6 +153,8 @@ struct Reading<'a> {
     hasher: blake3::Hasher,
     /// Over the training documents.
     train: blake3::Hasher,
+    /// Over all that are not held out.
+    not_held_out: blake3::Hasher,
 }
 
 impl<'a> Reading<'a> {
@@ -154,8 +165,9 @@ impl<'a> Reading<'a> {
         split: Split,
     ) -> Result<Reading<'a>, TextError> {
         let context = resolve_context(spec, Some(context))?;
-        let (hasher, train) = (blake3::Hasher::new(), blake3::Hasher::new());
-        Ok(Reading { tokenizer, spec, context, split, corpus: Corpus::default(), read: 0, hasher, train })
+        let [hasher, train, not_held_out] = [(); 3].map(|()| blake3::Hasher::new());
+        let corpus = Corpus::default();
+        Ok(Reading { tokenizer, spec, context, split, corpus, read: 0, hasher, train, not_held_out })
     }
 
     /// Adds the documents of the split, which are stripped already.
@@ -163,8 +175,13 @@ impl<'a> Reading<'a> {
         let (mut indices, mut chosen) = (Vec::new(), Vec::new());
         for (index, document) in (self.read..).zip(documents) {
             let hash = document_hash(document);
-            if Split::Train.contains(&hash) {
-                self.train.update(hash.as_bytes());
+            self.corpus.held_out += usize::from(Split::HeldOut.contains(&hash));
+            for (split, hasher) in
+                [(Split::Train, &mut self.train), (Split::NotHeldOut, &mut self.not_held_out)]
+            {
+                if split.contains(&hash) {
+                    hasher.update(hash.as_bytes());
+                }
             }
             if self.split.contains(&hash) {
                 self.hasher.update(hash.as_bytes());
@@ -181,8 +198,8 @@ impl<'a> Reading<'a> {
 
     fn finish(self) -> Corpus {
         let hex = |hasher: blake3::Hasher| hasher.finalize().to_hex().to_string();
-        let (hash, train_hash) = (hex(self.hasher), hex(self.train));
-        Corpus { hash, train_hash, read: self.read as usize, ..self.corpus }
+        let [hash, train_hash, not_held_out_hash] = [self.hasher, self.train, self.not_held_out].map(hex);
+        Corpus { hash, train_hash, not_held_out_hash, read: self.read as usize, ..self.corpus }
     }
 }
 
@@ -315,9 +332,12 @@ mod tests {
         let text = text.join("<|endoftext|>");
         let read = |split| read(&text, &spec(Some(1)), 16, split).unwrap();
         let (train, held, all) = (read(Split::Train), read(Split::HeldOut), read(Split::All));
-        assert_eq!(train.documents + held.documents, 64);
-        assert!(held.documents > 0);
-        let mut both = [train.windows.clone(), held.windows.clone()].concat();
+        let (validation, old) = (read(Split::Validation), read(Split::NotHeldOut));
+        assert_eq!(train.documents + validation.documents + held.documents, 64);
+        assert_eq!((train.held_out, held.held_out), (held.documents, held.documents));
+        assert!(held.documents > 0 && validation.documents > 0);
+        assert!(all.not_held_out_hash == old.hash && old.documents == train.documents + validation.documents);
+        let mut both = [train.windows.clone(), validation.windows, held.windows.clone()].concat();
         both.sort_by_key(|w| (w.doc, w.pos));
         assert_eq!(both, all.windows);
         assert!(train.hash != held.hash && train.hash != all.hash);

@@ -34,7 +34,7 @@ pub struct Marks {
     stopped: BTreeMap<String, Stopped>,
     /// Bits of what each dictionary remembers beside its tensors, if it does.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    running: BTreeMap<String, [u64; 3]>,
+    running: BTreeMap<String, Vec<u64>>,
     /// blake3 over these marks with no checksum, then the bytes of all tensors in their order.
     checksum: String,
 }
@@ -118,14 +118,21 @@ fn stamps(t: &Training) -> impl Iterator<Item = (&'static str, &Vec<u32>)> {
 
 const NOTHING: u64 = f64::NAN.to_bits();
 
-fn to_bits(running: &Running) -> [u64; 3] {
+fn to_bits(running: &Running) -> Vec<u64> {
     let optional = |v: Option<f64>| v.map_or(NOTHING, f64::to_bits);
-    [running.log_lambda.to_bits(), optional(running.l0), optional(running.threshold)]
+    vec![
+        running.log_lambda.to_bits(),
+        optional(running.l0),
+        optional(running.threshold),
+        optional(running.mse),
+        optional(running.last_l0),
+    ]
 }
 
-fn from_bits([log_lambda, l0, threshold]: [u64; 3]) -> Running {
-    let optional = |bits| (bits != NOTHING).then(|| f64::from_bits(bits));
-    Running { log_lambda: f64::from_bits(log_lambda), l0: optional(l0), threshold: optional(threshold) }
+/// What a file does not have is not remembered: the mean squared error came later than the rest.
+fn from_bits(bits: &[u64]) -> Running {
+    let at = |i: usize| bits.get(i).copied().filter(|&bits| bits != NOTHING).map(f64::from_bits);
+    Running { log_lambda: at(0).unwrap_or(0.0), l0: at(1), threshold: at(2), mse: at(3), last_l0: at(4) }
 }
 
 fn checksum(layout: &[(String, Vec<usize>, Dtype, &[u8])], marks: &Marks) -> String {
@@ -211,7 +218,7 @@ pub fn load_checkpoint(path: &Path, plan: &Plan) -> Result<(Marks, Vec<Training>
         (t.active_stamp, t.window_stamp) = (read("active")?, read("window")?);
         t.fired_stamp = t.fired_stamp.is_some().then(|| read("fired")).transpose()?;
         t.stopped = marks.stopped.get(&d.name).cloned();
-        t.running = marks.running.get(&d.name).map_or_else(Running::default, |bits| from_bits(*bits));
+        t.running = marks.running.get(&d.name).map_or_else(Running::default, |bits| from_bits(bits));
         state.push(t);
     }
     let found = checksum(&layout(plan, &state), &marks);

@@ -1,43 +1,85 @@
-//! λ found while training: the dictionary is asked for an L0 instead of a λ.
+//! λ found while training: the dictionary is asked for an L0, T, instead of a λ.
 //!
-//!   log λ ← log λ + clamp(η·(log L̄ − log T), ±η)      L̄ ← 0.95·L̄ + 0.05·L0      η = 0.02
+//!   λ = λ₀ · min(1, s/S) · m̄ · exp(I + P·e′)       e′ = e(L̄) + Q·(e(L0) − e(L̄)), at most 1 either way
+//!   I ← I + G·e(L̄)                                           once λ is warm, and within log 1,000 of 0
 //!
-//! after every step between the warm-up (of λ where that is over early, else of the rate) and the last fifth of the run,
-//! where λ rests so that the parameters can settle. λ begins as the plan's, falls by a factor of 1,000 at most, and is
-//! part of the state. Ours; not a calibration beforehand, because the λ that gives T at the end of a run is not the one
-//! that gives it early.
+//! with e(x) = log(x/T), at most 1 either way; L̄ and m̄ are running means of L0 and of the squared error in units of E‖s‖², the latter
+//! taken as .01 to 1 (where L0 is far above T there may be no error left, and λ must not vanish with it). S is the warm-up of λ, a fifth of the run at most. Ours. Why so:
+//!
+//! - θ integrates: Adam moves it by a step of lr while λ is above what a feature's use is worth, whatever by how much. An
+//!   integral alone on top of that swings (it did: 82, 10, 68, 9). So the proportional part leads and the integral follows.
+//! - Adam's first moment answers ten steps late. The newest L0 is that much ahead of its mean, or Q times that.
+//! - What λ must be for T falls all through a run, as the squared error does: at the optimum λ is what one more active
+//!   feature takes off it, a share of m̄/T that is much the same for all sites. m̄ moves λ ahead of the integral.
+//! - How fast L0 answers is how far Adam moves a unit row in a step, lr·√D at most a tenth: means and G are in units of it, so that
+//!   a run of any length is as steady.
 
-use crate::schedule::sparsity;
+use crate::schedule::{progress, sparsity};
 use crate::{DictionaryPlan, Recipe, Training};
 
-/// η: the most that log λ moves in a step.
-const RATE: f64 = 0.02;
-/// The most that log λ falls in a run, a factor of 1,000: an L0 that this does not reach is not λ's to reach.
+/// P
+const PROPORTIONAL: f64 = 1.0;
+/// G, in units of how far a row moves.
+const INTEGRAL: f64 = 0.4;
+/// m̄ counts as no less.
+const LEAST_ERROR: f64 = 0.01;
+/// Q
+const LEAD: f64 = 3.0;
+/// Weight of what is new in L̄ and m̄, in the same units.
+const NEWS: f64 = 2.0;
+/// Most that the integral and the whole exponent are, either way: a factor of 1,000. An L0 that this does not reach is not λ's
+/// to reach.
 const REACH: f64 = 6.907_755_278_982_137;
-/// Weight of the past in L̄.
-const MEMORY: f64 = 0.95;
 
-/// Steps after which λ rests.
-fn settles(recipe: &Recipe) -> u64 {
-    recipe.steps - recipe.steps / 5
+/// How far Adam moves a row of unit norm in a step at most.
+fn stride(plan: &DictionaryPlan, recipe: &Recipe) -> f64 {
+    (recipe.lr * (plan.d as f64).sqrt()).min(0.1)
 }
 
-/// λ of step `step`. What a controller finds rests at the end even where the warm-up of λ is as long as the run.
+/// Steps of the warm-up of a λ that is looked for.
+fn warmup(recipe: &Recipe) -> u64 {
+    recipe.lambda_warmup.min(recipe.steps / 5)
+}
+
+/// e
+fn excess(l0: f64, target: f64) -> f64 {
+    (l0 / target).ln().clamp(-1.0, 1.0)
+}
+
+/// λ of step `step`.
 pub(crate) fn lambda(training: &Training, plan: &DictionaryPlan, recipe: &Recipe, step: u64) -> f64 {
-    let warmed = plan.target_l0.map_or(step, |_| step.min(settles(recipe)));
-    sparsity(recipe, plan.lambda * training.running.log_lambda.exp(), warmed)
+    let Some(target) = plan.target_l0 else { return sparsity(recipe, plan.lambda, step) };
+    let running = &training.running;
+    let ahead = running.l0.zip(running.last_l0).map_or(0.0, |(mean, last)| {
+        let mean = excess(mean, target);
+        (mean + LEAD * (excess(last, target) - mean)).clamp(-1.0, 1.0)
+    });
+    let moved = (running.log_lambda + PROPORTIONAL * ahead).clamp(-REACH, REACH);
+    let error = running.mse.map_or(1.0, |mse| mse.clamp(LEAST_ERROR, 1.0));
+    plan.lambda * progress(step, warmup(recipe)) * error * moved.exp()
 }
 
-/// Takes note of the L0 of a step, and moves λ for the next.
-pub(crate) fn observe(training: &mut Training, plan: &DictionaryPlan, recipe: &Recipe, step: u64, l0: f64) {
+/// λ at the end of a training.
+pub fn last_lambda(training: &Training, plan: &DictionaryPlan, recipe: &Recipe) -> f64 {
+    lambda(training, plan, recipe, recipe.steps)
+}
+
+/// Takes note of what a step saw, and moves λ for the next.
+pub(crate) fn observe(
+    training: &mut Training,
+    plan: &DictionaryPlan,
+    recipe: &Recipe,
+    step: u64,
+    (l0, mse): (f64, f64),
+) {
     let Some(target) = plan.target_l0 else { return };
     let running = &mut training.running;
-    let mean = running.l0.map_or(l0, |mean| MEMORY * mean + (1.0 - MEMORY) * l0);
-    running.l0 = Some(mean);
-    let early = recipe.lambda_warmup <= recipe.steps / 5;
-    let begins = if early { recipe.lambda_warmup } else { recipe.lr_warmup };
-    if (begins..settles(recipe)).contains(&step) {
-        let moved = running.log_lambda + (RATE * (mean.ln() - target.ln())).clamp(-RATE, RATE);
-        running.log_lambda = moved.max(-REACH);
+    let news = NEWS * stride(plan, recipe);
+    let mean = |old: Option<f64>, new: f64| old.map_or(new, |old| old + news * (new - old));
+    let mean_l0 = mean(running.l0, l0);
+    (running.l0, running.mse, running.last_l0) = (Some(mean_l0), Some(mean(running.mse, mse)), Some(l0));
+    if step >= warmup(recipe) {
+        let moved = running.log_lambda + INTEGRAL * stride(plan, recipe) * excess(mean_l0, target);
+        running.log_lambda = moved.clamp(-REACH, REACH);
     }
 }

@@ -1,13 +1,13 @@
 //! Is training healthy? One line per dictionary and logged step, from what the step saw anyway.
 
 use crate::{DictionaryPlan, Recipe, Seen, Stopped, Training};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// A feature is dead in training when it has not fired for this many rows (docs/numerics.md §4).
+/// A feature is dead in training when it has not fired for this many rows, or a fifth of a shorter run's (docs/numerics.md §4).
 const DEAD_AFTER_ROWS: u64 = 1_000_000;
 
 /// A line of `metrics.jsonl`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Health {
     /// The step, counted from 0; all numbers are from before its update.
     pub step: u64,
@@ -27,7 +27,7 @@ pub struct Health {
     pub window_share: f64,
     /// Mean of |θ − θ₀|, in units of √E‖x‖²; 0 where there is no θ.
     pub theta_travel: f64,
-    /// Features without firing in the last 10⁶ rows.
+    /// Features without firing in the last 10⁶ rows, or in a fifth of a run of fewer than five times as many.
     pub dead: usize,
 }
 
@@ -90,8 +90,9 @@ fn variance(s: &[f32], d: usize) -> f64 {
     (squares - sum.iter().map(|s| s * s).sum::<f64>() / n) / n
 }
 
-/// Features that have not been active in the last 10⁶ rows.
+/// Features that have not been active for too long.
 fn dead(training: &Training, recipe: &Recipe, step: u64) -> usize {
     let rows_since = |stamp: u32| (step + 1 - u64::from(stamp)) * recipe.batch as u64;
-    training.fired().iter().filter(|&&stamp| rows_since(stamp) >= DEAD_AFTER_ROWS).count()
+    let after = DEAD_AFTER_ROWS.min((recipe.steps / 5).max(1) * recipe.batch as u64);
+    training.fired().iter().filter(|&&stamp| rows_since(stamp) >= after).count()
 }

@@ -35,6 +35,21 @@ pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> 
     p
 }
 
+/// Makes a dictionary begin about the mean rows, raw, of what it reads [D] and of what it reconstructs [D_out]: b_dec is the
+/// latter, and a transcoder, which takes nothing off its input, has W_enc times the former in its biases.
+pub(crate) fn centre(p: &mut Parameters, plan: &DictionaryPlan, input: &[f64], output: &[f64]) {
+    let c_out = plan.c_out();
+    p.b_dec.iter_mut().zip(output).for_each(|(b, mean)| *b = (mean / c_out) as f32);
+    if plan.has_pre_bias() {
+        return;
+    }
+    for (j, row) in p.w_enc.chunks_exact(plan.d).enumerate() {
+        let z: f64 = row.iter().zip(input).map(|(&w, mean)| f64::from(w) * mean / plan.c).sum();
+        p.b_enc[j] = -z as f32;
+        p.b_mag.iter_mut().for_each(|b_mag| b_mag[j] = -z as f32);
+    }
+}
+
 /// Fills `rows` [F, D] with random rows of norm 1.
 fn unit_rows(rows: &mut [f32], d: usize, rng: &mut ChaCha8Rng) {
     for row in rows.chunks_exact_mut(d) {

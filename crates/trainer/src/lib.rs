@@ -17,8 +17,10 @@ mod error;
 mod fit;
 mod health;
 mod init;
+mod judge;
 mod limits;
 mod log;
+mod measure;
 pub mod naive;
 mod plan;
 mod recipe;
@@ -28,14 +30,17 @@ mod schedule;
 mod step;
 
 pub use lapidary_objective::{
-    AuxK, Baseline, Batch, DictionaryPlan, Hints, Objective, Parameters, Penalty, Phase, Rates, Running,
-    Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, default_prefixes, row_set,
+    AuxK, Baseline, Batch, DictionaryPlan, Hints, Measured, Objective, Parameters, Penalty, Phase, Rates,
+    Running, Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, default_prefixes, row_set,
 };
 
 pub use checkpoint::{latest_checkpoint, load_checkpoint, progress};
+pub use controller::last_lambda;
 pub use error::TrainError;
 pub use health::Health;
 pub use init::initial_parameters;
+pub use judge::Ailment;
+pub use measure::{SiteMeasured, measure};
 pub use plan::Plan;
 pub use recipe::{Preset, Recipe, SHORT_EXPLAINED};
 pub use release::{from_dictionary, to_dictionary};

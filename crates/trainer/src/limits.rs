@@ -1,7 +1,7 @@
 //! What a plan may say: numbers that a training can follow, checked before anything is allocated on their word. Plans come
 //! from suites, and from files that somebody may have edited.
 
-use crate::{AuxK, DictionaryPlan, Objective, Penalty, Plan, Recipe, TrainError};
+use crate::{AuxK, DictionaryPlan, Measured, Objective, Penalty, Plan, Recipe, TrainError};
 use std::collections::BTreeSet;
 
 /// Most numbers in one matrix of a dictionary, 4 TiB of f32.
@@ -91,6 +91,8 @@ fn dictionary(at: &str, d: &DictionaryPlan) -> Result<(), TrainError> {
     }
     number(&key("lambda"), d.lambda, false)?;
     number(&key("theta_init"), f64::from(d.theta_init), false)?;
+    d.bandwidth.map_or(Ok(()), |bandwidth| number(&key("bandwidth"), f64::from(bandwidth), true))?;
+    d.measured.as_ref().map_or(Ok(()), |m| measured(&key("measured"), m))?;
     d.target_l0.map_or(Ok(()), |target| number(&key("target_l0"), target, true))?;
     let ascend = d.prefixes.windows(2).all(|pair| pair[0] < pair[1]) && d.prefixes.first() != Some(&0);
     if d.prefixes.last().is_some_and(|&last| !ascend || last != d.width) {
@@ -98,6 +100,13 @@ fn dictionary(at: &str, d: &DictionaryPlan) -> Result<(), TrainError> {
         return Err(bad(&key("prefixes"), expected, format!("{:?}", d.prefixes)));
     }
     objective(&key("objective"), d)
+}
+
+fn measured(at: &str, m: &Measured) -> Result<(), TrainError> {
+    whole(&format!("{at}.rows"), m.rows, 1, u64::MAX)?;
+    number(&format!("{at}.spread"), m.spread, false)?;
+    number(&format!("{at}.mean_share"), m.mean_share, false)?;
+    number(&format!("{at}.outlier_share"), m.outlier_share, false)
 }
 
 fn objective(at: &str, d: &DictionaryPlan) -> Result<(), TrainError> {

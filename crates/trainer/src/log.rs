@@ -18,8 +18,12 @@ pub(crate) struct Inspected {
     pub odd: Option<String>,
 }
 
-/// Looks at the first `expected` bytes of a log, which are to be lines of JSON. Never more than a line is held.
-pub(crate) fn inspect(path: &Path, expected: u64) -> Result<Inspected, FileError> {
+/// Looks at the first `expected` bytes of a log, which are to be lines of JSON. Each is shown to `each`, and no more than one is held.
+pub(crate) fn inspect(
+    path: &Path,
+    expected: u64,
+    each: &mut dyn FnMut(&[u8]),
+) -> Result<Inspected, FileError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(cut(path, expected, 0, 0)),
@@ -35,6 +39,7 @@ pub(crate) fn inspect(path: &Path, expected: u64) -> Result<Inspected, FileError
             return Ok(if seen == expected && length == 0 { left } else { cut(path, expected, seen, whole) });
         }
         (whole, number) = (seen, number + 1);
+        each(&line);
         let is_json = serde_json::from_slice::<serde_json::Map<_, _>>(&line).is_ok();
         if !is_json && odd.is_none() {
             odd = Some(message(path, "JSON in every line", &format!("something else in line {number}")));
@@ -83,7 +88,7 @@ mod tests {
     fn inspected(content: &[u8], expected: u64) -> Inspected {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        inspect(file.path(), expected).unwrap()
+        inspect(file.path(), expected, &mut |_| ()).unwrap()
     }
 
     #[test]
@@ -101,7 +106,7 @@ mod tests {
         let huge = inspected(&[&vec![b'['; 1 << 20][..], b"\n"].concat(), (1 << 20) + 1);
         assert!(huge.odd.unwrap().contains("line 1"));
         assert_eq!(inspected(b"", 22).whole, 0);
-        let missing = inspect(Path::new("no/such/metrics.jsonl"), 22).unwrap();
+        let missing = inspect(Path::new("no/such/metrics.jsonl"), 22, &mut |_| ()).unwrap();
         assert!(missing.whole == 0 && missing.odd.is_some());
     }
 

@@ -1,6 +1,7 @@
 //! The numbers that all dictionaries of a run share, and the presets that they come from. What is minimised is said apart
 //! (the crate `objective`); any recipe goes with any objective.
 
+use crate::Measured;
 use crate::Threshold;
 use serde::{Deserialize, Serialize};
 
@@ -114,7 +115,7 @@ impl Recipe {
             lr_warmup: ((10_000.0 / r) as u64).min(3 * steps / 10),
             lr_decay: steps / 5,
             lambda_warmup: ((10_000.0 / r) as u64).min(steps / 5),
-            bandwidth: (0.005 * r).min(0.2) as f32,
+            bandwidth: (window(steps) / (d as f64).sqrt()) as f32,
             threshold: Threshold::Raw,
             beta1: 0.9,
             beta2: 1.0 - (0.002 * r).min(0.2),
@@ -134,12 +135,17 @@ impl Recipe {
         Recipe { preset, lr: 2e-4, lr_decay, lambda_warmup: steps, ..Recipe::gemma_scope(steps) }
     }
 
+    /// ε of a dictionary whose rows were measured; none where the recipe's holds for every site.
+    pub fn bandwidth_of(&self, measured: &Measured) -> Option<f32> {
+        (self.preset == Preset::Short).then_some((window(self.steps) * measured.spread) as f32)
+    }
+
     /// θ before the first step for a dictionary of F features on D dimensions.
     ///
     /// `gemma-scope`, `gemma-scope-2`: 0.001. `anthropic`: 0.1/√D (0.1 where E‖x‖² = D). `short`: the θ at which the untrained, tied dictionary returns a row at its own length. For a
     /// row of unit norm and random unit features z ~ N(0, 1/D), so ⟨x̂, x⟩ = F·E[z²·1[z > θ]] = (F/D)·(u·φ(u) + Q(u)) with
     /// u = θ√D; that is 1 at the u that bisection finds. Below it x̂ overshoots (by F/2D at θ = 0).
-    pub fn theta_init(&self, d: usize, f: usize) -> f32 {
+    pub fn theta_init(&self, d: usize, f: usize, measured: Option<&Measured>) -> f32 {
         match self.preset {
             Preset::GemmaScope | Preset::GemmaScope2 => return 0.001,
             Preset::Anthropic => return (0.1 / (d as f64).sqrt()) as f32,
@@ -151,8 +157,15 @@ impl Recipe {
             let middle = (low + high) / 2.0;
             if length(middle) > 1.0 { low = middle } else { high = middle }
         }
-        (high / (d as f64).sqrt()) as f32
+        let spread = measured.map_or(1.0 / (d as f64).sqrt(), |measured| measured.spread);
+        (high * spread) as f32
     }
+}
+
+/// ε of the preset `short` in spreads of z: the paper's .001 at D 2,304 is .048 of them, a run of S steps has it √(10⁶/S)
+/// times wider, 1.3 at most.
+fn window(steps: u64) -> f64 {
+    (0.001 * PAPER_WIDTH.sqrt() * (1e6 / steps.max(1) as f64).sqrt()).min(1.3)
 }
 
 /// φ(u) of the standard normal.
@@ -180,8 +193,9 @@ pub const SHORT_EXPLAINED: &str = "The paper's numbers are made for 10^6 steps; 
 poorer. Adam moves a parameter by about lr per step, a unit row of D dimensions by lr*sqrt(D): that is r times the paper's at \
 D 2304, at most 0.1, and the warm-up of lambda is 1/r times the paper's, of lr as long (at most 0.2 and 0.3 of the run: with a shorter \
 one a tenth of the features dies); what is averaged over steps must be averaged over rows of \
-one step, so the window is 5r times wider and 1 - beta2 2r times larger (5 and 2 by measurement, both at most 0.2). theta is trained as it is, not as its logarithm, because log theta moves by a factor \
-1 + lr per step. theta starts where the untrained dictionary returns a row at its own length, because a short run cannot \
+one step, so 1 - beta2 is 2r times larger (2 by measurement, at most 0.2), and the window r times wider in units of the spread of z, which is measured on the first \
+rows: 0.048 r of it, at most 1.3. theta is trained as it is, not as its logarithm, because log theta moves by a factor \
+1 + lr per step. theta starts, in the same unit, where the untrained dictionary returns a row at its own length, and b_dec at the mean row, because a short run cannot \
 afford to unlearn an overshoot. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
 move): at equal steps that is worth a tenth of FVU. The decoder's rate is twice the others', which is worth a twentieth. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
 paper's.";
@@ -194,9 +208,9 @@ mod tests {
     /// 32·(2.71·0.010143 + 0.003364) = 0.987; so θ√D lies between.
     #[test]
     fn a_short_run_starts_at_the_row_s_own_length() {
-        let u = f64::from(Recipe::short(1_000, 64).theta_init(64, 2_048)) * 8.0;
+        let u = f64::from(Recipe::short(1_000, 64).theta_init(64, 2_048, None)) * 8.0;
         assert!((2.70..2.71).contains(&u), "{u}");
-        assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048), 0.001);
+        assert_eq!(Recipe::gemma_scope(1_000).theta_init(64, 2_048, None), 0.001);
     }
 
     /// At the paper's 10⁶ steps and width the rate and λ's warm-up are the paper's; at a quarter of the width a row moves as far.

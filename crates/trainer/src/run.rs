@@ -3,10 +3,13 @@
 
 use crate::checkpoint::{Identity, Resumed, resume, save_checkpoint};
 use crate::health::{GivenUp, check_last};
+use crate::init::centre;
+use crate::judge::Patient;
 use crate::log::{Inspected, inspect};
+use crate::measure::mean_rows;
 use crate::{
-    Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, fit, initial_parameters,
-    train_step,
+    Ailment, Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, fit,
+    initial_parameters, train_step,
 };
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
@@ -46,6 +49,10 @@ pub enum Event<'a> {
     Step(u64, &'a [Health]),
     /// A dictionary was given up; the others go on.
     Stopped(&'a str, &'a Stopped),
+    /// Something is wrong with a dictionary, said once.
+    Warning(&'a str, &'a Ailment),
+    /// The last step is done: what is wrong with a dictionary; nothing where it is fine.
+    Verdict(&'a str, &'a [Ailment]),
     /// The last step is done; what is found after it comes next.
     Settling,
     /// A checkpoint was published.
@@ -65,13 +72,14 @@ pub fn train<S: RowSource>(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Training>, TrainError> {
     let sites = sites(run.plan, batches.source())?;
-    let Begin { step, log_bytes, mut state } = begin(run, resumed, observe)?;
+    let Begin { step, log_bytes, mut state } = begin(run, &sites, batches, resumed, observe)?;
     let steps = run.plan.recipe.steps;
     if step >= steps {
         observe(Event::Began(step));
         return Ok(state);
     }
-    let mut log = open_log(&run.folder.join("metrics.jsonl"), log_bytes, observe)?;
+    let mut ward = Ward::new(run.plan);
+    let mut log = open_log(&run.folder.join("metrics.jsonl"), log_bytes, &mut ward, observe)?;
     observe(Event::Began(step));
     batches.seek(step);
     for s in step..steps {
@@ -83,6 +91,7 @@ pub fn train<S: RowSource>(
         let lines = one_step(run, &sites, batch, (&mut state, &mut log), s, observe)?;
         let done = s + 1;
         observe(Event::Step(done, &lines));
+        ward.see(lines, observe);
         let stop = done < steps && interrupted();
         if done < steps && (stop || done % run.plan.checkpoint_every == 0) {
             let path = checkpoint(run, &state, &mut log, done)?;
@@ -92,6 +101,7 @@ pub fn train<S: RowSource>(
             return Err(TrainError::Interrupted { step: done, steps });
         }
     }
+    ward.tell_verdicts(&state, observe);
     settle(run, &sites, batches, (&mut state, &mut log), observe)?;
     let path = checkpoint(run, &state, &mut log, steps)?;
     observe(Event::Checkpoint(&path));
@@ -118,13 +128,60 @@ fn settle<S: RowSource>(
     fit::thresholds(run.plan, &inputs, batches, state, run.device)
 }
 
+/// Who is judged: every dictionary by its own lines.
+struct Ward<'a> {
+    plan: &'a Plan,
+    patients: Vec<Patient>,
+}
+
+impl<'a> Ward<'a> {
+    fn new(plan: &'a Plan) -> Ward<'a> {
+        Ward { plan, patients: vec![Patient::default(); plan.dictionaries.len()] }
+    }
+
+    fn place(&self, line: &Health) -> Option<usize> {
+        self.plan.dictionaries.iter().position(|d| d.name == line.dictionary)
+    }
+
+    /// A line of the log from before the run was resumed.
+    fn recall(&mut self, line: &[u8]) {
+        let Ok(line) = serde_json::from_slice::<Health>(line) else { return };
+        let Some(at) = self.place(&line) else { return };
+        self.patients[at].see(line, &self.plan.dictionaries[at], &self.plan.recipe);
+    }
+
+    fn see(&mut self, lines: Vec<Health>, observe: &mut dyn FnMut(Event<'_>)) {
+        for line in lines {
+            let Some(at) = self.place(&line) else { continue };
+            let d = &self.plan.dictionaries[at];
+            let new = self.patients[at].see(line, d, &self.plan.recipe);
+            new.iter().for_each(|ailment| observe(Event::Warning(&d.name, ailment)));
+        }
+    }
+
+    /// A word on every dictionary that was not given up.
+    fn tell_verdicts(&self, state: &[Training], observe: &mut dyn FnMut(Event<'_>)) {
+        for ((d, patient), training) in self.plan.dictionaries.iter().zip(&self.patients).zip(state) {
+            if training.stopped.is_none() {
+                observe(Event::Verdict(&d.name, &patient.verdict(d, &self.plan.recipe)));
+            }
+        }
+    }
+}
+
 struct Begin {
     step: u64,
     log_bytes: u64,
     state: Vec<Training>,
 }
 
-fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Result<Begin, TrainError> {
+fn begin<S: RowSource>(
+    run: &Run<'_>,
+    sites: &[(usize, usize)],
+    batches: &mut Batches<S>,
+    resumed: bool,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<Begin, TrainError> {
     let identity = Identity { plan_hash: run.plan_hash, built_by: run.built_by };
     let nothing = Resumed { found: None, skipped: Vec::new() };
     let Resumed { found, skipped } = if resumed { resume(run.folder, run.plan, identity)? } else { nothing };
@@ -132,12 +189,30 @@ fn begin(run: &Run<'_>, resumed: bool, observe: &mut dyn FnMut(Event<'_>)) -> Re
     if let Some((marks, state)) = found {
         return Ok(Begin { step: marks.step, log_bytes: marks.log_bytes, state });
     }
-    let plan = run.plan;
-    let fresh = |d: &DictionaryPlan| {
-        let seeded = || Training::new(initial_parameters(d, &plan.recipe, plan.seed), d, plan.recipe.beta1);
+    let means = measured_means(run, batches)?;
+    let fresh = |(d, &(input, output)): (&DictionaryPlan, &(usize, usize))| {
+        let seeded = || seeded(run.plan, d, means.as_ref().map(|means| (&means[input], &means[output])));
         run.start.get(&d.name).cloned().unwrap_or_else(seeded)
     };
-    Ok(Begin { step: 0, log_bytes: 0, state: plan.dictionaries.iter().map(fresh).collect() })
+    Ok(Begin { step: 0, log_bytes: 0, state: run.plan.dictionaries.iter().zip(sites).map(fresh).collect() })
+}
+
+/// The mean row of each site of the source, if a dictionary begins about it.
+fn measured_means<S: RowSource>(
+    run: &Run<'_>,
+    batches: &mut Batches<S>,
+) -> Result<Option<Vec<Vec<f64>>>, TrainError> {
+    let rows = run.plan.dictionaries.iter().filter_map(|d| d.measured.as_ref()).map(|m| m.rows).max();
+    rows.map(|rows| mean_rows(batches, rows)).transpose().map_err(TrainError::Source)
+}
+
+/// A dictionary before its first step, about the mean rows of what it reads and reconstructs if these were measured.
+fn seeded(plan: &Plan, d: &DictionaryPlan, means: Option<(&Vec<f64>, &Vec<f64>)>) -> Training {
+    let mut parameters = initial_parameters(d, &plan.recipe, plan.seed);
+    if let Some((input, output)) = means.filter(|_| d.measured.is_some()) {
+        centre(&mut parameters, d, input, output);
+    }
+    Training::new(parameters, d, plan.recipe.beta1)
 }
 
 /// Index of the rows that each dictionary reads and of those that it reconstructs, among the source's sites.
@@ -204,8 +279,13 @@ fn append(log: &mut Log, line: &impl serde::Serialize) -> Result<(), TrainError>
 }
 
 /// The log as a checkpoint left it, `bytes` long; with what is there of it, if that is less.
-fn open_log(path: &Path, bytes: u64, observe: &mut dyn FnMut(Event<'_>)) -> Result<Log, TrainError> {
-    let Inspected { whole, odd } = inspect(path, bytes)?;
+fn open_log(
+    path: &Path,
+    bytes: u64,
+    ward: &mut Ward<'_>,
+    observe: &mut dyn FnMut(Event<'_>),
+) -> Result<Log, TrainError> {
+    let Inspected { whole, odd } = inspect(path, bytes, &mut |line| ward.recall(line))?;
     odd.iter().for_each(|odd| observe(Event::OddLog(odd)));
     Ok(Log::open(path, whole)?)
 }

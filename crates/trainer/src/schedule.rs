@@ -6,10 +6,10 @@
 //! Preset `short` adds what a short run needs and the paper's 10⁶ steps do not: a linear decay of the learning rate to 0
 //! over the last `lr_decay` steps.
 
-use crate::{Rates, Recipe};
+use crate::{DictionaryPlan, Rates, Recipe};
 
 /// s/S, at most 1; a warm-up of no steps is over at once.
-fn progress(step: u64, steps: u64) -> f64 {
+pub(crate) fn progress(step: u64, steps: u64) -> f64 {
     if steps == 0 { 1.0 } else { (step as f64 / steps as f64).min(1.0) }
 }
 
@@ -26,9 +26,10 @@ pub(crate) fn sparsity(recipe: &Recipe, lambda: f64, s: u64) -> f64 {
 }
 
 impl Recipe {
-    /// The numbers of step `step`, in which λ is `lambda`.
-    pub fn rates(&self, step: u64, lambda: f64) -> Rates {
-        let Recipe { lr_decoder, bandwidth, threshold, beta1, beta2, adam_epsilon, .. } = *self;
+    /// The numbers of step `step` of a dictionary, in which λ is `lambda`.
+    pub fn rates(&self, plan: &DictionaryPlan, step: u64, lambda: f64) -> Rates {
+        let Recipe { lr_decoder, threshold, beta1, beta2, adam_epsilon, .. } = *self;
+        let bandwidth = plan.bandwidth.unwrap_or(self.bandwidth);
         let lr = learning_rate(self, step);
         Rates { step, lr, lr_decoder, lambda, bandwidth, threshold, beta1, beta2, adam_epsilon }
     }

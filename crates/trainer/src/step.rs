@@ -13,10 +13,10 @@ pub fn train_step(
     device: Device,
     phase: &mut dyn FnMut(Phase),
 ) -> Seen {
-    let rates = recipe.rates(step, controller::lambda(training, plan, recipe, step));
+    let rates = recipe.rates(plan, step, controller::lambda(training, plan, recipe, step));
     let seen = lapidary_objective::step(training, batch, plan, &rates, device, phase);
     if training.stopped.is_none() {
-        controller::observe(training, plan, recipe, step, seen.l0);
+        controller::observe(training, plan, recipe, step, (seen.l0, seen.mse));
     }
     seen
 }

@@ -47,6 +47,8 @@ fn open(preset: &str) -> Fixture {
         transcoder: None,
         target_l0: None,
         start: None,
+        bandwidth: None,
+        measured: None,
     };
     Fixture { file, meta, plan, recipe }
 }

@@ -93,6 +93,8 @@ fn plan(steps: u64, batch: usize) -> Plan {
         transcoder: None,
         target_l0: None,
         start: None,
+        bandwidth: None,
+        measured: None,
     };
     let nested = DictionaryPlan {
         name: "nested".into(),

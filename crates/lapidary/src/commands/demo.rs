@@ -139,7 +139,7 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
 
 fn train(suite: &Path, run: &Path, global: &Global) -> anyhow::Result<()> {
     lapidary_files::create_dir(run)?;
-    let job = Job::open(Found::read(suite, &global.catalog)?, &global.catalog)?;
+    let job = Job::open(Found::read(suite, &global.catalog)?, None, &global.catalog)?;
     let (trained, _) = train::steps(job, run, false, global, &|_| {})?;
     Ok(folder::check_all(run, &trained.plan, &trained.states)?)
 }
@@ -180,7 +180,7 @@ impl Demo {
         let evaluation = evaluate::with_bars(&trained, &on, global)?;
         let measured = evaluation.measured.expect("the truth was asked for");
         let shipped = Shipped::score(args, &opened, &corpus, global)?;
-        let file = evaluation.file.of_run(run, RunPlan::read(run)?.hash())?;
+        let file = evaluation.file.of_run(run, &RunPlan::read(run)?)?;
         file.save(run)?;
         Ok(Demo { opened, trained, measured, file, shipped })
     }

@@ -51,7 +51,7 @@ pub struct EvaluateArgs {
     /// Tokens per window, BOS included [default: the run's, else the model's, at most 1,024]
     #[arg(long, value_name = "N")]
     context: Option<usize>,
-    /// Documents to score on: held-out, which training never sees; train; or all
+    /// Documents to score on: held-out, which nothing else sees; validation, on which to choose; train; or all
     #[arg(long, value_name = "SPLIT", default_value_t = Split::HeldOut)]
     split: Split,
     /// The former name of --split all
@@ -108,7 +108,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     }
     let file = with_bars(&subjects, &args.on(&opened, &corpus, context, world), global)?.file;
     let file = match only_run {
-        Some(run) => file.of_run(&run.folder, run.plan.hash())?,
+        Some(run) => file.of_run(&run.folder, &run.plan)?,
         None => file,
     };
     // Saved or not, the scores are shown.
@@ -274,7 +274,7 @@ fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) -> anyhow::
     }
     terminal::line(file.scored_on())?;
     for scores in &file.scores {
-        remarks(scores)
+        remarks(file, scores)
             .iter()
             .try_for_each(|remark| terminal::line(format_args!("{}: {remark}", scores.name)))?;
     }

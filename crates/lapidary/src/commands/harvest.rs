@@ -37,7 +37,7 @@ pub struct HarvestArgs {
     /// Precision of the rows: f32 or bf16 (half the disk)
     #[arg(long, value_name = "DTYPE", default_value_t = RowDtype::F32)]
     dtype: RowDtype,
-    /// Documents: train, held-out or all
+    /// Documents: train, validation, held-out or all
     #[arg(long, value_name = "SPLIT", default_value_t = Split::Train)]
     split: Split,
     /// Seed of the order that the normalisation constants are measured in

@@ -49,7 +49,8 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
     let found = Found::read(&args.suite, &global.catalog)?;
     let inputs: Vec<&Path> = found.inputs.iter().map(PathBuf::as_path).collect();
     let out = global.output_folder(&args.out, &RUN, args.resume, &inputs)?;
-    let job = Job::open(found, &global.catalog)?;
+    let resumed = out.as_ref().filter(|_| args.resume).map(|out| out.path.as_path());
+    let job = Job::open(found, resumed, &global.catalog)?;
     unscorable(&job.corpus).iter().for_each(terminal::note);
     let draft = job.draft()?;
     let estimate = job.estimate(&draft, machine::speed(global.catalog.device));
@@ -86,7 +87,7 @@ fn train(
     out.finish()?;
     let run = if *before { &files } else { &args.out };
     let time = (!before).then(|| (began.elapsed().as_secs_f64(), &watch.stopwatch));
-    report::print(run, plan, states, time, global)?;
+    report::print(run, plan, states, time, &watch.verdicts, global)?;
     Ok(folder::check_all(&args.out, plan, states)?)
 }
 

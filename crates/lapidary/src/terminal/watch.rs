@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Instant;
 
+/// What is wrong with each dictionary at the end, in sentences; nothing: it is fine.
+pub type Verdicts = Vec<(String, Vec<String>)>;
+
 /// Watches one training.
 pub struct Watch {
     bar: Option<Progress>,
@@ -18,6 +21,8 @@ pub struct Watch {
     /// Where the time goes.
     pub stopwatch: Stopwatch,
     logs: Option<Logs>,
+    /// The trainer's last words.
+    pub verdicts: Verdicts,
     batch: u64,
     damaged: bool,
 }
@@ -39,6 +44,7 @@ impl Watch {
             quiet: global.quiet,
             stopwatch: Stopwatch::start(),
             logs: None,
+            verdicts: Vec::new(),
             batch: 1,
             damaged: false,
         }
@@ -69,6 +75,11 @@ impl Watch {
             Event::Stopped(name, stopped) => {
                 let (step, reason) = (stopped.step, &stopped.reason);
                 self.say(&format!("{name} stopped at step {step}: {reason}; the others go on"));
+            }
+            Event::Warning(name, ailment) => self.say(&format!("{name}: {ailment}")),
+            Event::Verdict(name, wrong) => {
+                let wrong = wrong.iter().map(ToString::to_string).collect();
+                self.verdicts.push((name.into(), wrong));
             }
             Event::Rows => self.stopwatch.lap(None),
             Event::Phase(phase) => self.stopwatch.lap(Some(phase)),

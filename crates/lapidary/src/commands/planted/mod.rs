@@ -19,11 +19,11 @@ use cost::{Cost, Job};
 use lapidary_dictionary::{Dictionary, load};
 use lapidary_ground_truth::planted::rows::{SizeName, WINDOW, Which, known_rows, write_rows};
 use lapidary_ground_truth::planted::score::{Scorer, Subject};
-use lapidary_trainer::{DictionaryPlan, Recipe};
+use lapidary_trainer::{DictionaryPlan, Measured, Recipe};
 use lapidary_world::planted::Planted;
 use plan::{Asked, PlantedPlan};
 use report::Report;
-use run::{Folder, Trained, batches, norm};
+use run::{Folder, Trained, batches, measured, norm};
 use std::path::{Path, PathBuf};
 
 /// Which planted dictionary.
@@ -138,7 +138,7 @@ pub fn planted(args: &PlantedArgs, global: &Global) -> anyhow::Result<()> {
     let job = Job {
         config: &config,
         recipe: &recipe,
-        dictionaries: &args.dictionaries(&recipe, 1.0)?,
+        dictionaries: &args.dictionaries(&recipe, 1.0, None)?,
         scored: &given.iter().map(|(_, dictionary)| dictionary.width()).collect::<Vec<_>>(),
         truth_rows: args.truth_rows,
         kept: args.out.is_some(),
@@ -209,11 +209,16 @@ impl PlantedArgs {
     }
 
     /// What is trained on rows of norm `c`.
-    fn dictionaries(&self, recipe: &Recipe, c: f64) -> anyhow::Result<Vec<DictionaryPlan>> {
+    fn dictionaries(
+        &self,
+        recipe: &Recipe,
+        c: f64,
+        measured: Option<&Measured>,
+    ) -> anyhow::Result<Vec<DictionaryPlan>> {
         if !self.trains() {
             return Ok(Vec::new());
         }
-        self.asked.dictionaries(recipe, self.which.which().config().d, c)
+        self.asked.dictionaries(recipe, self.which.which().config().d, c, measured)
     }
 
     fn train(
@@ -224,7 +229,9 @@ impl PlantedArgs {
         global: &Global,
     ) -> anyhow::Result<Trained> {
         let mut batches = batches(planted, self.samples, recipe.batch)?;
-        let dictionaries = self.dictionaries(&recipe, norm(&mut batches)?)?;
+        let c = norm(&mut batches)?;
+        let measured = measured(&mut batches)?;
+        let dictionaries = self.dictionaries(&recipe, c, Some(&measured))?;
         let plan = PlantedPlan::new(self.which.which(), self.samples, recipe, dictionaries, folder.kept());
         Trained::run(plan, &mut batches, folder, global)
     }

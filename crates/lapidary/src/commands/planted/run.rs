@@ -16,7 +16,9 @@ use lapidary_store::{Batches, Order, norms};
 use lapidary_suite::differences::differences;
 use lapidary_suite::folder::{PROBE_ROWS, built_by, dictionary_folder};
 use lapidary_suite::words;
-use lapidary_trainer::{DictionaryPlan, Run, TrainError, Training, to_dictionary, train};
+use lapidary_trainer::{
+    DictionaryPlan, Measured, Recipe, Run, TrainError, Training, last_lambda, measure, to_dictionary, train,
+};
 use lapidary_world::planted::Planted;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -104,6 +106,12 @@ pub fn norm(batches: &mut Batches<PlantedRows<'_>>) -> anyhow::Result<f64> {
     Ok(norms(batches, POOL_ROWS as u64).map_err(anyhow::Error::from_boxed)?[0])
 }
 
+/// What a short run must know of the rows.
+pub fn measured(batches: &mut Batches<PlantedRows<'_>>) -> anyhow::Result<Measured> {
+    let mut sites = measure(batches, POOL_ROWS as u64).map_err(anyhow::Error::from_boxed)?;
+    Ok(sites.remove(0).measured)
+}
+
 /// A finished training.
 pub struct Trained {
     plan: PlantedPlan,
@@ -177,7 +185,7 @@ impl Trained {
 
     pub fn scores(&self, scorer: &Scorer<'_>) -> Vec<PlantedScores> {
         let score = |(d, training): (&DictionaryPlan, &Training)| {
-            scorer.dictionary(subject(d, training), &self.dictionary(d, training))
+            scorer.dictionary(subject(d, training, &self.plan.training.recipe), &self.dictionary(d, training))
         };
         self.finished().map(score).collect()
     }
@@ -187,7 +195,7 @@ impl Trained {
         for (d, training) in self.finished() {
             let dictionary = self.dictionary(d, training);
             let probe = Probe::record(&dictionary, device, &x[..x.len().min(PROBE_ROWS * d.d)]);
-            let meta = self.meta(d, words::last_lambda(d, training), probe);
+            let meta = self.meta(d, last_lambda(training, d, &self.plan.training.recipe), probe);
             let card = format!("# {}\n\nTrained on a planted dictionary: its rows are no model's.\n", d.name);
             save_sae_lens(&dictionary_folder(folder, &d.name), &dictionary, &meta, &card)?;
         }
@@ -254,7 +262,7 @@ fn steps(
 }
 
 /// What was trained, as its scores call it.
-fn subject(d: &DictionaryPlan, training: &Training) -> Subject {
+fn subject(d: &DictionaryPlan, training: &Training, recipe: &Recipe) -> Subject {
     let setting = words::setting(d);
     let baseline = d.baseline.map(|b| format!(", {b}")).unwrap_or_default();
     Subject {
@@ -262,7 +270,7 @@ fn subject(d: &DictionaryPlan, training: &Training) -> Subject {
         label: format!("{}, {setting}{baseline}", words::architecture(d)),
         architecture: Some(words::architecture(d)),
         width: d.width,
-        lambda: d.objective.has_lambda().then(|| words::last_lambda(d, training)),
+        lambda: d.objective.has_lambda().then(|| last_lambda(training, d, recipe)),
         target_l0: match setting {
             Setting::L0(l0) => Some(l0),
             Setting::Lambda(_) => None,

@@ -3,6 +3,7 @@
 use crate::global::Global;
 use crate::terminal;
 use crate::terminal::stopwatch::Stopwatch;
+use crate::terminal::watch::Verdicts;
 use lapidary_release::describe::trained_table;
 use lapidary_report::number::{count, duration, percent};
 use lapidary_suite::RunPlan;
@@ -16,12 +17,13 @@ pub fn print(
     plan: &RunPlan,
     trained: &[Training],
     time: Option<(f64, &Stopwatch)>,
+    verdicts: &Verdicts,
     global: &Global,
 ) -> anyhow::Result<()> {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
     if global.json {
-        return terminal::line(trained_json(run, plan, trained, time));
+        return terminal::line(trained_json(run, plan, trained, time, verdicts));
     }
     terminal::line(trained_table(run, plan, trained))?;
     let finished = trained.iter().filter(|t| t.stopped.is_none()).count();
@@ -37,7 +39,10 @@ pub fn print(
     if finished > 0 {
         terminal::line(format_args!("next: lapidary evaluate {place}"))?;
     }
-    Ok(())
+    verdicts.iter().try_for_each(|(name, wrong)| {
+        let word = if wrong.is_empty() { "fine".into() } else { wrong.join("; ") };
+        terminal::line(format_args!("{name}: {word}"))
+    })
 }
 
 fn trained_json(
@@ -45,12 +50,14 @@ fn trained_json(
     plan: &RunPlan,
     trained: &[Training],
     time: Option<(f64, &Stopwatch)>,
+    verdicts: &Verdicts,
 ) -> serde_json::Value {
     let recipe = &plan.training.recipe;
     let pairs = plan.training.dictionaries.iter().zip(trained);
     let stopped: Vec<_> = pairs.filter_map(|(d, t)| Some((&d.name, t.stopped.as_ref()?))).collect();
     let mut out = serde_json::json!({
         "run": run, "plan": plan.hash(), "rows": recipe.steps * recipe.batch as u64, "stopped": stopped,
+        "health": verdicts.iter().map(|(name, wrong)| (name, wrong)).collect::<BTreeMap<_, _>>(),
     });
     if let Some((seconds, stopwatch)) = time {
         out["seconds"] = seconds.into();
