@@ -299,7 +299,7 @@ fn check_spans(
         if start < end {
             return Err(cursor.bad(format!("`{name}` overlapping another tensor")));
         }
-        end = start.checked_add(size).unwrap_or(u64::MAX);
+        end = start.saturating_add(size);
         if end > length {
             let found = format!("{length} bytes of data, where `{name}` ends at byte {end}");
             return Err(cursor.bad(found));

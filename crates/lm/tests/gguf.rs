@@ -47,8 +47,11 @@ fn the_spec_is_that_of_the_keys() {
     assert_eq!((gemma.attn_scale, gemma.norm_offset, gemma.tied_head), (0.25, 0.0, true));
 }
 
+/// Some bytes, and what stands in their place.
+type Change<'a> = (&'a [u8], &'a [u8]);
+
 /// A copy of the Llama in which some bytes are others, of the same number.
-fn changed(dir: &Path, changes: &[(&[u8], &[u8])]) -> PathBuf {
+fn changed(dir: &Path, changes: &[Change]) -> PathBuf {
     let mut bytes = std::fs::read(fixture("llama.gguf")).unwrap();
     for (from, to) in changes {
         assert_eq!(from.len(), to.len());
@@ -63,7 +66,7 @@ fn changed(dir: &Path, changes: &[(&[u8], &[u8])]) -> PathBuf {
 #[test]
 fn what_cannot_be_followed_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let cases: [(&[(&[u8], &[u8])], &str); 9] = [
+    let cases: [(&[Change], &str); 9] = [
         (
             &[(b"\x05\0\0\0\0\0\0\0llama", b"\x05\0\0\0\0\0\0\0mamba")],
             "model family `mamba` is not supported; supported: gemma, gemma2, gemma3, gpt2, llama, qwen2, qwen3",
