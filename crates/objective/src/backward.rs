@@ -25,9 +25,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Features whose gradients exist at a time: so many that rows of the batch serve several, at most and at least.
-const TOGETHER: Range<usize> = 4 * FEATURES_PER_TASK..64 * FEATURES_PER_TASK;
+pub(crate) const TOGETHER: Range<usize> = 4 * FEATURES_PER_TASK..64 * FEATURES_PER_TASK;
 /// How many of them share a row of the batch, on average.
-const SHARED: usize = 256;
+pub(crate) const SHARED: usize = 256;
 
 /// What the features of a task add to sums over all of them.
 struct Share {

@@ -14,6 +14,7 @@
 mod backward;
 mod blocks;
 mod forward;
+pub mod memory;
 pub mod naive;
 mod objectives;
 mod optimizer;

@@ -32,7 +32,7 @@ mod step;
 pub use lapidary_objective::{
     AuxK, Baseline, Batch, DictionaryPlan, Hints, Measured, Objective, Parameters, Penalty, Phase, Rates,
     Running, Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, Workspace,
-    default_prefixes, row_set,
+    default_prefixes, memory, row_set,
 };
 
 pub use checkpoint::{latest_checkpoint, load_checkpoint, progress};

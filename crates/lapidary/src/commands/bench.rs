@@ -15,7 +15,7 @@ use input::Input;
 use lapidary_kernels::{Csr, naive};
 use lapidary_suite::estimate::{self, Memory};
 use lapidary_trainer::{
-    DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, Workspace, train_step_on,
+    DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, Workspace, memory, train_step_on,
 };
 use rayon::prelude::*;
 use report::{Exactness, Machine, Report, Seen};
@@ -114,8 +114,8 @@ impl BenchArgs {
     fn memory(&self) -> u64 {
         let (n, d) = (self.batch as usize, self.d_model as usize);
         let memory = Memory {
-            dictionaries: estimate::dictionary_bytes(&self.plan(), &self.recipe()),
-            step: estimate::step_bytes(&self.plan(), n, self.l0),
+            dictionaries: memory::dictionary(&self.plan(), self.recipe().beta1),
+            step: memory::step(&self.plan(), n, self.l0),
             rows: 4.0 * n as f64 * d as f64,
             ..Memory::default()
         };
