@@ -7,6 +7,8 @@
 use crate::cpu::packed::{self, Packed};
 use crate::cpu::product;
 use crate::cpu::screen::{self, Block};
+use crate::cpu::strassen;
+use crate::naive::LANES;
 use crate::{Csr, Device};
 use rayon::prelude::*;
 
@@ -112,6 +114,14 @@ impl Device {
         }
         kept * screen::MIN_SPARSITY <= seen
     }
+}
+
+/// Bytes of the copy of w [F, D] that [`Device::encode`] makes at a time, at most: whichever of its ways it takes.
+pub fn copy_bytes(f: usize, d: usize) -> f64 {
+    let of = |columns: usize, bytes: usize| f.min(columns) as f64 * bytes as f64;
+    let screen = of(screen::columns_at_a_time(d), size_of::<i16>() * strassen::column_size(d));
+    let packed = of(packed::columns_at_a_time(d), size_of::<f32>() * d.next_multiple_of(LANES));
+    screen.max(packed)
 }
 
 fn check(x: &[f32], w: &[f32], b: &[f32], lo: &[f32], d: usize) {

@@ -21,7 +21,7 @@ mod sparse;
 pub mod strips;
 
 pub use dispatch::{Device, Isa, Matrix};
-pub use encoder::Encoder;
+pub use encoder::{Encoder, copy_bytes};
 pub use huge_pages::HugePages;
 pub use naive::adam::AdamStep;
 pub use sparse::Csr;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 pub const STRIP: usize = 64;
 
 /// A matrix [R, D] as [⌈D/64⌉, R, 64], zeros after D.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Strips {
     /// R
     pub rows: usize,
@@ -24,6 +24,12 @@ impl Strips {
     /// Zeros.
     pub fn zeros(rows: usize, d: usize) -> Strips {
         Strips { rows, d, values: vec![0.0; d.div_ceil(STRIP) * rows * STRIP] }
+    }
+
+    /// Takes another shape, in the memory that it has. What it holds then is anything.
+    pub fn reshape(&mut self, rows: usize, d: usize) {
+        (self.rows, self.d) = (rows, d);
+        self.values.resize(d.div_ceil(STRIP) * rows * STRIP, 0.0);
     }
 
     /// A copy of rows [R, D].
@@ -43,6 +49,18 @@ impl Strips {
         let used = self.d.div_ceil(STRIP) * self.rows * STRIP;
         let strips = self.values[..used].par_chunks_exact_mut((self.rows * STRIP).max(1));
         strips.enumerate().map(|(i, strip)| (i * STRIP, strip))
+    }
+
+    /// The rows in tasks of `size`, to be written by rows: of each task its part of every strip, [`size`, 64] each (the last task
+    /// has what is left).
+    pub fn tasks_mut(&mut self, size: usize) -> Vec<Vec<&mut [f32]>> {
+        let (strips, strip) = (self.d.div_ceil(STRIP), self.rows * STRIP);
+        let task = |_| Vec::with_capacity(strips);
+        let mut tasks: Vec<Vec<&mut [f32]>> = (0..self.rows.div_ceil(size)).map(task).collect();
+        for strip in self.values[..strips * strip].chunks_exact_mut(strip.max(1)) {
+            tasks.iter_mut().zip(strip.chunks_mut(size * STRIP)).for_each(|(task, part)| task.push(part));
+        }
+        tasks
     }
 
     /// The columns of row `r`, 64 at a time (of the last, those before D).

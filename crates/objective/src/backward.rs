@@ -25,9 +25,9 @@ use rayon::prelude::*;
 use std::ops::Range;
 
 /// Features whose gradients exist at a time: so many that rows of the batch serve several, at most and at least.
-const TOGETHER: Range<usize> = 4 * FEATURES_PER_TASK..64 * FEATURES_PER_TASK;
+pub(crate) const TOGETHER: Range<usize> = 4 * FEATURES_PER_TASK..64 * FEATURES_PER_TASK;
 /// How many of them share a row of the batch, on average.
-const SHARED: usize = 256;
+pub(crate) const SHARED: usize = 256;
 
 /// What the features of a task add to sums over all of them.
 struct Share {
@@ -155,18 +155,16 @@ impl Backward<'_> {
         training: &mut Training,
         block: &Range<usize>,
         entries: &ByFeature,
-        b_dec_gradient: &mut [f32],
-        penalty: &mut f64,
+        room: &mut (Strips, Strips),
+        (b_dec_gradient, penalty): (&mut [f32], &mut f64),
     ) {
         let d_out = self.plan.d_out();
         let dots = self.dots(entries, block, &training.slots.w_dec.p[block.start * d_out..block.end * d_out]);
         let size = (SHARED * self.rows * block.len()).div_ceil(entries.main.index.len().max(1));
         let size = size.clamp(TOGETHER.start, TOGETHER.end).next_multiple_of(FEATURES_PER_TASK);
-        let rows = size.min(block.len());
-        let mut room = (Strips::zeros(rows, d_out), Strips::zeros(rows, self.plan.d));
         for first in block.clone().step_by(size) {
             let group = first..(first + size).min(block.end);
-            for share in self.group(training, &group, first - block.start, entries, &dots, &mut room) {
+            for share in self.group(training, &group, first - block.start, entries, &dots, room) {
                 *penalty += share.penalty;
                 if self.plan.has_pre_bias() {
                     b_dec_gradient.iter_mut().zip(share.through_encoder).for_each(|(g, p)| *g += p);
@@ -203,7 +201,8 @@ impl Backward<'_> {
     ) -> Vec<Share> {
         let works = group.clone().into_par_iter().with_min_len(FEATURES_PER_TASK);
         let works: Vec<Work> = works.map(|j| self.work(j, column + j - group.start, entries, dots)).collect();
-        (w_dec.rows, w_enc.rows) = (group.len(), group.len());
+        w_dec.reshape(group.len(), self.plan.d_out());
+        w_enc.reshape(group.len(), self.plan.d);
         self.gradients(&works, column, entries, dots, w_dec, w_enc);
         let tasks = tasks(training, group, FEATURES_PER_TASK, self.plan.d);
         let works = works.par_chunks(FEATURES_PER_TASK);

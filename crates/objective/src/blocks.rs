@@ -19,7 +19,7 @@ pub(crate) const FEATURES_PER_TASK: usize = 32;
 /// How many entries (8 bytes each) may exist at a time. They bound memory and change no bit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Entries that a block is meant to have. (While a block is encoded and transposed it exists about three times.)
+    /// Entries that a block is meant to have. (While a block is decoded it exists three times, a gated one four times: `memory.rs`.)
     pub block: usize,
     /// Entries kept from the forward to the backward pass.
     pub kept: usize,

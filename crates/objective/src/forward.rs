@@ -15,35 +15,15 @@ use crate::objectives::Gate;
 use crate::objectives::matryoshka::{Second, Views};
 use crate::tiles::{self, Source, Sum};
 use crate::transcoder;
+use crate::workspace::{ROWS_PER_TASK, get, put};
 use crate::{DictionaryPlan, View};
 use lapidary_kernels::strips::Begin;
 use lapidary_kernels::{Csr, Device, STRIP, Strips};
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// Rows that one task handles; boundaries do not depend on the number of threads.
-const ROWS_PER_TASK: usize = 64;
-
-/// The rows of a step.
-#[derive(Clone, Copy)]
-pub struct Batch<'a> {
-    /// What is read, raw [N, D].
-    pub input: &'a [f32],
-    /// What is to be reconstructed, raw [N, D_out].
-    pub output: &'a [f32],
-}
-
-impl<'a> From<&'a [f32]> for Batch<'a> {
-    /// Rows that an autoencoder reads and reconstructs.
-    fn from(rows: &'a [f32]) -> Batch<'a> {
-        Batch { input: rows, output: rows }
-    }
-}
-
 /// What a step saw before its update.
 pub struct Seen {
-    /// s [N, D_out]
-    pub target: Vec<f32>,
     /// The whole loss, penalty included.
     pub loss: f64,
     /// Mean over rows of ‖ŝ − s‖².
@@ -63,11 +43,11 @@ pub(crate) struct Forward<'a> {
     /// D_out
     d_out: usize,
     /// s [N, D_out]
-    target: Vec<f32>,
+    target: &'a [f32],
     /// x' [N, D]
-    pub input: Vec<f32>,
+    pub input: &'a [f32],
     /// ŝ as far as it is decoded, then its gradient [N·M, D_out].
-    pub error: Strips,
+    pub error: &'a mut Strips,
     /// Active features of each row [N].
     pub l0: Vec<u32>,
     in_window: u64,
@@ -86,44 +66,20 @@ pub(crate) fn encode(
     device.encode(input, w_enc, &gate.bias(parameters)[block.clone()], &gate.lo()[block.clone()], d)
 }
 
-fn divided(x: &[f32], c: f64) -> Vec<f32> {
-    let c = c as f32;
-    x.par_iter().with_min_len(1 << 14).map(|x| x / c).collect()
-}
-
-/// x' [N, D] of a batch.
-pub(crate) fn input(batch: Batch<'_>, p: &View<'_>, plan: &DictionaryPlan) -> Vec<f32> {
-    let d = plan.d;
-    let mut input = divided(batch.input, plan.c);
-    if plan.has_pre_bias() {
-        input.par_chunks_mut(ROWS_PER_TASK * d).for_each(|rows| {
-            for x in rows.chunks_exact_mut(d) {
-                x.iter_mut().zip(p.b_dec).for_each(|(x, b)| *x -= b);
-            }
-        });
-    }
-    input
-}
-
 impl<'a> Forward<'a> {
-    /// s, x', and ŝ before any feature.
+    /// ŝ before any feature: b_dec, and what a skip adds.
     pub(crate) fn begin(
-        batch: Batch<'_>,
+        (target, input, error): (&'a [f32], &'a [f32], &'a mut Strips),
         p: &View<'_>,
         plan: &DictionaryPlan,
         views: &'a Views,
         device: Device,
     ) -> Forward<'a> {
-        let (d, d_out, n) = (plan.d, plan.d_out(), batch.input.len() / plan.d);
-        assert!(
-            batch.input.len() == n * d && batch.output.len() == n * d_out,
-            "a batch: input [N, {d}], output [N, {d_out}]"
-        );
-        let target = divided(batch.output, plan.c_out());
-        let input = input(batch, p, plan);
-        let (m, skipped) = (views.count(), transcoder::skip(&input, p, d, device));
-        let mut error = Strips::zeros(n * m, d_out);
+        let (d_out, m, n) = (plan.d_out(), views.count(), input.len() / plan.d);
+        let skipped = transcoder::skip(input, p, plan.d, device);
+        error.reshape(n * m, d_out);
         error.strips_mut().for_each(|(column, strip)| {
+            strip.fill(0.0);
             let columns = column..(column + STRIP).min(d_out);
             for (n, row) in strip.chunks_exact_mut(m * STRIP).enumerate() {
                 let start = skipped.as_ref().map_or(p.b_dec, |s| &s[n * d_out..][..d_out]);
@@ -186,54 +142,43 @@ impl<'a> Forward<'a> {
     /// Adds a sum of decoder rows to `view` of each row.
     fn add(&mut self, sums: &[Sum<'_>], w_dec: &[f32], view: usize) {
         let at = (view, self.views.count());
-        tiles::accumulate(sums, Source::Rows(w_dec), &mut self.error, at, Begin::Out, self.device);
+        tiles::accumulate(sums, Source::Rows(w_dec), self.error, at, Begin::Out, self.device);
     }
 
     /// After the last block: ŝ becomes the gradient of the loss at ŝ. The loss is still without its penalty.
     pub(crate) fn finish(&mut self, width: usize) -> Seen {
-        let (views, n) = (self.views, self.l0.len());
-        let target = std::mem::take(&mut self.target);
-        let (whole, rest) = self.squares(&target);
-        let (d, m) = (self.d_out, views.count());
-        self.error.strips_mut().for_each(|(column, strip)| {
-            let mut s = [0.0; STRIP];
-            let width = STRIP.min(d - column);
-            for (row, target) in strip.chunks_exact_mut(m * STRIP).zip(target.chunks_exact(d)) {
-                s[..width].copy_from_slice(&target[column..column + width]);
-                row_error(row, &s, views);
-                row_gradient(row, n, STRIP, views);
-            }
-        });
-        let n = n as f64;
+        let (whole, rest) = self.errors();
+        let n = self.l0.len() as f64;
         let active: u64 = self.l0.iter().map(|&l0| u64::from(l0)).sum();
         Seen {
             mse: whole / n,
-            loss: whole / n / views.ends.len() as f64 + rest / n,
+            loss: whole / n / self.views.ends.len() as f64 + rest / n,
             l0: active as f64 / n,
             window_share: self.in_window as f64 / (n * width as f64),
             lambda: 0.0,
-            target,
         }
     }
 
-    /// Σ ‖ŝ − s‖², and what rows add to the loss beside it.
-    fn squares(&self, target: &[f32]) -> (f64, f64) {
-        let (d, m, views) = (self.d_out, self.views.count(), self.views);
-        let task = |(task, target): (usize, &[f32])| {
+    /// Makes gradients of ŝ, in one pass that takes each row out of its strips and puts it back: the squares of a row are summed
+    /// from its first column to its last. Returns Σ ‖ŝ − s‖², and what rows add to the loss beside it.
+    fn errors(&mut self) -> (f64, f64) {
+        let (d, m, views, n) = (self.d_out, self.views.count(), self.views, self.l0.len());
+        let task = |(mut strips, target): (Vec<&mut [f32]>, &[f32])| {
             let (mut whole, mut rest) = (0.0, 0.0);
             let mut row = vec![0.0; m * d];
             for (i, s) in target.chunks_exact(d).enumerate() {
-                let first = (task * ROWS_PER_TASK + i) * m;
-                row.chunks_exact_mut(d)
-                    .enumerate()
-                    .for_each(|(view, row)| self.error.copy_row(first + view, row));
+                row.chunks_exact_mut(d).enumerate().for_each(|(view, row)| get(&strips, i * m + view, row));
                 rest += row_error(&mut row, s, views);
                 let error = &row[(views.ends.len() - 1) * d..][..d];
                 whole = error.iter().fold(whole, |sum, &e| sum + f64::from(e) * f64::from(e));
+                row_gradient(&mut row, n, d, views);
+                row.chunks_exact(d).enumerate().for_each(|(view, row)| put(&mut strips, i * m + view, row));
             }
             (whole, rest)
         };
-        let sums: Vec<(f64, f64)> = target.par_chunks(ROWS_PER_TASK * d).enumerate().map(task).collect();
+        let tasks = self.error.tasks_mut(ROWS_PER_TASK * m).into_par_iter();
+        let tasks = tasks.zip(self.target.par_chunks(ROWS_PER_TASK * d));
+        let sums: Vec<(f64, f64)> = tasks.map(task).collect();
         sums.into_iter().fold((0.0, 0.0), |(whole, rest), sum| (whole + sum.0, rest + sum.1))
     }
 }

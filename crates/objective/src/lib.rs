@@ -1,7 +1,7 @@
 //! What one step of training computes, for every architecture: the loss, its gradients written out by hand, and the update.
 //!
 //! Reading order: `plan` (one dictionary), `rates` (the numbers of one step), `objectives` (what is minimised, one file each),
-//! `parameters` and `slot` (a tensor with its moments), then one `step` — `forward` (normalise, encode, decode, loss), `backward` (gradients by feature, projection, lazy
+//! `parameters` and `slot` (a tensor with its moments), `workspace` (rows in training units), then one `step` — `forward` (normalise, encode, decode, loss), `backward` (gradients by feature, projection, lazy
 //! Adam of `optimizer`, renormalisation), both by `blocks` of features and with sums shared by `tiles`, with `select` where features
 //! compete and `transcoder` where two sites do — beside its readable dense twin `naive`.
 //!
@@ -14,6 +14,7 @@
 mod backward;
 mod blocks;
 mod forward;
+pub mod memory;
 pub mod naive;
 mod objectives;
 mod optimizer;
@@ -25,10 +26,11 @@ mod slot;
 mod step;
 mod tiles;
 mod transcoder;
+mod workspace;
 
 pub use lapidary_dictionary::Baseline;
 
-pub use forward::{Batch, Seen};
+pub use forward::Seen;
 pub use objectives::batchtopk;
 pub use objectives::matryoshka::default_prefixes;
 pub use objectives::{AuxK, Objective, Penalty};
@@ -38,3 +40,4 @@ pub use rates::{Rates, Threshold};
 pub use slot::Slot;
 pub use step::{Phase, step};
 pub use transcoder::Transcoder;
+pub use workspace::{Batch, Workspace};

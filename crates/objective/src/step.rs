@@ -3,12 +3,13 @@
 
 use crate::backward::{Backward, ByFeature};
 use crate::blocks::{Kept, Limits, blocks};
-use crate::forward::{Batch, Forward, Seen, encode};
+use crate::forward::{Forward, Seen, encode};
 use crate::objectives::matryoshka::Views;
 use crate::objectives::{Gate, auxk, gate};
 use crate::optimizer::Adam;
 use crate::select::{Keep, Select};
-use crate::{Baseline, DictionaryPlan, Rates, Stopped, Training, transcoder};
+use crate::workspace::Parts;
+use crate::{Baseline, DictionaryPlan, Rates, Stopped, Training, Workspace, transcoder};
 use lapidary_kernels::{Csr, Device, Strips};
 use std::ops::Range;
 
@@ -25,17 +26,17 @@ pub enum Phase {
     Features,
 }
 
-/// Trains `training` on a batch of raw rows. A loss that is not finite, or an error that no training comes back from, stops
+/// Trains `training` on the rows that `rows` has loaded for its plan. A loss that is not finite, or an error that no training comes back from, stops
 /// the dictionary instead, with its parameters as they were. Returns what was seen, before the update. `phase` is told of the end of each part.
 pub fn step(
     training: &mut Training,
-    batch: Batch<'_>,
+    rows: &mut Workspace,
     plan: &DictionaryPlan,
     rates: &Rates,
     device: Device,
     phase: &mut dyn FnMut(Phase),
 ) -> Seen {
-    step_within(training, batch, plan, rates, At { device, limits: Limits::USUAL }, phase)
+    step_within(training, rows, plan, rates, At { device, limits: Limits::USUAL }, phase)
 }
 
 /// Where a step runs.
@@ -51,13 +52,13 @@ const DIVERGED: f64 = 1e6;
 impl Seen {
     /// Why the dictionary must be given up, if it must. An untrained dictionary may overshoot by F/2D, so that the limit
     /// grows with (F/D)².
-    fn trouble(&self, batch: Batch<'_>, plan: &DictionaryPlan) -> Option<String> {
+    fn trouble(&self, rows: [&[f32]; 2], plan: &DictionaryPlan) -> Option<String> {
         let limit = DIVERGED * (plan.width as f64 / plan.d as f64).max(1.0).powi(2);
         let finite = |rows: &[f32]| rows.iter().all(|x| x.is_finite());
         match self.loss.is_finite() {
             true if self.mse <= limit => None,
             true => Some(format!("diverged, its squared error is {:.1e} times the rows' square", self.mse)),
-            false if finite(batch.input) && finite(batch.output) => Some(format!("loss is {}", self.loss)),
+            false if rows.into_iter().all(finite) => Some(format!("loss is {}", self.loss)),
             false => {
                 Some(format!("loss is {}, because its rows hold numbers that are not finite", self.loss))
             }
@@ -75,19 +76,21 @@ struct Encoded {
 
 fn step_within(
     training: &mut Training,
-    batch: Batch<'_>,
+    workspace: &mut Workspace,
     plan: &DictionaryPlan,
     rates: &Rates,
     at: At,
     phase: &mut dyn FnMut(Phase),
 ) -> Seen {
     let (device, step) = (at.device, rates.step);
-    let rows = batch.input.len() / plan.d;
+    workspace.center(&training.parameters(), plan);
+    let Parts { divided, target, input, inputs, error, gradients } = workspace.parts(plan);
+    let rows = input.len() / plan.d;
     let dead = plan.objective.dead_rows().map(|limit| auxk::dead(training, step, rows, limit));
     let gate = gate(&training.parameters(), plan, rates, rows, dead.as_deref());
     let gate = gate.as_ref();
     let views = Views::new(plan);
-    let mut forward = Forward::begin(batch, &training.parameters(), plan, &views, device);
+    let mut forward = Forward::begin((target, input, error), &training.parameters(), plan, &views, device);
     let mut entries = match plan.objective.keep() {
         None => by_blocks(training, &mut forward, plan, gate, at, phase),
         Some(keep) => chosen(training, &mut forward, plan, gate, (keep, dead.as_deref()), at, phase),
@@ -96,14 +99,14 @@ fn step_within(
     seen.lambda = rates.lambda;
     seen.loss += gate.row_penalty(&forward.l0, seen.l0);
     phase(Phase::Decode);
-    if let Some(reason) = seen.trouble(batch, plan) {
+    if let Some(reason) = seen.trouble([divided, target], plan) {
         training.stopped = Some(Stopped { step, reason });
         return seen;
     }
     let backward = Backward {
-        error: &forward.error,
-        input: &forward.input,
-        inputs: &Strips::new(&forward.input, plan.d),
+        error: forward.error,
+        input,
+        inputs,
         rows,
         l0: &forward.l0,
         views: &views,
@@ -113,7 +116,7 @@ fn step_within(
         adam: &Adam::new(rates),
         device,
     };
-    seen.loss += update(training, &backward, &mut entries, phase);
+    seen.loss += update(training, &backward, &mut entries, gradients, phase);
     seen
 }
 
@@ -131,7 +134,7 @@ fn by_blocks(
     let mut kept = Kept::new(at.limits);
     let p = &training.parameters();
     for block in &blocks {
-        let z = encode(&forward.input, p, gate, block, plan.d, at.device);
+        let z = encode(forward.input, p, gate, block, plan.d, at.device);
         phase(Phase::Encode);
         forward.decode(block, &z, p, gate);
         kept.push(z);
@@ -154,7 +157,7 @@ fn chosen(
     let p = &training.parameters();
     let expected = training.hints.entries.unwrap_or(forward.l0.len() * plan.width / 2);
     let found = Select {
-        input: &forward.input,
+        input: forward.input,
         parameters: p,
         d: plan.d,
         keep,
@@ -182,6 +185,7 @@ fn update(
     training: &mut Training,
     backward: &Backward<'_>,
     entries: &mut Encoded,
+    gradients: &mut (Strips, Strips),
     phase: &mut dyn FnMut(Phase),
 ) -> f64 {
     let Backward { plan, gate, device, .. } = *backward;
@@ -196,7 +200,7 @@ fn update(
         let by_feature = ByFeature { main: z.transpose(), dead: entries.dead.as_ref().map(Csr::transpose) };
         drop(z);
         phase(Phase::Transpose);
-        backward.block(training, block, &by_feature, &mut b_dec_gradient, &mut penalty);
+        backward.block(training, block, &by_feature, gradients, (&mut b_dec_gradient, &mut penalty));
         phase(Phase::Features);
     }
     if plan.baseline != Some(Baseline::Random) {
@@ -210,7 +214,7 @@ fn update(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AuxK, Objective, Parameters, default_prefixes};
+    use crate::{AuxK, Batch, Objective, Parameters, default_prefixes};
     use proptest::prelude::*;
 
     /// Numbers in (−1, 1).
@@ -250,12 +254,12 @@ mod tests {
 
     fn trained(plan: &DictionaryPlan, rows: usize, seed: u64, limits: Limits) -> (Training, Vec<f64>) {
         let mut training = Training::new(start(plan, seed), plan, 0.9);
-        let mut log = Vec::new();
+        let (mut log, mut workspace) = (Vec::new(), Workspace::default());
         for step in 0..4 {
-            let x = noise(seed + step, rows * plan.d);
+            workspace.load(Batch::from(noise(seed + step, rows * plan.d).as_slice()), plan);
             let at = At { device: Device::detect(), limits };
             let rates = Rates { step, lambda: plan.lambda * step as f64 / 2.0, ..Rates::test() };
-            let seen = step_within(&mut training, Batch::from(x.as_slice()), plan, &rates, at, &mut |_| ());
+            let seen = step_within(&mut training, &mut workspace, plan, &rates, at, &mut |_| ());
             log.extend([seen.loss, seen.mse, seen.l0, seen.window_share]);
         }
         (training, log)

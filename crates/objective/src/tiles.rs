@@ -26,7 +26,7 @@ const RUNNING: usize = 4096;
 /// Queries that share what they gather, at most.
 const QUERIES: usize = 2048;
 /// From this share of all entries on, dots are taken from the whole product: 2/5.
-const DENSE: (usize, usize) = (2, 5);
+pub(crate) const DENSE: (usize, usize) = (2, 5);
 /// Queries of such a product that one task multiplies.
 const PANEL: usize = 192;
 

@@ -4,7 +4,8 @@
 use lapidary_kernels::Device;
 use lapidary_objective::naive::{self, Dense, Setting, State};
 use lapidary_objective::{
-    Baseline, Batch, DictionaryPlan, Objective, Parameters, Penalty, Rates, Threshold, Training, step,
+    Baseline, Batch, DictionaryPlan, Objective, Parameters, Penalty, Rates, Threshold, Training, Workspace,
+    step,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -139,13 +140,14 @@ fn agrees_with_the_twin(
     let plan = DictionaryPlan { baseline, ..plan(d, width, 0.01) };
     let p = problem(d, width, rates.threshold, 11);
     let (mut twin, mut training) = (State::new(&p), Training::new(p, &plan, rates.beta1));
-    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let (mut rng, mut rows) = (ChaCha8Rng::seed_from_u64(5), Workspace::default());
     for s in 0..60 {
         let rates = at(rates, s);
         let x = clear_batch(&twin, &plan, &rates, n, &mut rng);
         let batch = Batch::from(x.as_slice());
         let expected = naive::step(&mut twin, batch, &plan, &rates);
-        let seen = step(&mut training, batch, &plan, &rates, Device::detect(), &mut |_| ());
+        rows.load(batch, &plan);
+        let seen = step(&mut training, &mut rows, &plan, &rates, Device::detect(), &mut |_| ());
         assert!((seen.loss - expected.loss).abs() < 1e-5 * expected.loss.abs(), "step {s}: loss");
         for (name, _, found) in training.slots.tensors() {
             for (i, (f, e)) in found.p.iter().zip(&twin.p.tensor(name).values).enumerate() {

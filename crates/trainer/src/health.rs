@@ -52,9 +52,11 @@ pub(crate) fn check_last(training: &mut Training, step: u64) {
 }
 
 impl Health {
+    /// `target` is s [N, D_out] of the step.
     pub(crate) fn measure(
         training: &Training,
         seen: &Seen,
+        target: &[f32],
         plan: &DictionaryPlan,
         recipe: &Recipe,
         step: u64,
@@ -67,7 +69,7 @@ impl Health {
             loss: seen.loss,
             mse: seen.mse,
             l0: seen.l0,
-            fvu: seen.mse / variance(&seen.target, plan.d_out()),
+            fvu: seen.mse / variance(target, plan.d_out()),
             lambda: seen.lambda,
             window_share: seen.window_share,
             theta_travel: travel / theta.len().max(1) as f64,

@@ -31,7 +31,8 @@ mod step;
 
 pub use lapidary_objective::{
     AuxK, Baseline, Batch, DictionaryPlan, Hints, Measured, Objective, Parameters, Penalty, Phase, Rates,
-    Running, Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, default_prefixes, row_set,
+    Running, Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, Workspace,
+    default_prefixes, memory, row_set,
 };
 
 pub use checkpoint::{latest_checkpoint, load_checkpoint, progress};
@@ -45,4 +46,4 @@ pub use plan::Plan;
 pub use recipe::{Preset, Recipe, SHORT_EXPLAINED};
 pub use release::{from_dictionary, to_dictionary};
 pub use run::{Event, Run, train};
-pub use step::train_step;
+pub use step::{train_step, train_step_on};

@@ -8,8 +8,8 @@ use crate::judge::Patient;
 use crate::log::{Inspected, inspect};
 use crate::measure::mean_rows;
 use crate::{
-    Ailment, Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, fit,
-    initial_parameters, train_step,
+    Ailment, Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, Workspace, fit,
+    initial_parameters, train_step_on,
 };
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
@@ -82,13 +82,14 @@ pub fn train<S: RowSource>(
     let mut log = open_log(&run.folder.join("metrics.jsonl"), log_bytes, &mut ward, observe)?;
     observe(Event::Began(step));
     batches.seek(step);
+    let mut rows = Workspace::default();
     for s in step..steps {
         if state.iter().all(|training| training.stopped.is_some()) {
             break;
         }
         let batch = batches.next().map_err(TrainError::Source)?;
         observe(Event::Rows);
-        let lines = one_step(run, &sites, batch, (&mut state, &mut log), s, observe)?;
+        let lines = one_step(run, &sites, batch, (&mut state, &mut log), (s, &mut rows), observe)?;
         let done = s + 1;
         observe(Event::Step(done, &lines));
         ward.see(lines, observe);
@@ -239,23 +240,27 @@ fn one_step(
     sites: &[(usize, usize)],
     batch: &[Vec<f32>],
     (state, log): (&mut [Training], &mut Log),
-    s: u64,
+    (s, rows): (u64, &mut Workspace),
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Health>, TrainError> {
     let recipe = &run.plan.recipe;
     let logged = s.is_multiple_of(run.plan.log_every) || s + 1 == recipe.steps;
-    let mut lines = Vec::new();
+    let (mut lines, mut loaded) = (Vec::new(), None);
     for ((training, plan), &(input, output)) in state.iter_mut().zip(&run.plan.dictionaries).zip(sites) {
         if training.stopped.is_some() {
             continue;
         }
-        let batch = Batch { input: &batch[input], output: &batch[output] };
+        // Dictionaries of a site follow each other in a plan, so that its rows are divided once.
+        let read = (input, plan.c, output, plan.c_out());
+        if loaded.replace(read) != Some(read) {
+            rows.load(Batch { input: &batch[input], output: &batch[output] }, plan);
+        }
         let mut phase = |phase| observe(Event::Phase(phase));
-        let seen = train_step(training, batch, plan, recipe, s, run.device, &mut phase);
+        let seen = train_step_on(training, rows, plan, recipe, s, run.device, &mut phase);
         if let Some(stopped) = &training.stopped {
             give_up(log, &plan.name, stopped, observe)?;
         } else if logged {
-            let line = Health::measure(training, &seen, plan, recipe, s);
+            let line = Health::measure(training, &seen, rows.target(), plan, recipe, s);
             append(log, &line)?;
             lines.push(line);
         }

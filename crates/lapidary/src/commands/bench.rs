@@ -14,7 +14,9 @@ use anyhow::bail;
 use input::Input;
 use lapidary_kernels::{Csr, naive};
 use lapidary_suite::estimate::{self, Memory};
-use lapidary_trainer::{DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, train_step};
+use lapidary_trainer::{
+    DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, Workspace, memory, train_step_on,
+};
 use rayon::prelude::*;
 use report::{Exactness, Machine, Report, Seen};
 use std::path::PathBuf;
@@ -112,8 +114,8 @@ impl BenchArgs {
     fn memory(&self) -> u64 {
         let (n, d) = (self.batch as usize, self.d_model as usize);
         let memory = Memory {
-            dictionaries: estimate::dictionary_bytes(&self.plan(), &self.recipe()),
-            step: estimate::step_bytes(&self.plan(), n, self.l0),
+            dictionaries: memory::dictionary(&self.plan(), self.recipe().beta1),
+            step: memory::step(&self.plan(), n, self.l0),
             rows: 4.0 * n as f64 * d as f64,
             ..Memory::default()
         };
@@ -154,15 +156,22 @@ impl BenchArgs {
         let (plan, recipe) = (self.plan(), self.recipe());
         let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
         let mut training = Training::new(input.parameters, &plan, recipe.beta1);
-        let mut stopwatch = Stopwatch::start();
+        let (mut stopwatch, mut rows) = (Stopwatch::start(), Workspace::default());
         machine::forget_peak();
         for step in 0..=self.steps {
             let began = Instant::now();
             stopwatch.skip();
             let mut phase = |phase: Phase| stopwatch.lap(Some(phase));
-            let batch = input.x.as_slice().into();
-            let saw =
-                train_step(&mut training, batch, &plan, &recipe, step, global.catalog.device, &mut phase);
+            rows.load(input.x.as_slice().into(), &plan);
+            let saw = train_step_on(
+                &mut training,
+                &mut rows,
+                &plan,
+                &recipe,
+                step,
+                global.catalog.device,
+                &mut phase,
+            );
             seen.step_s.push(began.elapsed().as_secs_f64());
             if step == 0 {
                 stopwatch = Stopwatch::start();

@@ -18,8 +18,8 @@
 //! learns. Differs from the paper otherwise: see `topk.rs`.
 
 use crate::blocks::{Limits, blocks};
-use crate::forward::{Batch, input};
-use crate::{DictionaryPlan, View};
+use crate::workspace::divide;
+use crate::{Batch, DictionaryPlan, View};
 use lapidary_kernels::Device;
 use std::ops::Range;
 
@@ -68,7 +68,11 @@ impl Largest {
 
     /// Takes note of every z > 0 of a batch, block by block.
     pub fn offer_batch(&mut self, p: &View<'_>, plan: &DictionaryPlan, batch: Batch<'_>, device: Device) {
-        let x = input(batch, p, plan);
+        let mut x = Vec::new();
+        divide(batch.input, plan.c, &mut x);
+        if plan.has_pre_bias() {
+            x.chunks_exact_mut(plan.d).for_each(|x| x.iter_mut().zip(p.b_dec).for_each(|(x, b)| *x -= b));
+        }
         let expected = x.len() / plan.d * plan.width / 2;
         for block in blocks(plan.width, expected, Limits::USUAL) {
             let w_enc = &p.w_enc[block.start * plan.d..block.end * plan.d];

@@ -27,6 +27,15 @@ pub(crate) enum Second {
     Dead(f64),
 }
 
+impl Second {
+    pub(crate) fn of(plan: &DictionaryPlan) -> Option<Second> {
+        match (&plan.objective, plan.objective.aux()) {
+            (crate::Objective::Gated, _) => Some(Second::Gate),
+            (_, aux) => aux.map(|aux| Second::Dead(aux.alpha)),
+        }
+    }
+}
+
 /// The errors that a step keeps of each row.
 #[derive(Clone, Debug)]
 pub(crate) struct Views {
@@ -40,11 +49,7 @@ impl Views {
         let ends = if plan.prefixes.is_empty() { vec![plan.width] } else { plan.prefixes.clone() };
         let ascend = ends.windows(2).all(|pair| pair[0] < pair[1]) && ends[0] > 0;
         assert!(ascend && ends.last() == Some(&plan.width), "prefixes {ends:?} ascend to F = {}", plan.width);
-        let second = match (&plan.objective, plan.objective.aux()) {
-            (crate::Objective::Gated, _) => Some(Second::Gate),
-            (_, aux) => aux.map(|aux| Second::Dead(aux.alpha)),
-        };
-        Views { ends, second }
+        Views { ends, second: Second::of(plan) }
     }
 
     /// M: how many there are.

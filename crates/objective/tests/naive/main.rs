@@ -18,7 +18,7 @@ mod problem;
 
 use lapidary_kernels::Device;
 use lapidary_objective::naive::{self, Forward, Setting, State};
-use lapidary_objective::{Batch, Objective, Parameters, Penalty, Rates, Seen, Training, step};
+use lapidary_objective::{Batch, Objective, Parameters, Penalty, Rates, Seen, Training, Workspace, step};
 use problem::{Draw, EPSILON, Kind, LR, Rows, STEPS, problem};
 
 /// How far a number in a gradient is off at most, over the tensor's largest or 1.
@@ -129,13 +129,14 @@ fn follows(kind: Kind, seed: u64, tally: &mut Tally) {
     let plan = &problem.plan;
     let mut twin = State::new(&problem.start);
     let mut training = Training::new(problem.start.clone(), plan, problem.rates.beta1);
-    let about = format!("{kind:?} seed {seed}");
+    let (about, mut rows) = (format!("{kind:?} seed {seed}"), Workspace::default());
     for s in 0..STEPS {
         let (rates, dead) = (problem.at(s), twin.dead(plan, problem.rows, s));
         let (input, output) = problem.batch(&twin, &dead, &mut tally.rows, &mut draw);
         let batch = Batch { input: &input, output: &output };
         let expected = naive::step(&mut twin, batch, plan, &rates);
-        let found = step(&mut training, batch, plan, &rates, Device::detect(), &mut |_| ());
+        rows.load(batch, plan);
+        let found = step(&mut training, &mut rows, plan, &rates, Device::detect(), &mut |_| ());
         assert!(!twin.stopped && training.stopped.is_none(), "{about}");
         compare_seen(&found, &expected, &format!("{about} step {s}"));
         tally.note(&expected, &dead);
@@ -235,7 +236,9 @@ fn a_row_that_is_not_finite_stops_both() {
         let before = (twin.p.clone(), training.slots.clone());
         let batch = Batch { input: &input, output: &output };
         naive::step(&mut twin, batch, plan, rates);
-        step(&mut training, batch, plan, rates, Device::detect(), &mut |_| ());
+        let mut rows = Workspace::default();
+        rows.load(batch, plan);
+        step(&mut training, &mut rows, plan, rates, Device::detect(), &mut |_| ());
         assert!(twin.stopped && training.stopped.is_some(), "{kind:?} seed {seed}");
         assert!((&twin.p, &training.slots) == (&before.0, &before.1), "{kind:?} seed {seed}");
     }

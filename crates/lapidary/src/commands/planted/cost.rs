@@ -6,8 +6,8 @@ use lapidary_ground_truth::planted::rows::{POOL_ROWS, WINDOW};
 use lapidary_kernels::Device;
 use lapidary_release::describe::{how_many, objectives};
 use lapidary_report::number::{bytes, count, duration};
-use lapidary_suite::estimate::{STEP_PER_PRODUCT, disk_per_parameter, parameters, training_memory};
-use lapidary_trainer::{DictionaryPlan, Recipe};
+use lapidary_suite::estimate::{STEP_PER_PRODUCT, disk_per_parameter, training_memory};
+use lapidary_trainer::{DictionaryPlan, Recipe, memory};
 use lapidary_world::planted::PlantedConfig;
 
 /// Multiply-adds per second in which directions are made orthogonal, on one thread; measured.
@@ -96,7 +96,7 @@ impl Cost {
         let known = truth_rows * (2.0 * d * 4.0 + ENTRIES_PER_ROW * 8.0);
         let pairs = (4.0 * m * m).max(8.0 * m * widest); // the matrix of an assignment, and its transpose
         let training = training_memory(job.dictionaries, job.recipe).total() as f64;
-        let trained: f64 = job.dictionaries.iter().map(parameters).sum();
+        let trained: f64 = job.dictionaries.iter().map(memory::parameters).sum();
         Cost {
             seconds: drawing + work / machine::speed(device),
             memory: m * d * 16.0 + training + pool + windows + known + pairs,
