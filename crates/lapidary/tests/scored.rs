@@ -154,7 +154,11 @@ fn a_release_says_which_documents_were_scored() {
             "Training saw about three in four of these documents.",
         ),
         (&["--split", "train"], "documents of the training split", "Training saw all of these documents."),
-        (&["--split", "validation"], "validation documents", "Constants may have been chosen on these documents."),
+        (
+            &["--split", "validation"],
+            "validation documents",
+            "Constants may have been chosen on these documents.",
+        ),
         (&["--max-windows", "3"], "held-out documents", "Only the first 3 windows of the text were scored."),
     ];
     for (k, (flags, documents, caveat)) in cases.iter().enumerate() {

@@ -15,16 +15,26 @@ fn read(path: &Path) -> Value {
 #[test]
 fn a_missed_target_is_said_everywhere() {
     let tiny = Tiny::new(8);
-    let suite = tiny.read("suite.toml").replace("lambdas = [0.003]", "target_l0 = [30]").replace("0.res,1.att", "0.res");
+    let suite = tiny
+        .read("suite.toml")
+        .replace("lambdas = [0.003]", "target_l0 = [30]")
+        .replace("0.res,1.att", "0.res");
     tiny.write("suite.toml", &suite);
     let ran = tiny.trained("run", &["-q"]);
     let name = "0.res-width40-l0-30";
     let last = ran.out.lines().last().unwrap();
-    assert!(last.starts_with(&format!("{name}: ")) && last.contains("asked for L0 30, ended at "), "{}", ran.out);
+    assert!(
+        last.starts_with(&format!("{name}: ")) && last.contains("asked for L0 30, ended at "),
+        "{}",
+        ran.out
+    );
     let said = good(&["evaluate", &tiny.at("run"), "--resamples", "5", "-q"]);
     let file = read(&tiny.path("run/evaluation.json"));
     let (missed, l0) = (&file["missed"][0], file["scores"][0]["l0"]["value"].as_f64().unwrap());
-    assert_eq!((missed["name"].as_str(), missed["asked"].as_f64(), missed["ended"].as_f64()), (Some(name), Some(30.0), Some(l0)));
+    assert_eq!(
+        (missed["name"].as_str(), missed["asked"].as_f64(), missed["ended"].as_f64()),
+        (Some(name), Some(30.0), Some(l0))
+    );
     good(&["release", &tiny.at("run"), "--out", &tiny.at("release")]);
     let card = tiny.read(&format!("release/{name}/card.md"));
     for text in [&said, &card] {
@@ -42,7 +52,10 @@ fn what_was_measured_is_in_the_plan_and_the_same_on_resume() {
         let m = &d["measured"];
         let number = |key: &str| m[key].as_f64().unwrap();
         assert_eq!(m["rows"], 512);
-        assert!(number("spread") > 0.0 && number("mean_share") < 1.0 && number("outlier_share") <= 1.0, "{m}");
+        assert!(
+            number("spread") > 0.0 && number("mean_share") < 1.0 && number("outlier_share") <= 1.0,
+            "{m}"
+        );
         let window = d["bandwidth"].as_f64().unwrap();
         assert!((window / number("spread") - 1.3).abs() < 1e-6, "{d}");
     }

@@ -61,7 +61,10 @@ impl Source<'_> {
         let dictionaries = || released.iter().map(|r| &r.plan).filter(|d| d.baseline.is_none());
         let scored = || released.iter().filter_map(|r| Some((&r.plan, r.scores.as_ref()?)));
         let of = |s: &Scores| {
-            remarks(self.file, s).into_iter().map(|remark| format!("{}: {remark}", s.name)).collect::<Vec<_>>()
+            remarks(self.file, s)
+                .into_iter()
+                .map(|remark| format!("{}: {remark}", s.name))
+                .collect::<Vec<_>>()
         };
         Suite {
             name: name.into(),

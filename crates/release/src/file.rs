@@ -129,8 +129,12 @@ impl Scored {
         }
         out.extend(match (self.own_text, self.split) {
             (Some(true), Split::HeldOut) => None,
-            (Some(true), Split::Train | Split::NotHeldOut) => Some("Training saw all of these documents.".to_owned()),
-            (Some(true), Split::Validation) => Some("Constants may have been chosen on these documents.".into()),
+            (Some(true), Split::Train | Split::NotHeldOut) => {
+                Some("Training saw all of these documents.".to_owned())
+            }
+            (Some(true), Split::Validation) => {
+                Some("Constants may have been chosen on these documents.".into())
+            }
             (Some(true), Split::All) => Some("Training saw about three in four of these documents.".into()),
             (Some(false), _) => Some("The text is not the one of the training.".into()),
             (None, _) => Some("Whether training saw these documents is not known.".into()),

@@ -10,7 +10,8 @@ use lapidary_kernels::Device;
 use lapidary_lm::{Family, Spec};
 use lapidary_store::{Batches, RowSource};
 use lapidary_trainer::{
-    DictionaryPlan, Stopped, Training, last_lambda, latest_checkpoint, load_checkpoint, progress, to_dictionary,
+    DictionaryPlan, Stopped, Training, last_lambda, latest_checkpoint, load_checkpoint, progress,
+    to_dictionary,
 };
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

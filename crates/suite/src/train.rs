@@ -212,8 +212,16 @@ impl<'a> Job<'a> {
         norms: &[f64],
         measured: &[Measured],
     ) -> Result<RunPlan, SuiteError> {
-        let mut plan =
-            RunPlan::draft(&self.suite, &self.opened, &self.corpus, self.context, sites, norms, measured, self.catalog)?;
+        let mut plan = RunPlan::draft(
+            &self.suite,
+            &self.opened,
+            &self.corpus,
+            self.context,
+            sites,
+            norms,
+            measured,
+            self.catalog,
+        )?;
         self.split.rule().clone_into(&mut plan.text.split);
         Ok(plan)
     }

@@ -176,7 +176,9 @@ impl<'a> Reading<'a> {
         for (index, document) in (self.read..).zip(documents) {
             let hash = document_hash(document);
             self.corpus.held_out += usize::from(Split::HeldOut.contains(&hash));
-            for (split, hasher) in [(Split::Train, &mut self.train), (Split::NotHeldOut, &mut self.not_held_out)] {
+            for (split, hasher) in
+                [(Split::Train, &mut self.train), (Split::NotHeldOut, &mut self.not_held_out)]
+            {
                 if split.contains(&hash) {
                     hasher.update(hash.as_bytes());
                 }

@@ -12,8 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// How plans and manifests name the rule.
-pub const SPLIT_RULE: &str =
-    "with u = u64_le(blake3(stripped document)[0..8]): held out iff u < 2^64/8, else validation iff u < 2^64/4, else train";
+pub const SPLIT_RULE: &str = "with u = u64_le(blake3(stripped document)[0..8]): held out iff u < 2^64/8, else validation iff u < 2^64/4, else train";
 
 /// The rule before there was a validation split.
 pub const SPLIT_RULE_OF_TWO: &str = "held out iff u64_le(blake3(stripped document)[0..8]) < 2^64/8";

@@ -120,7 +120,13 @@ const NOTHING: u64 = f64::NAN.to_bits();
 
 fn to_bits(running: &Running) -> Vec<u64> {
     let optional = |v: Option<f64>| v.map_or(NOTHING, f64::to_bits);
-    vec![running.log_lambda.to_bits(), optional(running.l0), optional(running.threshold), optional(running.mse), optional(running.last_l0)]
+    vec![
+        running.log_lambda.to_bits(),
+        optional(running.l0),
+        optional(running.threshold),
+        optional(running.mse),
+        optional(running.last_l0),
+    ]
 }
 
 /// What a file does not have is not remembered: the mean squared error came later than the rest.

@@ -56,11 +56,18 @@ impl fmt::Display for Ailment {
                 write!(f, "L0 collapsed to {l0:.2}, sparsity costs more than features are worth: {key}")
             }
             Ailment::Dying(dead, of, aux) => {
-                let key = if aux { "raise [aux] alpha" } else { "lower [recipe] lr, or raise [recipe] lambda_warmup" };
+                let key = if aux {
+                    "raise [aux] alpha"
+                } else {
+                    "lower [recipe] lr, or raise [recipe] lambda_warmup"
+                };
                 write!(f, "{dead} of {of} features no longer fire: {key}, or lower widths")
             }
             Ailment::Rising(from, to) => {
-                write!(f, "FVU rose from {from:.3} to {to:.3} at no smaller L0, steps are too large: lower [recipe] lr")
+                write!(
+                    f,
+                    "FVU rose from {from:.3} to {to:.3} at no smaller L0, steps are too large: lower [recipe] lr"
+                )
             }
             Ailment::Missed(asked, ended) => write!(
                 f,
@@ -89,7 +96,8 @@ impl Patient {
 
     /// What is wrong at the end; nothing: it is fine.
     pub(crate) fn verdict(&self, plan: &DictionaryPlan, recipe: &Recipe) -> Vec<Ailment> {
-        [ailments(&self.lines, plan, recipe), missed(&self.lines, plan, recipe).into_iter().collect()].concat()
+        [ailments(&self.lines, plan, recipe), missed(&self.lines, plan, recipe).into_iter().collect()]
+            .concat()
     }
 }
 
@@ -116,13 +124,19 @@ fn ailments(lines: &[Health], plan: &DictionaryPlan, recipe: &Recipe) -> Vec<Ail
     if recent.is_empty() || plan.baseline == Some(Baseline::Random) {
         return Vec::new();
     }
-    let found = [window(recent, plan, recipe), collapsed(recent, plan), dying(lines, plan, recipe), rising(lines, recipe)];
+    let found = [
+        window(recent, plan, recipe),
+        collapsed(recent, plan),
+        dying(lines, plan, recipe),
+        rising(lines, recipe),
+    ];
     found.into_iter().flatten().collect()
 }
 
 /// Tanh chooses its window with its penalty, and gradients pass through it to all of a feature.
 fn window(recent: &[Health], plan: &DictionaryPlan, recipe: &Recipe) -> Option<Ailment> {
-    let counted = matches!(plan.objective, Objective::JumpRelu { penalty: Penalty::L0 | Penalty::Quadratic { .. } });
+    let counted =
+        matches!(plan.objective, Objective::JumpRelu { penalty: Penalty::L0 | Penalty::Quadratic { .. } });
     let share = mean(recent, |line| line.window_share);
     let each = share * recipe.batch as f64;
     match counted {

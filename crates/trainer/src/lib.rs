@@ -30,8 +30,8 @@ mod schedule;
 mod step;
 
 pub use lapidary_objective::{
-    AuxK, Baseline, Batch, DictionaryPlan, Hints, Measured, Objective, Parameters, Penalty, Phase, Rates, Running,
-    Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, default_prefixes, row_set,
+    AuxK, Baseline, Batch, DictionaryPlan, Hints, Measured, Objective, Parameters, Penalty, Phase, Rates,
+    Running, Seen, Slot, Stopped, Tensors, Threshold, Training, Transcoder, View, default_prefixes, row_set,
 };
 
 pub use checkpoint::{latest_checkpoint, load_checkpoint, progress};

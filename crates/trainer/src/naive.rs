@@ -37,7 +37,8 @@ impl Twin {
         let s = recipe.lambda_warmup.min(recipe.steps / 5);
         let warm = if step < s { step as f64 / s as f64 } else { 1.0 };
         let (l0, mse, last) = self.means.unwrap_or((target, 1.0, target));
-        let exponent = self.integral + (3.0 * excess(last, target) - 2.0 * excess(l0, target)).clamp(-1.0, 1.0);
+        let exponent =
+            self.integral + (3.0 * excess(last, target) - 2.0 * excess(l0, target)).clamp(-1.0, 1.0);
         plan.lambda * warm * mse.clamp(0.01, 1.0) * exponent.exp().clamp(0.001, 1000.0)
     }
 

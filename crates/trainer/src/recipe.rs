@@ -1,8 +1,8 @@
 //! The numbers that all dictionaries of a run share, and the presets that they come from. What is minimised is said apart
 //! (the crate `objective`); any recipe goes with any objective.
 
-use crate::Threshold;
 use crate::Measured;
+use crate::Threshold;
 use serde::{Deserialize, Serialize};
 
 /// D of Gemma 2 2B, the smallest width for which the paper's learning rate was used.

@@ -8,8 +8,8 @@ use crate::judge::Patient;
 use crate::log::{Inspected, inspect};
 use crate::measure::mean_rows;
 use crate::{
-    Ailment, Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, fit, initial_parameters,
-    train_step,
+    Ailment, Batch, DictionaryPlan, Health, Phase, Plan, Stopped, TrainError, Training, fit,
+    initial_parameters, train_step,
 };
 use lapidary_files::{FileError, Log};
 use lapidary_kernels::Device;
@@ -198,7 +198,10 @@ fn begin<S: RowSource>(
 }
 
 /// The mean row of each site of the source, if a dictionary begins about it.
-fn measured_means<S: RowSource>(run: &Run<'_>, batches: &mut Batches<S>) -> Result<Option<Vec<Vec<f64>>>, TrainError> {
+fn measured_means<S: RowSource>(
+    run: &Run<'_>,
+    batches: &mut Batches<S>,
+) -> Result<Option<Vec<Vec<f64>>>, TrainError> {
     let rows = run.plan.dictionaries.iter().filter_map(|d| d.measured.as_ref()).map(|m| m.rows).max();
     rows.map(|rows| mean_rows(batches, rows)).transpose().map_err(TrainError::Source)
 }

@@ -79,7 +79,10 @@ fn every_objective_with_lambda_reaches_the_l0_asked_for() {
     for (objective, start, target) in cases {
         let (l0, lambdas, running) = found(&objective, start, target, Recipe::short(1_000, D));
         assert!((l0 / target - 1.0).abs() < 0.05, "{objective:?}: {l0} for {target}, λ {}", lambdas[999]);
-        assert!(running.log_lambda.abs() > 1.0, "{objective:?}: λ {start} was right from the first: {running:?}");
+        assert!(
+            running.log_lambda.abs() > 1.0,
+            "{objective:?}: λ {start} was right from the first: {running:?}"
+        );
     }
 }
 

@@ -50,7 +50,13 @@ pub struct PlantedPlan {
 
 impl Asked {
     /// In the order of the command line, each with its baseline behind it.
-    pub fn dictionaries(&self, recipe: &Recipe, d: usize, c: f64, measured: Option<&Measured>) -> anyhow::Result<Vec<DictionaryPlan>> {
+    pub fn dictionaries(
+        &self,
+        recipe: &Recipe,
+        d: usize,
+        c: f64,
+        measured: Option<&Measured>,
+    ) -> anyhow::Result<Vec<DictionaryPlan>> {
         once("--architecture", &self.architecture)?;
         let derive = Derive { recipe, aux: &Aux::default(), bandwidth: None, theta_init: None };
         let mut out = Vec::new();
@@ -61,7 +67,14 @@ impl Asked {
             for &wanted in &grid.wanted {
                 for baseline in self.kinds(architecture) {
                     let grid = Grid { baseline, ..grid.clone() };
-                    let at = At { site: SITE.into(), d, c, measured: measured.cloned(), transcoder: None, start: None };
+                    let at = At {
+                        site: SITE.into(),
+                        d,
+                        c,
+                        measured: measured.cloned(),
+                        transcoder: None,
+                        start: None,
+                    };
                     out.push(derive.dictionary(&grid, self.width, wanted, at));
                 }
             }
