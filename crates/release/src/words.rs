@@ -6,7 +6,7 @@ use lapidary_report::number::{count, significant};
 use lapidary_suite::words::{architecture, setting};
 use lapidary_trainer::{Baseline, DictionaryPlan, Objective, Penalty};
 
-/// What it was asked for, and how that is reached: `λ 0.003`, `L0 40 by k`, `L0 40 by a controller of λ, from 0.00125`
+/// What it was asked for, and how that is reached: `λ 0.003`, `L0 40 by k`, `L0 40 by a controller of λ, from 0.0075 of the squared error`
 pub fn sparsity(d: &DictionaryPlan) -> String {
     let setting = setting(d);
     match (&d.objective, setting) {
@@ -15,7 +15,9 @@ pub fn sparsity(d: &DictionaryPlan) -> String {
         (Objective::JumpRelu { penalty: Penalty::Quadratic { .. } }, _) => {
             format!("{setting} by a quadratic target, λ {}", d.lambda)
         }
-        _ => format!("{setting} by a controller of λ, from {}", significant(d.lambda, 3)),
+        _ => {
+            format!("{setting} by a controller of λ, from {} of the squared error", significant(d.lambda, 3))
+        }
     }
 }
 

@@ -80,7 +80,7 @@ impl RunPlan {
         context: usize,
         sites: &[SiteRows],
         norms: &[f64],
-        measured: &[Measured],
+        measured: &[Option<Measured>],
         catalog: &Catalog,
     ) -> Result<RunPlan, SuiteError> {
         let widest = sites.iter().map(|site| site.width).max().unwrap_or(1);
@@ -194,7 +194,7 @@ struct Derived<'a> {
     /// C of each of `rows`.
     norms: &'a [f64],
     /// What was measured of each of `rows`; nothing where the recipe needs none.
-    measured: &'a [Measured],
+    measured: &'a [Option<Measured>],
     catalog: &'a Catalog,
 }
 
@@ -237,7 +237,7 @@ impl Derived<'_> {
         let start = grid.init.as_ref().map(|init| init::hash(init, &like, self.catalog)).transpose()?;
         let c = self.c(&site, grid.baseline);
         let (bandwidth, theta_init) = (self.suite.recipe.bandwidth, self.suite.recipe.theta_init);
-        let measured = self.measured.get(self.place(&site, grid.baseline)).cloned();
+        let measured = self.measured.get(self.place(&site, grid.baseline)).cloned().flatten();
         let derive = Derive { recipe: self.recipe, aux: &self.suite.aux, bandwidth, theta_init };
         Ok(derive.dictionary(grid, width, wanted, At { site, d, c, measured, transcoder, start }))
     }

@@ -191,8 +191,15 @@ impl<'a> Job<'a> {
         let sites = source.sites().to_vec();
         let mut batches = Batches::new(source, order, self.draft()?.training.recipe.batch)?;
         let norms = self.norms(&mut batches, how, observe)?;
-        let measured = self.measured(&mut batches)?;
+        let begun = how.resume && how.folder.join("plan.json").is_file();
+        let begun = begun.then(|| RunPlan::read(how.folder)).transpose()?;
+        let measured = self.measured(&mut batches, begun.as_ref())?;
         let mut plan = self.draft_on(&sites, &norms, &measured)?;
+        if let Some(begun) = begun.filter(|_| !measured.is_empty() && measured.iter().all(Option::is_none)) {
+            // Of a version that measured nothing: its window counted in other units.
+            let recipe = &mut plan.training.recipe;
+            recipe.bandwidth = self.suite.recipe.bandwidth.unwrap_or(begun.training.recipe.bandwidth);
+        }
         self.opened.hash()?.clone_into(&mut plan.model.hash);
         let device = self.catalog.device;
         let finished = || folder::finished(how.folder, &plan, device);
@@ -210,7 +217,7 @@ impl<'a> Job<'a> {
         &self,
         sites: &[SiteRows],
         norms: &[f64],
-        measured: &[Measured],
+        measured: &[Option<Measured>],
     ) -> Result<RunPlan, SuiteError> {
         let mut plan = RunPlan::draft(
             &self.suite,
@@ -247,13 +254,22 @@ impl<'a> Job<'a> {
         norms(batches, self.suite.rows.norm_rows).map_err(SuiteError::Rows)
     }
 
-    /// What the preset `short` begins with beside C, measured on the first pool. The same rows give the same bits, also on resume.
-    fn measured<S: RowSource>(&self, batches: &mut Batches<S>) -> Result<Vec<Measured>, SuiteError> {
+    /// What the preset `short` begins with beside C: from the plan when resuming, else measured on the first pool.
+    fn measured<S: RowSource>(
+        &self,
+        batches: &mut Batches<S>,
+        resumed: Option<&RunPlan>,
+    ) -> Result<Vec<Option<Measured>>, SuiteError> {
         if self.suite.preset() != Preset::Short {
             return Ok(Vec::new());
         }
+        if let Some(plan) = resumed {
+            let all = &plan.training.dictionaries;
+            let of = |rows: &str| all.iter().find(|d| d.row_set() == rows)?.measured.clone();
+            return Ok(batches.source().sites().iter().map(|s| of(&s.site)).collect());
+        }
         let sites = measure(batches, self.suite.rows.pool_rows as u64).map_err(SuiteError::Rows)?;
-        Ok(sites.into_iter().map(|site| site.measured).collect())
+        Ok(sites.into_iter().map(|site| Some(site.measured)).collect())
     }
 
     /// Saves the plan; a resumed run must have the plan that it began with.

@@ -15,6 +15,8 @@ const WIDE: f64 = 0.35;
 const EMPTY: f64 = 0.1;
 /// Share of features that may be dead.
 const DEAD: f64 = 0.1;
+/// Shorter runs are not judged but by their L0: nothing has settled.
+const LEAST_STEPS: u64 = 100;
 /// FVU may grow by this factor.
 const RISING: f64 = 1.25;
 /// How far from the L0 that was asked for is a miss.
@@ -121,7 +123,8 @@ fn warm(recipe: &Recipe) -> u64 {
 fn ailments(lines: &[Health], plan: &DictionaryPlan, recipe: &Recipe) -> Vec<Ailment> {
     let from = lines.partition_point(|line| line.step < warm(recipe));
     let (lines, recent) = (&lines[from..], recent(&lines[from..], recipe));
-    if recent.is_empty() || plan.baseline == Some(Baseline::Random) {
+    let judged = recipe.steps >= LEAST_STEPS && plan.baseline != Some(Baseline::Random);
+    if recent.is_empty() || !judged {
         return Vec::new();
     }
     let found = [

@@ -157,8 +157,7 @@ impl Recipe {
             let middle = (low + high) / 2.0;
             if length(middle) > 1.0 { low = middle } else { high = middle }
         }
-        let spread = measured.map_or(1.0 / (d as f64).sqrt(), |measured| measured.spread);
-        (high * spread) as f32
+        measured.map_or(high / (d as f64).sqrt(), |measured| high * measured.spread) as f32
     }
 }
 
