@@ -164,7 +164,7 @@ fn the_plan_says_how_an_l0_is_reached() {
     for words in [
         "JumpReLU: λ 0.003, λ 0.01, λ 0.03",
         "TopK with AuxK (α 0.03125, k 8, dead after 500 rows): L0 4 by k, L0 3 by k",
-        "Gated: L0 5 by a controller of λ, from 0.447 of the squared error",
+        "Gated: L0 5 by a controller of λ, from 0.134 of the squared error",
         "nested widths 8, 16, 40: L0 5 by a controller of λ, from 0.0600 of the squared error",
     ] {
         assert!(plan.contains(words), "{words}: {plan}");

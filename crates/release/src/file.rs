@@ -278,7 +278,7 @@ pub fn remarks(file: &EvaluationFile, scores: &Scores) -> Vec<String> {
     let fvu = scores.fvu.value;
     let mut out = Vec::new();
     if let Some(missed) = file.missed.iter().find(|missed| missed.name == scores.name) {
-        let (asked, ended) = (significant(missed.asked, 3), significant(missed.ended, 3));
+        let (asked, ended) = (missed.asked, significant(missed.ended, 3));
         out.push(format!("Its target was missed: asked for L0 {asked}, ended at {ended}."));
     }
     if let Some(broken) = broken(scores) {

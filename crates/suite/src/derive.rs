@@ -113,14 +113,14 @@ fn name(grid: &Grid, width: usize, wanted: Wanted, at: &At) -> String {
 
 /// λ as asked for. Where a controller looks for it, it begins where sparsity costs three tenths of the squared error at the
 /// target (both in units of E‖x‖², and the error is all of it here: the controller multiplies by what it is in a step): λT, or λ√T
-/// where λ weighs Σf, which is about √T for T features of a row of norm 1 (there it ends at three to six of them, but more at first
+/// where λ weighs Σf, which is about √T for T features of a row of norm 1 (there it ends at three to six times as much, but more at first
 /// empties a dictionary that has learned nothing yet).
 fn lambda(architecture: Architecture, by: SparseBy, wanted: Wanted) -> f64 {
     let target = wanted.target_l0.unwrap_or(1.0);
     let first = match (by, architecture) {
         (SparseBy::K, _) => 0.0,
         (SparseBy::Quadratic, _) => 0.01,
-        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 1.0 / target.sqrt(),
+        (SparseBy::Lambda, Architecture::Gated | Architecture::L1) => 0.3 / target.sqrt(),
         (SparseBy::Lambda, _) => 0.3 / target,
     };
     wanted.lambda.unwrap_or(first)
