@@ -55,7 +55,7 @@ fn features_that_are_coordinates_fire_where_coordinates_are_largest() {
     let mut rows = 0;
     let mut firings: Vec<Vec<(f32, u32, u32, u32)>> = vec![Vec::new(); d];
     for (w, window) in (0..).zip(&corpus.windows) {
-        let batch = Batch::new([window.tokens.as_slice()].into_iter());
+        let batch = Batch::new([window.tokens.as_slice()]);
         let mut x = Vec::new();
         model.tap(&batch, &[site], &mut |_, values| x = values.to_vec());
         for position in window.row_positions(&model.spec) {

@@ -27,7 +27,7 @@ pub enum TruthError {
         /// The dictionary.
         name: String,
         /// The site, and the nearest name.
-        source: LmError,
+        source: Box<LmError>,
     },
     /// Place, expected, found, next step.
     #[error("{0}")]

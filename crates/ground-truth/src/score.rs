@@ -156,7 +156,7 @@ fn check_subjects(spec: &Spec, subjects: &[TruthSubject<'_>]) -> Result<(), Trut
     }
     for TruthSubject { name, site, dictionary, .. } in subjects {
         let known = spec.parse_sites(&site.to_string());
-        known.map_err(|source| TruthError::Site { name: name.to_string(), source })?;
+        known.map_err(|source| TruthError::Site { name: name.to_string(), source: source.into() })?;
         if dictionary.d_in != spec.width(*site) {
             let (expected, found) = (spec.width(*site), dictionary.d_in);
             invalid!(

@@ -59,7 +59,7 @@ fn dictionaries(d: usize, d_out: usize) -> impl Strategy<Value = DictionaryPlan>
                 target_l0: (objective.has_lambda() && start.len() % 2 == 0).then_some(1.5),
                 objective,
                 transcoder: transcoder.then_some(output),
-                ..DictionaryPlan::new(&String::new(), "0.res", d, width)
+                ..DictionaryPlan::new("", "0.res", d, width)
             }
         })
     })
