@@ -22,11 +22,12 @@ fn good(folder: &Path, words: &[&str]) -> String {
 
 #[test]
 fn the_page_shows_ten_features_and_its_seed_decides_every_byte() {
-    let [a, b, c] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let [a, b] = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let page = good(a.path(), &["--tokens", "4096", "--seed", "5"]);
     assert_eq!(good(b.path(), &["--tokens", "4096", "--seed", "5"]), page);
-    let other = good(c.path(), &["--tokens", "4096", "--seed", "6", "--json"]);
-    let [same, again, differing] = [&a, &b, &c].map(|folder| bytes(&folder.path().join("demo")));
+    let [same, again] = [&a, &b].map(|folder| bytes(&folder.path().join("demo")));
+    let other = good(b.path(), &["--tokens", "4096", "--seed", "6", "--json", "--overwrite"]);
+    let differing = bytes(&b.path().join("demo"));
     assert_eq!(same.keys().collect::<Vec<_>>(), again.keys().collect::<Vec<_>>());
     let changed: Vec<_> = same.keys().filter(|n| same[*n] != again[*n]).collect();
     assert!(changed.is_empty(), "{changed:?}");

@@ -12,7 +12,7 @@ use crate::terminal;
 use anyhow::bail;
 use lapidary_catalog::embedded::carries;
 use lapidary_catalog::{CatalogError, Opened, Text, World};
-use lapidary_files::Kind;
+use lapidary_files::{Kind, Mode, OutFolder};
 use lapidary_ground_truth::Measured;
 use lapidary_release::EvaluationFile;
 use lapidary_release::evaluate::{AgainstTruth, On};
@@ -138,9 +138,10 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 fn train(suite: &Path, run: &Path, global: &Global) -> anyhow::Result<()> {
-    lapidary_files::create_dir(run)?;
+    let out = OutFolder::open(run, &folder::RUN, Mode::New)?; // marked as a run, so that `train --resume` goes on with it
     let job = Job::open(Found::read(suite, &global.catalog)?, None, &global.catalog)?;
-    let (trained, _) = train::steps(job, run, false, global, &|_| {})?;
+    let (trained, _) = train::steps(job, &out.path, false, global, &|_| {})?;
+    out.finish()?;
     Ok(folder::check_all(run, &trained.plan, &trained.states)?)
 }
 
