@@ -41,6 +41,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "evaluation",
             "report",
             "world",
+            "atlas",
             "catalog",
             "suite",
             "ground-truth",

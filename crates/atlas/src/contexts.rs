@@ -122,6 +122,17 @@ impl Contexts {
         }
     }
 
+    /// Some features from frequent to rare: `most`, or as many as there are, evenly by rank among those that have as many contexts
+    /// as any has.
+    pub fn spread(&self, most: usize) -> Vec<u32> {
+        let contexts = self.features.iter().map(|f| f.contexts.len()).max().unwrap_or(0);
+        let full = |f: &u32| contexts > 0 && self.features[*f as usize].contexts.len() == contexts;
+        let mut ranked: Vec<u32> = (0..self.features.len() as u32).filter(full).collect();
+        ranked.sort_by_key(|&f| std::cmp::Reverse(self.features[f as usize].fires));
+        let wanted = most.min(ranked.len());
+        (0..wanted).map(|i| ranked[(2 * i + 1) * ranked.len() / (2 * wanted)]).collect()
+    }
+
     /// The share of rows in which a feature fires.
     pub fn density(&self, feature: usize) -> f64 {
         self.features[feature].fires as f64 / self.rows.max(1) as f64
@@ -163,6 +174,19 @@ mod tests {
         });
         sorted.truncate(most);
         sorted
+    }
+
+    /// By hand: ten features with a context each fire 10, 9, … 1 times, and one never; of three wanted, the ranks are 1, 5 and 8.
+    #[test]
+    fn features_are_spread_from_frequent_to_rare() {
+        let context = Context { value: 1.0, document: 0, window: 0, position: 0 };
+        let feature = |fires| Feature { fires, contexts: vec![context] };
+        let mut features: Vec<Feature> = (1..=10).rev().map(feature).collect();
+        features.push(Feature::default());
+        let seen = Contexts { rows: 100, features };
+        assert_eq!(seen.spread(3), [1, 5, 8]);
+        assert_eq!(seen.spread(50), (0..10).collect::<Vec<u32>>());
+        assert!(Contexts { rows: 0, features: vec![Feature::default()] }.spread(3).is_empty());
     }
 
     proptest! {

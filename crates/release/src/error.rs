@@ -1,5 +1,6 @@
 //! Why a run cannot be scored or released: where, what was expected, what was found, what to do next.
 
+use lapidary_atlas::AtlasError;
 use lapidary_catalog::CatalogError;
 use lapidary_dictionary::DictionaryError;
 use lapidary_evaluation::EvaluationError;
@@ -27,6 +28,9 @@ pub enum ReleaseError {
     /// Dictionaries cannot be scored.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// Features cannot be shown.
+    #[error(transparent)]
+    Atlas(#[from] AtlasError),
     /// Or not against the truth.
     #[error(transparent)]
     Truth(#[from] TruthError),

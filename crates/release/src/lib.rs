@@ -9,6 +9,7 @@ pub mod cards;
 pub mod describe;
 mod error;
 pub mod evaluate;
+pub mod features;
 pub mod file;
 pub mod release;
 pub mod rows;

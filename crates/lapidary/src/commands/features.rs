@@ -4,20 +4,13 @@ use crate::global::Global;
 use crate::terminal;
 use crate::terminal::progress::Progress;
 use anyhow::{Context, bail};
-use lapidary_atlas::{Contexts, Excerpt, Subject, contexts, excerpt, excerpts, promoted};
+use lapidary_atlas::{Contexts, Subject, contexts};
 use lapidary_catalog::{Opened, Text};
-use lapidary_report::contexts::{FeatureContexts, piece, text};
-use lapidary_report::number::{count, percent, significant};
+use lapidary_release::features::Shown;
+use lapidary_report::contexts::{FeatureContexts, text};
 use lapidary_suite::subjects::{self, Named, Run, Sites};
 use lapidary_text::{Corpus, Split, resolve_context};
 use std::path::{Path, PathBuf};
-
-/// Characters of a line of text.
-const LINE: usize = 92;
-/// Tokens that are looked at on each side of a place, at most.
-const AROUND: (usize, usize) = (48, 24);
-/// Tokens that a direction speaks for.
-const PROMOTED: usize = 6;
 
 /// Show features and the places where they fire most
 ///
@@ -124,7 +117,7 @@ impl FeaturesArgs {
         Ok((opened, corpus))
     }
 
-    /// The features that were named, or some from frequent to rare: evenly by rank among those with most places.
+    /// The features that were named, or some from frequent to rare.
     fn chosen(&self, name: &str, seen: &Contexts) -> anyhow::Result<Vec<u32>> {
         let width = seen.features.len() as u32;
         if let Some(f) = self.feature.iter().find(|&&f| f >= width) {
@@ -133,57 +126,6 @@ impl FeaturesArgs {
         if !self.feature.is_empty() {
             return Ok(self.feature.clone());
         }
-        let most = seen.features.iter().map(|f| f.contexts.len()).max().unwrap_or(0);
-        let full = |f: &u32| most > 0 && seen.features[*f as usize].contexts.len() == most;
-        let mut ranked: Vec<u32> = (0..width).filter(full).collect();
-        ranked.sort_by_key(|&f| std::cmp::Reverse(seen.features[f as usize].fires));
-        let wanted = (self.count as usize).min(ranked.len());
-        Ok((0..wanted).map(|i| ranked[(2 * i + 1) * ranked.len() / (2 * wanted)]).collect())
-    }
-}
-
-/// A feature that is shown.
-struct Shown<'a> {
-    opened: &'a Opened,
-    corpus: &'a Corpus,
-    subject: &'a Subject<'a>,
-    named: &'a Named,
-    seen: &'a Contexts,
-    feature: u32,
-}
-
-impl Shown<'_> {
-    fn card(&self) -> anyhow::Result<(FeatureContexts, serde_json::Value)> {
-        let Shown { opened, corpus, subject, named, seen, feature } = *self;
-        let (model, tokenizer) = (opened.model()?, &opened.tokenizer);
-        let own = &seen.features[feature as usize];
-        let found = excerpts(model, corpus, tokenizer, subject, feature, &own.contexts, AROUND)?;
-        let d_out = subject.dictionary.d_out;
-        let direction = &subject.dictionary.w_dec[feature as usize * d_out..][..d_out];
-        let promoted = promoted(model, direction, PROMOTED).unwrap_or_default();
-        let promotes: Vec<String> =
-            promoted.iter().map(|(token, _)| tokenizer.decode(&[*token])).collect::<Result<_, _>>()?;
-        let strongest = own.contexts.first().map_or(0.0, |c| c.value);
-        let about = format!(
-            "fires at {} of {} tokens, {} at most",
-            percent(seen.density(feature as usize)),
-            count(seen.rows),
-            significant(f64::from(strongest), 3)
-        );
-        let json = serde_json::json!({
-            "dictionary": named.name, "site": named.site.to_string(), "feature": feature, "fires": own.fires,
-            "density": seen.density(feature as usize), "promotes": promotes,
-            "contexts": own.contexts.iter().zip(&found).map(|(c, e)| serde_json::json!({
-                "document": c.document, "window": c.window, "position": c.position, "value": c.value, "at": e.at,
-                "tokens": e.pieces.iter().map(|p| &p.text).collect::<Vec<_>>(),
-                "values": e.pieces.iter().map(|p| p.value).collect::<Vec<_>>(),
-            })).collect::<Vec<_>>(),
-        });
-        let line = |e: &Excerpt| {
-            let pieces = &e.pieces[excerpt::fitting(e, LINE)];
-            pieces.iter().map(|p| piece(&p.text, f64::from(p.value / strongest))).collect()
-        };
-        let name = format!("feature {feature} of {}", named.label);
-        Ok((FeatureContexts { name, about, promotes, contexts: found.iter().map(line).collect() }, json))
+        Ok(seen.spread(self.count as usize))
     }
 }
