@@ -3,6 +3,7 @@
 use crate::SuiteError;
 use crate::error::invalid;
 use crate::plan::RunPlan;
+use lapidary_lm::Spec;
 use lapidary_text::{Corpus, Window};
 use lapidary_trainer::{DictionaryPlan, Recipe, memory};
 
@@ -44,9 +45,28 @@ impl Memory {
 /// Everything sparse around the encoder's product costs about as much again in short runs.
 pub const STEP_PER_PRODUCT: f64 = 2.2;
 
-/// For a model of so many parameters, on a processor that does `speed` multiply-adds in a second on products like ours.
+/// What a language model costs.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelCost {
+    /// All that are held.
+    pub parameters: usize,
+    /// Multiply-adds of a token, to the deepest site.
+    pub multiply_adds: f64,
+}
+
+/// Norms, rotations, softmax and copies around the model's products; measured on SmolLM2-135M.
+const AROUND_PRODUCTS: f64 = 1.1;
+
+/// Multiply-adds of a token in the first `layers` layers: projections, attention over half of a window of `context` tokens, MLP.
+pub fn multiply_adds(spec: &Spec, layers: usize, context: usize) -> f64 {
+    let (d, queries, keys) = (spec.d_model, spec.heads * spec.d_head, spec.kv_heads * spec.d_head);
+    let mlp = if spec.gated { 3 } else { 2 } * d * spec.d_mlp;
+    (layers * (2 * d * (queries + keys) + queries * context + mlp)) as f64
+}
+
+/// For a model of this cost, on a processor that does `speed` multiply-adds in a second on products like ours.
 /// `fused`: the model runs too.
-pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, speed: f64, fused: bool) -> Estimate {
+pub fn of(plan: &RunPlan, model: ModelCost, corpus: &Corpus, speed: f64, fused: bool) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let dictionaries = &plan.training.dictionaries;
@@ -54,13 +74,13 @@ pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, speed: f64, fused: bool
     let skip = |d: &DictionaryPlan| if d.transcoder.as_ref().is_some_and(|t| t.skip) { d.d_out() } else { 0 };
     let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * (d.width + skip(d)) as f64).sum();
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
-    let weights = models * model as f64;
-    let lm = if fused { weights * 1.5 } else { 0.0 };
-    let work = encoders * STEP_PER_PRODUCT + lm;
+    let weights = models * model.parameters as f64;
+    let lm = if fused { models * model.multiply_adds * AROUND_PRODUCTS } else { 0.0 };
+    let work = rows * encoders * STEP_PER_PRODUCT + (rows + plan.rows.norm_rows as f64) * lm;
     let parameters: f64 = dictionaries.iter().map(memory::parameters).sum();
     let pool = (plan.rows.rows_per_epoch as f64).min(plan.rows.pool_rows as f64) + recipe.batch as f64;
     Estimate {
-        seconds: rows * work / speed,
+        seconds: work / speed,
         memory: Memory {
             rows: 4.0 * pool * plan.row_sets().values().sum::<usize>() as f64,
             model: 4.0 * weights,
@@ -68,7 +88,7 @@ pub fn of(plan: &RunPlan, model: usize, corpus: &Corpus, speed: f64, fused: bool
             ..training_memory(dictionaries, recipe)
         },
         disk: (parameters * disk_per_parameter(recipe)) as u64,
-        encoder_share: encoders * STEP_PER_PRODUCT / work,
+        encoder_share: rows * encoders * STEP_PER_PRODUCT / work,
     }
 }
 

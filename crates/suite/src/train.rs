@@ -4,7 +4,7 @@
 use crate::SuiteError;
 use crate::differences::differences;
 use crate::error::invalid;
-use crate::estimate::{self, Estimate};
+use crate::estimate::{self, Estimate, ModelCost};
 use crate::file::Suite;
 use crate::folder;
 use crate::init;
@@ -157,7 +157,11 @@ impl<'a> Job<'a> {
 
     /// What a plan will cost on a processor that does `speed` multiply-adds in a second.
     pub fn estimate(&self, plan: &RunPlan, speed: f64) -> Estimate {
-        estimate::of(plan, self.opened.parameters, &self.corpus, speed, self.store.is_none())
+        let sites = self.sites.iter().chain(&self.random_sites);
+        let layers = sites.map(|site| site.layer + 1).max().unwrap_or(0);
+        let multiply_adds = estimate::multiply_adds(&self.opened.spec, layers, self.context);
+        let model = ModelCost { parameters: self.opened.parameters, multiply_adds };
+        estimate::of(plan, model, &self.corpus, speed, self.store.is_none())
     }
 
     /// Trains on rows of the store, or on those of one pass of the model, and writes the finished dictionaries.
