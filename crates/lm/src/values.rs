@@ -17,6 +17,11 @@ pub enum Precision {
 impl Precision {
     /// All.
     pub const ALL: [Precision; 2] = [Precision::F32, Precision::Bf16];
+
+    /// What plans, stores and dictionaries say of it: nothing of f32, which was once the only one.
+    pub fn recorded(self) -> Option<String> {
+        (self != Precision::F32).then(|| self.to_string())
+    }
 }
 
 impl fmt::Display for Precision {

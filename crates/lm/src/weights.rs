@@ -79,6 +79,25 @@ impl Weights {
         build(spec, &mut |name, shape| checkpoint.read(name, shape))
     }
 
+    /// The layers' matrices.
+    fn matrices(&self) -> impl Iterator<Item = &Values> {
+        self.layers.iter().flat_map(|l| {
+            let plain = [&l.q, &l.k, &l.v, &l.o, &l.up, &l.down];
+            plain.into_iter().chain(&l.gate).map(|linear| &linear.weight)
+        })
+    }
+
+    /// Number of elements of the layers' matrices.
+    pub fn layer_parameters(&self) -> usize {
+        self.matrices().map(Values::len).sum()
+    }
+
+    /// Bytes of the layers' matrices and the head: what decoding a token reads.
+    pub fn read_bytes(&self) -> usize {
+        let head = self.head.as_ref().unwrap_or(&self.embed);
+        self.matrices().chain([head]).map(Values::bytes).sum()
+    }
+
     /// Ready for products of bf16. The embedding, whose rows are read as they are, stays; a tied head becomes a matrix of its own
     /// where rounding changes it.
     pub(crate) fn rounded(mut self) -> Weights {

@@ -5,6 +5,7 @@
 //! learning rate is so small that the number of active features stays as it was asked for.
 
 mod input;
+mod lm;
 mod report;
 
 use crate::global::Global;
@@ -30,6 +31,8 @@ pub enum BenchCommand {
     ///
     /// A sample of rows is compared, bit for bit, with the naive product, which is the definition.
     Encode(BenchArgs),
+    /// A language model: reading its weights, prefill, decoding
+    Lm(lm::LmArgs),
 }
 
 #[derive(clap::Args)]
@@ -64,6 +67,7 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     let (args, what) = match &command {
         BenchCommand::Train(args) => (args, "train"),
         BenchCommand::Encode(args) => (args, "encode"),
+        BenchCommand::Lm(args) => return lm::run(args, global),
     };
     args.check(global)?;
     if global.dry_run {
@@ -76,10 +80,7 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     if let Some(path) = &args.out {
         input.save(path)?;
     }
-    let seen = match command {
-        BenchCommand::Train(_) => args.train(input, global),
-        BenchCommand::Encode(_) => args.encode(input, global),
-    };
+    let seen = if what == "train" { args.train(input, global) } else { args.encode(input, global) };
     let report = Report::new(what, args, seen, Machine::measure(global.catalog.device));
     if global.json {
         terminal::line(serde_json::to_string_pretty(&report)?)?;

@@ -173,7 +173,7 @@ fn described(
     }
     (meta.site, meta.site_out) = (sites.read, sites.written);
     if let Some(name) = &args.model_name {
-        meta.model = ModelRef { name: name.clone(), hash: None };
+        meta.model = ModelRef { name: name.clone(), hash: None, precision: None };
     }
     Ok(meta)
 }
@@ -197,7 +197,7 @@ fn fresh(
         site: sites.read.clone(),
         site_out: sites.written.clone(),
         hf_hook_name: origin.hf_hook_name.filter(|_| stays),
-        model: ModelRef { name, hash: None },
+        model: ModelRef { name, hash: None, precision: None },
         context: origin.context,
         prepend_bos: origin.prepend_bos.unwrap_or(true),
         special_tokens: origin.special_tokens,

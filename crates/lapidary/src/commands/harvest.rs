@@ -6,7 +6,6 @@ use crate::terminal;
 use crate::terminal::progress::Progress;
 use lapidary_catalog::Opened;
 use lapidary_catalog::text::Text;
-use lapidary_files::Identity;
 use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::{Site, Spec};
@@ -62,7 +61,7 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let inputs = [&[model], texts.files()].concat();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let out = global.output_folder(&args.out, &STORE, false, &inputs)?;
-    let opened = Opened::open(&args.model, &[], &global.catalog)?;
+    let opened = Opened::open(&args.model, &[], None, &global.catalog)?;
     let spec = &opened.spec;
     let sites = spec.parse_sites(&args.sites)?;
     let context = resolve_context(spec, args.context)?;
@@ -89,16 +88,19 @@ fn options(
     sites: &[SiteRows],
 ) -> anyhow::Result<StoreOptions> {
     let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
-    let plan = serde_json::json!({
+    let mut plan = serde_json::json!({
         "model": opened.hash()?, "text": corpus.hash, "split": args.split, "split_rule": SPLIT_RULE, "context": context,
         "dtype": args.dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
     });
+    if let Some(precision) = opened.precision.recorded() {
+        plan["precision"] = precision.into();
+    }
     Ok(StoreOptions {
         dir: out.to_path_buf(),
         dtype: args.dtype,
         shard_bytes: DEFAULT_SHARD_BYTES,
         norm,
-        model: Identity { name: opened.name.clone(), hash: opened.hash()?.to_owned() },
+        model: opened.identity()?,
         split: args.split,
         context,
         plan_hash: hash::bytes(plan.to_string().as_bytes()),
