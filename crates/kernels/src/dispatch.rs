@@ -190,6 +190,18 @@ impl Device {
         })
     }
 
+    /// [`Device::dot_rows`] of several q that lie `step` apart, D ≤ `step` wide: out[r, k] = dot(q[r·step..][..d],
+    /// rows[k·stride..]); q [R·step], out [R, K]. One thread.
+    pub fn dot_block(self, q: &[f32], step: usize, d: usize, rows: &[f32], stride: usize, out: &mut [f32]) {
+        assert!(d <= step && step > 0 && q.len().is_multiple_of(step), "dot_block: q [R·{step}]");
+        isa!(self, |L| fn(q: &[f32], step: usize, d: usize, rows: &[f32], stride: usize, out: &mut [f32]) {
+            let r = q.len() / step;
+            let n = out.len() / r.max(1);
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { product::block::<L>(q, step, r, rows, stride, n, d, out, n) }
+        })
+    }
+
     /// dot(a, b), both [D].
     pub fn dot(self, a: &[f32], b: &[f32]) -> f32 {
         assert_eq!(a.len(), b.len(), "dot: lengths differ");

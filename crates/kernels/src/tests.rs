@@ -219,6 +219,16 @@ proptest! {
             device.dot_rows(&q, &v, d + gap, &mut got);
             prop_assert_eq!(bits(&got), bits(&expected), "dot_rows {:?}", device);
 
+            let (mut expected, mut got) = (vec![7.0; 3 * k], vec![8.0; 3 * k]);
+            let several = [q.clone(), p.clone(), q.clone(), vec![3.0; k], q.clone(), p.clone()].concat();
+            for (r, out) in expected.chunks_exact_mut(k.max(1)).enumerate() {
+                let step = d + k;
+                naive::dot_rows(&several[r * step..][..d], &v, d + gap, out);
+            }
+            device.dot_block(&several, (d + k).max(1), d, &v, d + gap, &mut got);
+            prop_assert_eq!(bits(&got), bits(&expected), "dot_block {:?}", device);
+
+            let (mut expected, mut got) = (vec![7.0; k], vec![8.0; k]);
             naive::gather::gather_dot(&q, &index, &v, &mut expected);
             device.gather_dot(&q, &index, &v, &mut got);
             prop_assert_eq!(bits(&got), bits(&expected), "gather_dot {:?}", device);

@@ -5,7 +5,7 @@
 //! of w, its small numbers made zeros (`naive/bf16.rs`), stays in the second-level cache, some rows of x in the first.
 
 use crate::Bf16;
-use crate::cpu::product;
+use crate::cpu::{prefetch, product};
 use crate::naive::bf16::factor;
 use std::arch::x86_64::*;
 
@@ -26,7 +26,10 @@ fn rows_of(numbers: usize, width: usize) -> usize {
 #[inline(always)]
 fn factors<T: Copy>(rows: &[T], d: usize, out: &mut [Bf16], of: impl Fn(T) -> Bf16) {
     for (row, out) in rows.chunks_exact(d).zip(out.chunks_exact_mut(d.next_multiple_of(STEP))) {
-        out.iter_mut().zip(row).for_each(|(o, &v)| *o = of(v));
+        for (row, out) in row.chunks(STEP).zip(out.chunks_exact_mut(STEP)) {
+            prefetch(row.as_ptr());
+            out.iter_mut().zip(row).for_each(|(o, &v)| *o = of(v));
+        }
     }
 }
 
@@ -67,8 +70,11 @@ fn multiply(x: &[Bf16], w: &[Bf16], width: usize, columns: usize, out: &mut [f32
                 }
             };
             for (i, sums) in sums.chunks_exact(TILE).enumerate().take(rows - r) {
-                let wide = TILE.min(columns - c);
-                out[(r + i) * ldo + c..][..wide].copy_from_slice(&sums[..wide]);
+                let out = &mut out[(r + i) * ldo + c..];
+                match out.first_chunk_mut::<TILE>() {
+                    Some(out) if columns - c >= TILE => out.copy_from_slice(sums),
+                    _ => out[..columns - c].copy_from_slice(&sums[..columns - c]),
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 //! order: if of every 32 terms the sixteen odd ones come before the sixteen even ones, then the f32 product's running sum l meets
 //! the pairs p ≡ l (mod 16) one after another, the odd term of each first. That is all that the bf16 product asks for.
 
-use super::{Lanes, product};
+use super::{Lanes, prefetch, product};
 use crate::Bf16;
 use crate::naive::LANES;
 use crate::naive::bf16::factor;
@@ -37,7 +37,12 @@ impl Order {
 #[inline(always)]
 pub(crate) fn widen(order: Order, w: &[Bf16], d: usize, out: &mut [f32]) {
     match order {
-        Order::Stored => out.iter_mut().zip(w).for_each(|(o, w)| *o = w.widen()),
+        Order::Stored => {
+            for (w, out) in w.chunks(GROUP).zip(out.chunks_mut(GROUP)) {
+                prefetch(w.as_ptr());
+                out.iter_mut().zip(w).for_each(|(o, w)| *o = w.widen());
+            }
+        }
         Order::OddFirst => {
             for (row, out) in w.chunks_exact(d).zip(out.chunks_exact_mut(order.width(d))) {
                 spread(row, out, |v| factor(v).widen());
@@ -61,6 +66,7 @@ fn spread<T: Copy + Default>(row: &[T], out: &mut [f32], factor: impl Fn(T) -> f
     let mut tail = [T::default(); GROUP];
     tail[..whole.remainder().len()].copy_from_slice(whole.remainder());
     for (terms, out) in whole.chain([&tail[..]]).zip(out.chunks_exact_mut(GROUP)) {
+        prefetch(terms.as_ptr());
         let (odd, even) = out.split_at_mut(LANES);
         for p in 0..LANES {
             odd[p] = factor(terms[2 * p + 1]);
