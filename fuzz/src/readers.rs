@@ -4,7 +4,7 @@ use lapidary_files::Log;
 use lapidary_files::tensors::TensorFile;
 use lapidary_gguf::GgufFile;
 use lapidary_kernels::Device;
-use lapidary_lm::ModelFolder;
+use lapidary_lm::{ModelFolder, Precision};
 use lapidary_store::StoreReader;
 use lapidary_text::Tokenizer;
 use std::path::Path;
@@ -136,7 +136,7 @@ fn gguf(input: &[u8]) {
             let _ = file.read_f32(name, &info.shape);
         }
         if let Ok(files) = ModelFolder::open(path, &[]) {
-            let _ = files.load(Device::detect());
+            let _ = files.load(Device::detect(), Precision::F32);
         }
         use_tokenizer(path);
     });

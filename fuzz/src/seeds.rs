@@ -39,7 +39,7 @@ fn meta() -> Meta {
         site: "0.res".into(),
         site_out: "0.res".into(),
         hf_hook_name: None,
-        model: ModelRef { name: "toy".into(), hash: None },
+        model: ModelRef { name: "toy".into(), hash: None, precision: None },
         context: None,
         prepend_bos: true,
         special_tokens: vec![],
@@ -59,7 +59,7 @@ pub fn save_dictionary(folder: &Path) {
 fn save_store(folder: &Path) {
     let info = StoreInfo {
         plan_hash: "0".into(),
-        model: Identity { name: "toy".into(), hash: "0".into() },
+        model: Identity { name: "toy".into(), hash: "0".into(), precision: None },
         text: TextInfo {
             split: "all".into(),
             split_rule: "none".into(),

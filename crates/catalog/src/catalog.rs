@@ -4,6 +4,7 @@ use crate::CatalogError;
 use crate::embedded;
 use crate::error::invalid;
 use lapidary_kernels::Device;
+use lapidary_lm::Precision;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -20,6 +21,8 @@ pub struct Catalog {
     pub device: Device,
     /// Unknown keys of a model's config that the user vouches for.
     pub ignore_config_keys: Vec<String>,
+    /// How a model's products are computed, if the user says.
+    pub precision: Option<Precision>,
     /// Is told what a user should know, a line each.
     pub note: fn(&str),
     /// Names of which it was said that a folder hides what the program carries.

@@ -2,9 +2,9 @@
 //! are read at once; the weights, and their hash, when somebody asks for them: a dry run or a mistyped site never does.
 
 use crate::{Catalog, CatalogError, expand_home};
-use lapidary_files::{FileError, hash};
+use lapidary_files::{FileError, Identity, hash};
 use lapidary_kernels::Device;
-use lapidary_lm::{LmError, Model, ModelFolder, Spec, load_spec};
+use lapidary_lm::{LmError, Model, ModelFolder, Precision, Spec, load_spec};
 use lapidary_text::Tokenizer;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -23,6 +23,8 @@ pub struct Opened {
     pub tokenizer: Tokenizer,
     /// Who computes.
     pub device: Device,
+    /// How its products are computed.
+    pub precision: Precision,
     /// Is told what a user should know.
     pub note: fn(&str),
     files: ModelFolder,
@@ -32,11 +34,17 @@ pub struct Opened {
 
 impl Opened {
     /// Opens the model that `name` says, as a path or inside `--data`. Keys of its config that the suite or the command
-    /// line vouches for are `ignored`.
+    /// line vouches for are `ignored`. `precision` is what a suite, run or dictionary says; the command line may say otherwise.
     ///
     /// # Errors
-    /// Nothing of that name, or config, tensor headers or tokenizer cannot be used.
-    pub fn open(name: &Path, ignored: &[String], catalog: &Catalog) -> Result<Opened, CatalogError> {
+    /// Nothing of that name, no such precision, or config, tensor headers or tokenizer cannot be used.
+    pub fn open(
+        name: &Path,
+        ignored: &[String],
+        precision: Option<&str>,
+        catalog: &Catalog,
+    ) -> Result<Opened, CatalogError> {
+        let recorded = precision.map(str::parse).transpose().map_err(CatalogError::Invalid)?;
         let name = &expand_home(name.to_path_buf(), catalog.home.as_deref())?;
         let folder = catalog.find(name).map_err(|missing| match load_spec(name, &[]) {
             // `owner/model` may be an id of the Hub: that error says how to fetch it.
@@ -55,6 +63,7 @@ impl Opened {
             parameters: files.parameters(),
             tokenizer,
             device: catalog.device,
+            precision: catalog.precision.or(recorded).unwrap_or_default(),
             note: catalog.note,
             files,
             model: OnceLock::new(),
@@ -70,10 +79,19 @@ impl Opened {
         match self.model.get() {
             Some(model) => Ok(model),
             None => {
-                let model = self.files.load(self.device)?;
+                let model = self.files.load(self.device, self.precision)?;
                 Ok(self.model.get_or_init(|| model))
             }
         }
+    }
+
+    /// What plans, stores and scores say of it; as [`Opened::hash`], the first call reads all.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn identity(&self) -> Result<Identity, CatalogError> {
+        let (name, hash) = (self.name.clone(), self.hash()?.to_owned());
+        Ok(Identity { name, hash, precision: self.precision.recorded() })
     }
 
     /// blake3 over the hashes of `config.json` and every safetensors file, by name, or of the GGUF file; the first call reads all.

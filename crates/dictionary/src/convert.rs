@@ -74,7 +74,7 @@ impl Conversion {
         }
         (meta.site, meta.site_out) = (sites.read, sites.written);
         if let Some(name) = &self.model_name {
-            meta.model = ModelRef { name: name.clone(), hash: None };
+            meta.model = ModelRef { name: name.clone(), hash: None, precision: None };
         }
         Ok(meta)
     }
@@ -118,7 +118,7 @@ impl Conversion {
             site: sites.read.clone(),
             site_out: sites.written.clone(),
             hf_hook_name: origin.hf_hook_name.filter(|_| stays),
-            model: ModelRef { name, hash: None },
+            model: ModelRef { name, hash: None, precision: None },
             context: origin.context,
             prepend_bos: origin.prepend_bos.unwrap_or(true),
             special_tokens: origin.special_tokens,

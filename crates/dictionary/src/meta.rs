@@ -49,6 +49,9 @@ pub struct ModelRef {
     pub name: String,
     /// blake3 of its weights, if known.
     pub hash: Option<String>,
+    /// How its products were computed, where not in f32: `bf16`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 /// What a dictionary is trained as, when it is there to be beaten: its scores say what an untrained part achieves.
@@ -269,7 +272,7 @@ pub(crate) mod tests {
             site: site.into(),
             site_out: site.into(),
             hf_hook_name: hooks::hook(site, hooks::Modules::Llama).unwrap().hf_hook_name,
-            model: ModelRef { name: "stories260k".into(), hash: Some("ab".repeat(32)) },
+            model: ModelRef { name: "stories260k".into(), hash: Some("ab".repeat(32)), precision: None },
             context: Some(256),
             prepend_bos: true,
             special_tokens: vec![1, 2],
@@ -342,7 +345,7 @@ pub(crate) mod tests {
                 site: site.into(),
                 site_out: site_out.into(),
                 hf_hook_name,
-                model: ModelRef { name, hash },
+                model: ModelRef { name, hash, precision: None },
                 context: rows.0,
                 prepend_bos: rows.1,
                 special_tokens: rows.2,

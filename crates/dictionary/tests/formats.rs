@@ -80,7 +80,7 @@ fn meta(site: &str, site_out: &str) -> Meta {
         site: site.into(),
         site_out: site_out.into(),
         hf_hook_name: None,
-        model: ModelRef { name: "toy".into(), hash: None },
+        model: ModelRef { name: "toy".into(), hash: None, precision: None },
         context: None,
         prepend_bos: true,
         special_tokens: vec![],

@@ -216,7 +216,7 @@ fn meta() -> Meta {
         site: "3.res".into(),
         site_out: "3.res".into(),
         hf_hook_name: None,
-        model: ModelRef { name: "toy".into(), hash: None },
+        model: ModelRef { name: "toy".into(), hash: None, precision: None },
         context: None,
         prepend_bos: true,
         special_tokens: vec![],

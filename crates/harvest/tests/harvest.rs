@@ -37,7 +37,7 @@ fn harvest(model: &Model, corpus: &Corpus, dtype: RowDtype, dir: &Path) -> Manif
         dtype,
         shard_bytes: 1 << 20,
         norm: NORM,
-        model: Identity { name: "tiny".into(), hash: "d1".into() },
+        model: Identity { name: "tiny".into(), hash: "d1".into(), precision: None },
         split: Split::Train,
         context: model.spec.context,
         plan_hash: "e2".into(),

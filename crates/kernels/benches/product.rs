@@ -1,15 +1,15 @@
-//! Speed of the dense products: GFLOP/s of `linear` and `encode` for a small and a large model's shapes, each instruction
+//! Speed of the dense products: GFLOP/s of `linear`, in f32 and in bf16, and of `encode` for a small and a large model's shapes, each instruction
 //! set, one thread and two. Median of five runs (of one, where a run takes more than two seconds).
 //! `cargo bench -p lapidary-kernels`; one multiply-add counts as two operations. The columns in brackets divide by the
 //! seconds that the threads were really running (Linux): they hold on a busy machine too.
 
 #![allow(clippy::print_stdout)] // a benchmark prints
 
-use lapidary_kernels::{Device, Isa};
+use lapidary_kernels::{Bf16, Device, Isa, Operand};
 use std::time::Instant;
 
 /// (N, D, F)
-const SHAPES: [(usize, usize, usize); 2] = [(4096, 64, 2048), (512, 2304, 16384)];
+const SHAPES: [(usize, usize, usize); 3] = [(4096, 64, 2048), (2048, 576, 1536), (512, 2304, 16384)];
 
 /// Values in [-1, 1), the same every time.
 fn values(n: usize, mut seed: u64) -> Vec<f32> {
@@ -51,13 +51,14 @@ fn main() {
     let pools = [1, 2].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap());
     println!("GFLOP/s [per thread second]");
     println!(
-        "{:>5} {:>5} {:>6} {:>9} {:>8} {:>15} {:>15}",
-        "N", "D", "F", "path", "threads", "encode", "linear"
+        "{:>5} {:>5} {:>6} {:>9} {:>8} {:>15} {:>15} {:>15}",
+        "N", "D", "F", "path", "threads", "encode", "linear", "bf16"
     );
     for (n, d, f) in SHAPES {
         let (x, w, b) = (values(n * d, 1), values(f * d, 2), values(f, 3));
         let lo = vec![0.77 * (d as f32).sqrt(); f]; // about one in a hundred passes
         let mut out = vec![0.0; n * f];
+        let half: Vec<Bf16> = w.iter().map(|&w| Bf16::round(w)).collect();
         for isa in Isa::available() {
             for (threads, pool) in [1, 2].into_iter().zip(&pools) {
                 let device = Device::Cpu(isa);
@@ -65,8 +66,13 @@ fn main() {
                 let rate = |(wall, cpu): (f64, f64)| format!("{:.1} [{:.1}]", giga / wall, giga / cpu);
                 let encode = rate(pool.install(|| seconds(|| drop(device.encode(&x, &w, &b, &lo, d)))));
                 let linear = rate(pool.install(|| seconds(|| device.linear(&x, &w, Some(&b), d, &mut out))));
+                let bf16 = rate(pool.install(|| {
+                    seconds(|| {
+                        device.multiply(&x, &device.matrix(Operand::Rounded(&half), d, n), Some(&b), &mut out)
+                    })
+                }));
                 println!(
-                    "{n:>5} {d:>5} {f:>6} {:>9} {threads:>8} {encode:>15} {linear:>15}",
+                    "{n:>5} {d:>5} {f:>6} {:>9} {threads:>8} {encode:>15} {linear:>15} {bf16:>15}",
                     isa.to_string()
                 );
             }

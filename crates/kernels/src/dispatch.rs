@@ -3,7 +3,7 @@
 
 use crate::cpu::packed::{self, Packed};
 use crate::cpu::screen::{self, Block};
-use crate::cpu::{self, Lanes, gather, portable, product, weighted};
+use crate::cpu::{self, Lanes, gather, product, weighted};
 use crate::naive::LANES;
 use crate::strips::{Begin, STRIP, Terms};
 use crate::{AdamStep, Csr, elementwise, naive};
@@ -84,126 +84,51 @@ macro_rules! isa {
         #[target_feature(enable = "avx512f,avx512bw")]
         fn avx512($($arg: $ty),*) $(-> $ret)? {
             #[allow(dead_code)]
-            type $L = cpu::avx512::Avx512;
+            type $L = $crate::cpu::avx512::Avx512;
             $body
         }
         #[cfg(target_arch = "x86_64")]
         #[target_feature(enable = "avx2,fma")]
         fn avx2($($arg: $ty),*) $(-> $ret)? {
             #[allow(dead_code)]
-            type $L = cpu::avx2::Avx2;
+            type $L = $crate::cpu::avx2::Avx2;
             $body
         }
         #[cfg(target_arch = "aarch64")]
         fn neon($($arg: $ty),*) $(-> $ret)? {
             #[allow(dead_code)]
-            type $L = cpu::neon::Neon;
+            type $L = $crate::cpu::neon::Neon;
             $body
         }
         fn portable($($arg: $ty),*) $(-> $ret)? {
             #[allow(dead_code)]
-            type $L = portable::Array;
+            type $L = $crate::cpu::portable::Array;
             $body
         }
-        let Device::Cpu(isa) = $device;
+        let $crate::Device::Cpu(isa) = $device;
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 if isa.is_available() => {
+            $crate::Isa::Avx512 if isa.is_available() => {
                 // SAFETY: the guard has just asked the processor for these instructions.
                 unsafe { avx512($($arg),*) }
             }
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 if isa.is_available() => {
+            $crate::Isa::Avx2 if isa.is_available() => {
                 // SAFETY: the guard has just asked the processor for these instructions.
                 unsafe { avx2($($arg),*) }
             }
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => neon($($arg),*),
+            $crate::Isa::Neon => neon($($arg),*),
             _ => portable($($arg),*),
         }
     }};
 }
-
-/// A matrix [M, D] ready for products with many rows.
-pub struct Matrix<'a> {
-    w: &'a [f32],
-    d: usize,
-    packed: Option<Packed>,
-}
+pub(crate) use isa;
 
 impl Device {
     /// This machine's fastest.
     pub fn detect() -> Device {
         Device::Cpu(*Isa::available().last().expect("portable is always there"))
-    }
-
-    /// out[n, m] = dot(x[n], w[m]) + bias[m]; x [N, D], w [M, D], bias [M], out [N, M]. Rows in parallel, or, for a few
-    /// rows, columns.
-    pub fn linear(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
-        assert!(
-            d > 0 && x.len().is_multiple_of(d) && w.len().is_multiple_of(d),
-            "linear: x [N, {d}], w [M, {d}]"
-        );
-        let m_total = w.len() / d;
-        assert_eq!(out.len(), x.len() / d * m_total, "linear: out [N, M]");
-        assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
-        let rows = x.len() / d;
-        if m_total == 0 {
-            return;
-        }
-        let matrix = self.matrix(w, d, rows);
-        if matrix.packed.is_none() && product::is_wide(rows, d, m_total) {
-            product::by_columns(out, m_total, |m, out| {
-                self.linear_panel(x, &w[m.start * d..m.end * d], bias.map(|b| &b[m]), d, out);
-            });
-        } else {
-            let panel = matrix.packed.as_ref().map_or(product::PANEL_ROWS, |_| packed::panel_rows(rows));
-            product::by_rows(x, d, panel, out, m_total, |x, out| self.linear_tile(x, &matrix, bias, out));
-        }
-    }
-
-    /// Makes w [M, D] ready for products with `rows` rows in all: many pay for a copy in another order.
-    pub fn matrix(self, w: &[f32], d: usize, rows: usize) -> Matrix<'_> {
-        assert!(d > 0 && w.len().is_multiple_of(d), "matrix: w [M, {d}]");
-        let pays = packed::pays(rows) && w.len() <= packed::MAX_COPY;
-        Matrix { w, d, packed: pays.then(|| Packed::new(w, d)) }
-    }
-
-    /// out[n, m] = dot(x[n], w[m]) + bias[m]; x [N, D], bias [M], out [N, M]. One thread.
-    pub fn linear_tile(self, x: &[f32], w: &Matrix<'_>, bias: Option<&[f32]>, out: &mut [f32]) {
-        let (d, m_total) = (w.d, w.w.len() / w.d);
-        assert!(
-            x.len().is_multiple_of(d) && out.len() == x.len() / d * m_total,
-            "linear: x [N, {d}], out [N, M]"
-        );
-        assert!(bias.is_none_or(|b| b.len() == m_total), "linear: bias [M]");
-        match &w.packed {
-            _ if m_total == 0 => {}
-            Some(packed) => self.linear_packed(x, d, packed, bias, out, m_total),
-            None => self.linear_panel(x, w.w, bias, d, out),
-        }
-    }
-
-    pub(crate) fn linear_panel(self, x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
-        isa!(self, |L| fn(x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
-            // SAFETY: this function is compiled with L's instructions.
-            unsafe { product::linear_panel::<L>(x, w, bias, d, out, w.len() / d) }
-        })
-    }
-
-    pub(crate) fn linear_packed(
-        self,
-        x: &[f32],
-        d: usize,
-        w: &Packed,
-        bias: Option<&[f32]>,
-        out: &mut [f32],
-        m: usize,
-    ) {
-        isa!(self, |L| fn(x: &[f32], d: usize, w: &Packed, bias: Option<&[f32]>, out: &mut [f32], m: usize) {
-            // SAFETY: this function is compiled with L's instructions.
-            unsafe { packed::linear_panel::<L>(x, d, w, bias, out, m) }
-        })
     }
 
     pub(crate) fn count_candidates(self, x: &[f32], d: usize, blocks: &[Block]) -> usize {
@@ -262,6 +187,18 @@ impl Device {
             // One row of x against pairs of columns; the tile is one row high.
             // SAFETY: this function is compiled with L's instructions.
             unsafe { product::block::<L>(q, d, 1, rows, stride, n, d, out, n) }
+        })
+    }
+
+    /// [`Device::dot_rows`] of several q that lie `step` apart, D ≤ `step` wide: out[r, k] = dot(q[r·step..][..d],
+    /// rows[k·stride..]); q [R·step], out [R, K]. One thread.
+    pub fn dot_block(self, q: &[f32], step: usize, d: usize, rows: &[f32], stride: usize, out: &mut [f32]) {
+        assert!(d <= step && step > 0 && q.len().is_multiple_of(step), "dot_block: q [R·{step}]");
+        isa!(self, |L| fn(q: &[f32], step: usize, d: usize, rows: &[f32], stride: usize, out: &mut [f32]) {
+            let r = q.len() / step;
+            let n = out.len() / r.max(1);
+            // SAFETY: this function is compiled with L's instructions.
+            unsafe { product::block::<L>(q, step, r, rows, stride, n, d, out, n) }
         })
     }
 

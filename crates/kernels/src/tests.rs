@@ -3,23 +3,25 @@
 //!
 //! Two NaN count as the same, whatever their payload: neither Rust nor the processors promise one.
 
+mod bf16;
+
 use crate::Encoder;
 use crate::cpu::packed::Packed;
 use crate::cpu::product;
 use crate::strips::Begin;
-use crate::{AdamStep, Csr, Device, Isa, STRIP, Strips, Terms, naive};
+use crate::{AdamStep, Csr, Device, Isa, Operand, STRIP, Strips, Terms, naive};
 use proptest::prelude::*;
 use rayon::prelude::*;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-fn devices() -> impl Iterator<Item = Device> {
+pub(crate) fn devices() -> impl Iterator<Item = Device> {
     Isa::available().into_iter().map(Device::Cpu)
 }
 
 /// The bits, all NaN made one.
-fn bits(v: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(v: &[f32]) -> Vec<u32> {
     v.iter().map(|x| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() }).collect()
 }
 
@@ -28,7 +30,7 @@ fn csr_bits(c: &Csr) -> (usize, &[usize], &[u32], Vec<u32>) {
 }
 
 /// Values that round differently in every order of addition, the same for the same seed.
-fn values(n: usize, mut seed: u64) -> Vec<f32> {
+pub(crate) fn values(n: usize, mut seed: u64) -> Vec<f32> {
     let mut next = || {
         seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (seed >> 40) as f32 / (1 << 23) as f32 - 1.0
@@ -37,7 +39,7 @@ fn values(n: usize, mut seed: u64) -> Vec<f32> {
 }
 
 /// The same with every kind of odd float sprinkled in.
-fn nasty_values(n: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn nasty_values(n: usize, seed: u64) -> Vec<f32> {
     const ODD: [f32; 9] =
         [0.0, -0.0, 1e-45, -1e-40, f32::MAX, -1e-30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
     let mut v = values(n, seed);
@@ -103,7 +105,7 @@ fn check(device: Device, n: usize, d: usize, m: usize, seed: u64) {
         assert_eq!(bits(&got), bits(&expected), "linear {name}");
         for rows in [1, 1_000] {
             got.fill(8.0);
-            device.linear_tile(&x, &device.matrix(&w, d, rows), bias, &mut got);
+            device.linear_tile(&x, &device.matrix(Operand::F32(&w), d, rows), bias, &mut got);
             assert_eq!(bits(&got), bits(&expected), "linear_tile {name}, {rows} rows");
         }
     }
@@ -219,6 +221,16 @@ proptest! {
             device.dot_rows(&q, &v, d + gap, &mut got);
             prop_assert_eq!(bits(&got), bits(&expected), "dot_rows {:?}", device);
 
+            let (mut expected, mut got) = (vec![7.0; 3 * k], vec![8.0; 3 * k]);
+            let several = [q.clone(), p.clone(), q.clone(), vec![3.0; k], q.clone(), p.clone()].concat();
+            for (r, out) in expected.chunks_exact_mut(k.max(1)).enumerate() {
+                let step = d + k;
+                naive::dot_rows(&several[r * step..][..d], &v, d + gap, out);
+            }
+            device.dot_block(&several, (d + k).max(1), d, &v, d + gap, &mut got);
+            prop_assert_eq!(bits(&got), bits(&expected), "dot_block {:?}", device);
+
+            let (mut expected, mut got) = (vec![7.0; k], vec![8.0; k]);
             naive::gather::gather_dot(&q, &index, &v, &mut expected);
             device.gather_dot(&q, &index, &v, &mut got);
             prop_assert_eq!(bits(&got), bits(&expected), "gather_dot {:?}", device);
@@ -414,7 +426,7 @@ fn the_number_of_threads_changes_nothing() {
             let mut out = vec![0.0; n * m];
             product::by_rows(&x, d, product::PANEL_ROWS, &mut out, m, |x, out| {
                 hook();
-                device.linear_panel(x, &w, Some(&b), d, out);
+                device.linear_panel(x, Operand::F32(&w), Some(&b), d, out);
             });
             bits(&out)
         });
@@ -439,15 +451,6 @@ fn the_number_of_threads_changes_nothing_for_few_rows() {
     let expected = bits(&expected);
     assert!(product::is_wide(n, d, m));
     for device in devices() {
-        in_every_pool(&expected, |hook| {
-            let mut out = vec![0.0; n * m];
-            product::by_columns(&mut out, m, |columns, out| {
-                hook();
-                let w = &w[columns.start * d..columns.end * d];
-                device.linear_panel(&x, w, Some(&b[columns]), d, out);
-            });
-            bits(&out)
-        });
         in_every_pool(&expected, |hook| {
             rayon::join(hook, hook);
             let mut out = vec![0.0; n * m];

@@ -4,6 +4,7 @@ use anyhow::{Context, bail};
 use lapidary_catalog::{Catalog, CatalogError};
 use lapidary_files::failpoint::{self, Failure};
 use lapidary_kernels::{Device, Isa};
+use lapidary_lm::Precision;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -32,6 +33,10 @@ pub struct GlobalFlags {
     /// Unknown keys of a model's config.json that change nothing in what it computes, by your word
     #[arg(long, global = true, value_name = "KEY,KEY,…", value_delimiter = ',')]
     ignore_config_keys: Vec<String>,
+    /// How a model's products are computed: f32, or bf16, whose factors are rounded to bf16 [default: what the suite, run or
+    /// dictionary says, else f32]
+    #[arg(long, global = true, value_name = "f32|bf16")]
+    precision: Option<Precision>,
     /// Where local models and texts are found by name
     #[arg(long, global = true, value_name = "DIR", default_value = "data")]
     data: PathBuf,
@@ -70,10 +75,10 @@ impl GlobalFlags {
             Ok(name) => Device::Cpu(name.parse::<Isa>().map_err(anyhow::Error::msg).context("LAPIDARY_ISA")?),
             Err(_) => Device::detect(),
         };
-        let Self { dry_run, quiet, overwrite, json, ignore_config_keys, data, .. } = self;
+        let Self { dry_run, quiet, overwrite, json, ignore_config_keys, precision, data, .. } = self;
         let (home, cache, hidden) = (var("HOME"), cache(), Mutex::default());
         let note = |line: &str| crate::terminal::note(line);
-        let catalog = Catalog { data, cache, home, device, ignore_config_keys, note, hidden };
+        let catalog = Catalog { data, cache, home, device, ignore_config_keys, precision, note, hidden };
         Ok(Global { dry_run, quiet, overwrite, json, catalog })
     }
 }

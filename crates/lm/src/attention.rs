@@ -61,7 +61,8 @@ impl Attention<'_> {
             store.append(self.spec, &k[rows.clone()], &v[rows]);
         });
         let longest = stores.iter().map(|s| s.len).max().unwrap_or(0);
-        let scores = || vec![0.0; longest.next_multiple_of(LANES)];
+        let group = self.spec.heads / self.spec.kv_heads;
+        let scores = || vec![0.0; group * longest.next_multiple_of(LANES)];
         let tasks = self.tasks(stores, q, z).into_par_iter();
         tasks.for_each_init(scores, |scores, task| self.attend(task, scores));
     }
@@ -89,18 +90,21 @@ impl Attention<'_> {
         for (n, (q, z)) in task.q.chunks_exact(width).zip(task.z.chunks_exact_mut(width)).enumerate() {
             let i = task.position + n;
             let first = self.window.map_or(0, |w| (i + 1).saturating_sub(w));
-            let keys = i - first + 1;
-            for h in 0..spec.heads {
-                let at = h / group * a * store.capacity + first;
-                let whole = &mut scores[..keys.next_multiple_of(LANES)]; // what is past `keys` is computed and not used
-                device.weighted_sum(&q[h * a..][..a], &store.keys[at..], store.capacity, whole);
-                let scores = &mut scores[..keys];
-                scores.iter_mut().for_each(|s| *s *= spec.attn_scale);
-                if let Some(cap) = spec.attn_cap {
-                    device.softcap(scores, cap);
+            let (keys, wide) = (i - first + 1, (i - first + 1).next_multiple_of(LANES));
+            for (g, (q, z)) in q.chunks_exact(group * a).zip(z.chunks_exact_mut(group * a)).enumerate() {
+                let at = g * a * store.capacity + first;
+                let scores = &mut scores[..group * wide]; // what is past `keys` is computed and not used
+                for (q, scores) in q.chunks_exact(a).zip(scores.chunks_exact_mut(wide)) {
+                    device.weighted_sum(q, &store.keys[at..], store.capacity, scores);
+                    let scores = &mut scores[..keys];
+                    scores.iter_mut().for_each(|s| *s *= spec.attn_scale);
+                    if let Some(cap) = spec.attn_cap {
+                        device.softcap(scores, cap);
+                    }
+                    device.softmax(scores);
                 }
-                device.softmax(scores);
-                device.dot_rows(scores, &store.values[at..], store.capacity, &mut z[h * a..][..a]);
+                // The heads of a group read the same values.
+                device.dot_block(scores, wide, keys, &store.values[at..], store.capacity, z);
             }
         }
     }

@@ -1,12 +1,14 @@
 //! A checkpoint's files: one or more safetensors files whose headers have been read. Says what is in them before a weight
-//! is read, and reads a tensor widened to f32 if all of it is finite.
+//! is read, and reads a tensor if all of it is finite.
 
 use crate::error::LmError;
 use crate::family::{HEAD, Names};
 use crate::instead;
 use crate::spec::Spec;
+use crate::values::Values;
 use lapidary_files::FileError;
-use lapidary_files::tensors::TensorFile;
+use lapidary_files::tensors::{Dtype, TensorFile};
+use lapidary_kernels::Bf16;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -85,13 +87,22 @@ impl Checkpoint {
     }
 
     /// The tensor's elements.
-    pub(crate) fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
+    pub(crate) fn read(&self, name: &str, shape: &[usize]) -> Result<Values, LmError> {
         let (file, name) = self.find(name, shape)?;
-        let values = file.read_f32(name, shape)?;
-        match values.iter().position(|v| !v.is_finite()) {
+        let (values, bad) = if file.dtype(name) == Some(Dtype::BF16) {
+            let bits = file.read_pod::<u16>(name, Dtype::BF16, shape)?;
+            let values: Vec<Bf16> = bits.into_iter().map(Bf16).collect();
+            let bad = values.iter().position(|v| !v.widen().is_finite()).map(|at| (at, values[at].widen()));
+            (Values::Bf16(values), bad)
+        } else {
+            let values = file.read_f32(name, shape)?;
+            let bad = values.iter().position(|v| !v.is_finite()).map(|at| (at, values[at]));
+            (Values::from(values), bad)
+        };
+        match bad {
             None => Ok(values),
-            Some(at) => {
-                let found = format!("{} in `{name}` at {:?}", values[at], index(at, shape));
+            Some((at, value)) => {
+                let found = format!("{value} in `{name}` at {:?}", index(at, shape));
                 let next = "the file is damaged, or the model's training diverged: fetch another";
                 Err(invalid(file.path(), "finite weights", found, next))
             }

@@ -11,7 +11,7 @@ use crate::rope::Rotations;
 use crate::site::{Site, SiteKind};
 use crate::spec::{Activation, NormKind};
 use crate::weights::{LayerWeights, Linear, Norm};
-use lapidary_kernels::{Device, Matrix};
+use lapidary_kernels::{Matrix, Term};
 use rayon::prelude::*;
 use std::ops::ControlFlow;
 
@@ -145,9 +145,10 @@ impl Model {
         x: &[f32],
         [q, k, v]: [&mut [f32]; 3],
     ) {
-        let (d, device, t) = (self.spec.d_model, self.device, tile_rows(run.positions.len()));
+        let (d, rows) = (self.spec.d_model, run.positions.len());
         let (wide, narrow) = (self.spec.heads * self.spec.d_head, self.spec.kv_heads * self.spec.d_head);
-        let [wq, wk, wv] = [&w.q, &w.k, &w.v].map(|w| Product::new(device, w, d, run.positions.len()));
+        let [wq, wk, wv] = [&w.q, &w.k, &w.v].map(|w| self.product(w, d, rows));
+        let (share, t) = wq.cut(rows);
         let inputs = x.par_chunks(t * d).zip(run.positions.par_chunks(t));
         let outputs =
             q.par_chunks_mut(t * wide).zip(k.par_chunks_mut(t * narrow)).zip(v.par_chunks_mut(t * narrow));
@@ -162,9 +163,7 @@ impl Model {
                     }
                     None => x,
                 };
-                wq.run(x, q);
-                wk.run(x, k);
-                wv.run(x, v);
+                self.multiply(share, x, [(&wq, &mut *q), (&wk, &mut *k), (&wv, v)]);
                 for (rows, width, gain) in [(q, wide, &w.q_norm), (k, narrow, &w.k_norm)] {
                     gain.iter().for_each(|gain| self.rms_in_place(rows, gain));
                     for (row, &position) in rows.chunks_exact_mut(width).zip(positions) {
@@ -186,10 +185,10 @@ impl Model {
     /// A product and, in families with post-norms, the norm after it: x [N, in] → out [N, D].
     fn output(&self, w: &Linear, post: Option<&Norm>, x: &[f32], out: &mut [f32]) {
         let (d, width) = (self.spec.d_model, w.weight.len() / self.spec.d_model);
-        let t = tile_rows(out.len() / d);
-        let w = Product::new(self.device, w, width, out.len() / d);
+        let w = self.product(w, width, out.len() / d);
+        let (share, t) = w.cut(out.len() / d);
         x.par_chunks(t * width).zip(out.par_chunks_mut(t * d)).for_each(|(x, out)| {
-            w.run(x, out);
+            self.multiply(share, x, [(&w, &mut *out)]);
             self.post_norm_tile(post, out);
         });
     }
@@ -198,10 +197,9 @@ impl Model {
     fn mlp(&self, w: &LayerWeights, normed: &[f32], out: &mut [f32]) {
         let (d, m, device) = (self.spec.d_model, self.spec.d_mlp, self.device);
         let rows = out.len() / d;
-        let t = tile_rows(rows);
-        let to_gate = w.gate.as_ref().map(|gate| Product::new(device, gate, d, rows));
-        let to_up = Product::new(device, &w.up, d, rows);
-        let down = Product::new(device, &w.down, m, rows);
+        let to_gate = w.gate.as_ref().map(|gate| self.product(gate, d, rows));
+        let (to_up, down) = (self.product(&w.up, d, rows), self.product(&w.down, m, rows));
+        let (share, t) = to_up.cut(rows);
         let tiles = normed.par_chunks(t * d).zip(out.par_chunks_mut(t * d));
         tiles.for_each_init(
             Default::default,
@@ -212,18 +210,15 @@ impl Model {
                 gate.resize(x.len() / d * m, 0.0);
                 up.resize(x.len() / d * m, 1.0);
                 match &to_gate {
-                    Some(to_gate) => {
-                        to_gate.run(x, gate);
-                        to_up.run(x, up);
-                    }
-                    None => to_up.run(x, gate), // f(up x) · 1
+                    Some(to_gate) => self.multiply(share, x, [(to_gate, &mut *gate), (&to_up, &mut *up)]),
+                    None => self.multiply(share, x, [(&to_up, &mut *gate)]), // f(up x) · 1
                 }
                 match self.spec.activation {
                     Activation::Silu => device.silu_mul(gate, up),
                     Activation::Gelu => device.gelu_mul(gate, up),
                     Activation::GeluTanh => device.gelu_tanh_mul(gate, up),
                 }
-                down.run(gate, out);
+                self.multiply(share, gate, [(&down, &mut *out)]);
                 self.post_norm_tile(w.mlp_post_norm.as_ref(), out);
             },
         );
@@ -272,20 +267,36 @@ fn tile_rows(n: usize) -> usize {
 
 /// A linear map, made ready once for all tiles of a batch.
 struct Product<'a> {
-    device: Device,
     matrix: Matrix<'a>,
     bias: Option<&'a [f32]>,
 }
 
-impl<'a> Product<'a> {
-    /// `rows` rows of width `d` in all.
-    fn new(device: Device, w: &'a Linear, d: usize, rows: usize) -> Product<'a> {
-        Product { device, matrix: device.matrix(&w.weight, d, rows), bias: w.bias.as_deref() }
+impl Product<'_> {
+    /// Do the threads share the columns of n rows, which are then one tile? And rows of a tile.
+    fn cut(&self, n: usize) -> (bool, usize) {
+        if self.matrix.is_wide(n) { (true, n) } else { (false, tile_rows(n)) }
+    }
+}
+
+impl Model {
+    /// For `rows` rows of width `d` in all.
+    fn product<'a>(&self, w: &'a Linear, d: usize, rows: usize) -> Product<'a> {
+        let matrix = self.device.matrix(w.weight.operand(self.precision), d, rows);
+        Product { matrix, bias: w.bias.as_deref() }
     }
 
-    /// x [N, D] → out [N, M], a tile.
-    fn run(&self, x: &[f32], out: &mut [f32]) {
-        self.device.linear_tile(x, &self.matrix, self.bias, out);
+    /// x [n, D] → each out [n, M], a tile: on this thread, or, if they `share`, on all of them.
+    fn multiply<'a, const K: usize>(
+        &self,
+        share: bool,
+        x: &[f32],
+        maps: [(&'a Product<'a>, &'a mut [f32]); K],
+    ) {
+        let terms = maps.map(|(map, out)| Term { matrix: &map.matrix, bias: map.bias, out });
+        match share {
+            true => self.device.multiply_wide(x, terms.into()),
+            false => terms.into_iter().for_each(|t| self.device.linear_tile(x, t.matrix, t.bias, t.out)),
+        }
     }
 }
 

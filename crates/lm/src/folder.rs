@@ -8,6 +8,7 @@ use crate::family;
 use crate::gguf;
 use crate::model::Model;
 use crate::spec::Spec;
+use crate::values::{Precision, Values};
 use crate::weights::{self, Weights};
 use lapidary_files::{FileError, foreign};
 use lapidary_gguf::{GgufFile, is_gguf};
@@ -53,7 +54,7 @@ impl ModelFolder {
         weights::build(&spec, &mut |name, shape| {
             checkpoint.check(name, shape)?;
             needed.push(name.to_string());
-            Ok(Vec::new())
+            Ok(Values::default())
         })?;
         checkpoint.check_nothing_else(&needed, &spec)?;
         let stored = Stored::Folder(checkpoint);
@@ -65,26 +66,30 @@ impl ModelFolder {
         weights::count(&self.spec)
     }
 
-    /// Reads the weights.
+    /// Reads the weights, for products of this precision.
     ///
     /// # Errors
     /// A file cannot be read, or holds a weight that is not finite.
-    pub fn load(&self, device: Device) -> Result<Model, LmError> {
+    pub fn load(&self, device: Device, precision: Precision) -> Result<Model, LmError> {
         let weights = match &self.stored {
             Stored::Folder(checkpoint) => Weights::read(&self.spec, checkpoint)?,
             Stored::Gguf(stored) => stored.read(&self.spec)?,
         };
-        Ok(Model { spec: self.spec.clone(), weights, device })
+        let weights = match precision {
+            Precision::F32 => weights,
+            Precision::Bf16 => weights.rounded(),
+        };
+        Ok(Model { spec: self.spec.clone(), weights, device, precision })
     }
 }
 
 impl Model {
-    /// Opens a Hugging Face folder and reads its weights at once.
+    /// Opens a Hugging Face folder and reads its weights at once, for products of f32.
     ///
     /// # Errors
     /// As [`ModelFolder::open`] and [`ModelFolder::load`].
     pub fn load(dir: &Path, device: Device) -> Result<Model, LmError> {
-        ModelFolder::open(dir, &[])?.load(device)
+        ModelFolder::open(dir, &[])?.load(device, Precision::F32)
     }
 }
 

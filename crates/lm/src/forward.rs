@@ -84,7 +84,8 @@ impl Model {
         self.norm(residual, Some(&self.weights.norm), &mut normed);
         let mut logits = vec![0.0; residual.len() / d * v];
         let head = self.weights.head.as_ref().unwrap_or(&self.weights.embed);
-        self.device.linear(&normed, head, None, d, &mut logits);
+        let head = self.device.matrix(head.operand(self.precision), d, residual.len() / d);
+        self.device.multiply(&normed, &head, None, &mut logits);
         if let Some(cap) = self.spec.final_cap {
             logits.par_chunks_mut(v).for_each(|row| self.device.softcap(row, cap));
         }
@@ -114,15 +115,18 @@ impl Model {
     /// The (scaled) embedding [n, D].
     fn embed(&self, tokens: &[u32]) -> Vec<f32> {
         let (d, scale) = (self.spec.d_model, self.spec.embed_scale.unwrap_or(1.0));
-        let rows = tokens.iter().map(|&t| &self.weights.embed[t as usize * d..][..d]);
-        rows.flat_map(|row| row.iter().map(|x| x * scale)).collect()
+        let mut out = vec![0.0; tokens.len() * d];
+        for (&token, out) in tokens.iter().zip(out.chunks_exact_mut(d)) {
+            self.weights.embed.row(token as usize, out, |o, x| *o = x * scale);
+        }
+        out
     }
 
     /// Adds the learned vectors of the rows' positions, where the model has such.
     fn add_positions(&self, run: &Run<'_>, x: &mut [f32]) {
         let (d, Some(learned)) = (self.spec.d_model, &self.weights.positions) else { return };
         for (row, &position) in x.chunks_exact_mut(d).zip(&run.positions) {
-            row.iter_mut().zip(&learned[position * d..][..d]).for_each(|(x, p)| *x += p);
+            learned.row(position, row, |x, p| *x += p);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::error::LmError;
 use crate::family;
 use crate::gguf_config::{self, ROPE};
 use crate::spec::{Family, Spec};
+use crate::values::Values;
 use crate::weights::{self, Weights};
 use lapidary_files::FileError;
 use lapidary_gguf::GgufFile;
@@ -30,7 +31,7 @@ pub(crate) fn open(path: &Path, ignored: &[String]) -> Result<(Spec, Stored), Lm
         let Place { name, shape, .. } = Place::of(name, shape, &spec);
         stored.file.check(&name, &shape)?;
         needed.insert(name);
-        Ok(Vec::new())
+        Ok(Values::default())
     })?;
     stored.check_nothing_else(&needed, &spec)?;
     Ok((spec, stored))
@@ -47,7 +48,7 @@ pub(crate) fn spec(file: &GgufFile, ignored: &[String]) -> Result<Spec, LmError>
 }
 
 impl Stored {
-    /// All weights, widened to f32.
+    /// All weights, widened to f32 where they are not bf16.
     pub(crate) fn read(&self, spec: &Spec) -> Result<Weights, LmError> {
         weights::build(spec, &mut |name, shape| {
             let Place { name, shape, order } = Place::of(name, shape, spec);
@@ -56,11 +57,11 @@ impl Stored {
                 let next = "the file is damaged, or was quantised wrongly: fetch another";
                 return Err(self.invalid("finite weights", format!("{bad} in `{name}`"), next));
             }
-            Ok(match order {
+            Ok(Values::from(match order {
                 Order::Same => values,
                 Order::Transposed => transposed(&values, shape[1]),
                 Order::Pairs { heads } => halves_apart(&values, heads, spec.d_head),
-            })
+            }))
         })
     }
 

@@ -4,7 +4,7 @@
 //! - [`spec`]: everything about a model that is not a weight. `family/` maps each family's config and tensor names to it.
 //! - [`folder`]: a folder's config and tensor headers, before any weight; `checkpoint` is its files, `instead` what else may be there;
 //!   `gguf` is the same of a GGUF file.
-//! - [`weights`]: safetensors → f32 matrices in the orientation `[out, in]`.
+//! - [`values`], [`weights`]: matrices as they are held, f32 or bf16; a model's, in the orientation `[out, in]`.
 //! - `decoder`, `attention`, `rope`: the layer, one code path for prefill and for decoding with a cache.
 //! - [`model`]: a model, a batch, a cache. `forward`: run with taps, unembed, cross-entropy. [`generate`]: sampling with a cache.
 //! - `randomised`: the control model, with every matrix drawn anew.
@@ -37,6 +37,7 @@ mod rope;
 mod rope_config;
 pub mod site;
 pub mod spec;
+pub mod values;
 pub mod weights;
 
 pub use error::LmError;
@@ -45,3 +46,4 @@ pub use generate::Sampling;
 pub use model::{Batch, Cache, Model};
 pub use site::{Site, SiteKind};
 pub use spec::{Family, Spec};
+pub use values::{Precision, Values};

@@ -2,6 +2,7 @@
 
 use crate::attention::KeyValues;
 use crate::spec::Spec;
+use crate::values::Precision;
 use crate::weights::Weights;
 use lapidary_kernels::Device;
 
@@ -67,4 +68,6 @@ pub struct Model {
     pub weights: Weights,
     /// Who computes.
     pub device: Device,
+    /// How products are computed, for which the matrices are held.
+    pub precision: Precision,
 }

@@ -6,7 +6,8 @@
 //! A dictionary of this model's rows says how much of a score needs no learning.
 
 use crate::model::Model;
-use crate::weights::{Linear, Weights};
+use crate::values::{Precision, Values};
+use crate::weights::{Weights, in_layers};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -16,22 +17,24 @@ impl Model {
     /// The same spec with every matrix drawn anew; matrix i depends on (seed, i) and its own σ alone.
     pub fn randomised(&self, seed: u64) -> Model {
         let mut model = self.clone();
+        if self.spec.tied_head {
+            model.weights.head = None;
+        }
         matrices(&mut model.weights)
             .into_par_iter()
             .enumerate()
             .for_each(|(i, matrix)| redraw(matrix, &mut rng(seed, i)));
+        if self.precision == Precision::Bf16 {
+            model.weights = model.weights.rounded();
+        }
         model
     }
 }
 
 /// Every matrix, in a fixed order.
-fn matrices(weights: &mut Weights) -> Vec<&mut Vec<f32>> {
+fn matrices(weights: &mut Weights) -> Vec<&mut Values> {
     let mut out = vec![&mut weights.embed];
-    for l in &mut weights.layers {
-        let linears: [&mut Linear; 4] = [&mut l.q, &mut l.k, &mut l.v, &mut l.o];
-        let mlp = l.gate.iter_mut().chain([&mut l.up, &mut l.down]);
-        out.extend(linears.into_iter().chain(mlp).map(|linear| &mut linear.weight));
-    }
+    out.extend(in_layers(&mut weights.layers));
     out.extend(&mut weights.head);
     out.extend(&mut weights.positions);
     out
@@ -43,12 +46,14 @@ fn rng(seed: u64, matrix: usize) -> ChaCha8Rng {
 }
 
 /// Replaces all entries by draws from N(0, σ²), σ their root mean square.
-fn redraw(matrix: &mut [f32], rng: &mut ChaCha8Rng) {
-    let squares: f64 = matrix.iter().map(|&w| f64::from(w).powi(2)).sum();
-    let sigma = (squares / matrix.len() as f64).sqrt();
-    for pair in matrix.chunks_mut(2) {
+fn redraw(matrix: &mut Values, rng: &mut ChaCha8Rng) {
+    let mut values = std::mem::take(matrix).into_f32();
+    let squares: f64 = values.iter().map(|&w| f64::from(w).powi(2)).sum();
+    let sigma = (squares / values.len() as f64).sqrt();
+    for pair in values.chunks_mut(2) {
         pair.iter_mut().zip(normal_pair(rng)).for_each(|(w, n)| *w = (sigma * n) as f32);
     }
+    *matrix = Values::F32(values);
 }
 
 /// Two draws from N(0, 1), by Box and Muller.
@@ -100,10 +105,10 @@ mod tests {
             let (mut trained, mut random) = (fixture(name), fixture(name).randomised(3));
             let pairs = matrices(&mut trained.weights).into_iter().zip(matrices(&mut random.weights));
             for (i, (old, new)) in pairs.enumerate() {
-                let square = |m: &[f32]| mean(m.iter().map(|&w| f64::from(w).powi(2)));
+                let square = |m: &Values| mean(m.to_f32().iter().map(|&w| f64::from(w).powi(2)));
                 let off = square(new) / square(old) - 1.0;
                 assert!(off.abs() < 5.0 * (2.0 / new.len() as f64).sqrt(), "{name} matrix {i}: {off}");
-                assert!(old.iter().zip(new.iter()).all(|(a, b)| a != b), "{name} matrix {i}");
+                assert!(old.to_f32().iter().zip(new.to_f32()).all(|(a, b)| *a != b), "{name} matrix {i}");
                 new.clone_from(old);
             }
             assert_eq!(format!("{:?}", trained.weights), format!("{:?}", random.weights), "gains and biases");
@@ -118,7 +123,7 @@ mod tests {
         assert_ne!(draw(5).embed, draw(6).embed);
         let same_shape = draw(5);
         let scaled = |l: usize| {
-            let w = &same_shape.layers[l].up.weight;
+            let w = same_shape.layers[l].up.weight.to_f32();
             let first = f64::from(w[0]);
             w.iter().take(8).map(|&w| f64::from(w) / first).collect::<Vec<_>>()
         };

@@ -1,5 +1,5 @@
-//! A checkpoint's tensors, widened exactly to f32. Matrices keep the orientation `[out, in]` in which they are stored,
-//! so that each output is one dot product of contiguous rows.
+//! A checkpoint's tensors: matrices as the file has them, f32 or bf16 (f16 and quantised blocks are widened exactly), vectors as f32.
+//! Matrices keep the orientation `[out, in]` in which they are stored, so that each output is one dot product of contiguous rows.
 //!
 //! What a model of a spec has is listed once, in `build`: for counting, for checking a checkpoint's headers, and for reading.
 
@@ -7,12 +7,13 @@ use crate::checkpoint::Checkpoint;
 use crate::error::LmError;
 use crate::family::{self, HEAD, Names, Qkv, Up};
 use crate::spec::{NormKind, QkNorm, Spec};
+use crate::values::Values;
 
 /// x ↦ W x + b.
 #[derive(Clone, Debug)]
 pub struct Linear {
     /// W [out, in].
-    pub weight: Vec<f32>,
+    pub weight: Values,
     /// b [out].
     pub bias: Option<Vec<f32>>,
 }
@@ -61,15 +62,15 @@ pub struct LayerWeights {
 #[derive(Clone, Debug)]
 pub struct Weights {
     /// Token embedding [V, D], not scaled.
-    pub embed: Vec<f32>,
+    pub embed: Values,
     /// Learned positions [T, D], T the context, in models without RoPE.
-    pub positions: Option<Vec<f32>>,
+    pub positions: Option<Values>,
     /// The layers [L].
     pub layers: Vec<LayerWeights>,
     /// The final norm.
     pub norm: Norm,
-    /// The head [V, D], if it is not the embedding.
-    pub head: Option<Vec<f32>>,
+    /// The head [V, D], if it is not the embedding as it is held.
+    pub head: Option<Values>,
 }
 
 impl Weights {
@@ -77,6 +78,46 @@ impl Weights {
     pub(crate) fn read(spec: &Spec, checkpoint: &Checkpoint) -> Result<Weights, LmError> {
         build(spec, &mut |name, shape| checkpoint.read(name, shape))
     }
+
+    /// The layers' matrices.
+    fn matrices(&self) -> impl Iterator<Item = &Values> {
+        self.layers.iter().flat_map(|l| {
+            let plain = [&l.q, &l.k, &l.v, &l.o, &l.up, &l.down];
+            plain.into_iter().chain(&l.gate).map(|linear| &linear.weight)
+        })
+    }
+
+    /// Number of elements of the layers' matrices.
+    pub fn layer_parameters(&self) -> usize {
+        self.matrices().map(Values::len).sum()
+    }
+
+    /// Bytes of the layers' matrices and the head: what decoding a token reads.
+    pub fn read_bytes(&self) -> usize {
+        let head = self.head.as_ref().unwrap_or(&self.embed);
+        self.matrices().chain([head]).map(Values::bytes).sum()
+    }
+
+    /// Ready for products of bf16. The embedding, whose rows are read as they are, stays; a tied head becomes a matrix of its own
+    /// where rounding changes it.
+    pub(crate) fn rounded(mut self) -> Weights {
+        if let (None, Values::F32(_)) = (&self.head, &self.embed) {
+            self.head = Some(self.embed.clone());
+        }
+        for matrix in in_layers(&mut self.layers).chain(&mut self.head) {
+            *matrix = std::mem::take(matrix).rounded();
+        }
+        self
+    }
+}
+
+/// The layers' matrices, in a fixed order.
+pub(crate) fn in_layers(layers: &mut [LayerWeights]) -> impl Iterator<Item = &mut Values> {
+    layers.iter_mut().flat_map(|l| {
+        let attention = [&mut l.q, &mut l.k, &mut l.v, &mut l.o];
+        let mlp = l.gate.iter_mut().chain([&mut l.up, &mut l.down]);
+        attention.into_iter().chain(mlp).map(|linear| &mut linear.weight)
+    })
 }
 
 /// Number of parameters that `spec` describes; a tied head counts once.
@@ -84,14 +125,14 @@ pub fn count(spec: &Spec) -> usize {
     let mut count = 0;
     let counted = build(spec, &mut |_, shape| {
         count += shape.iter().product::<usize>();
-        Ok(Vec::new())
+        Ok(Values::default())
     });
     counted.expect("nothing is read");
     count
 }
 
 /// Where a tensor of this name (without `model.`) and shape comes from.
-pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, LmError>;
+pub(crate) type Source<'a> = &'a mut dyn FnMut(&str, &[usize]) -> Result<Values, LmError>;
 
 /// All that a model of `spec` has, asked of `source` tensor by tensor: the one list of names and shapes. A source that reads
 /// nothing gives empty tensors, and gets a model of empty ones.
@@ -141,8 +182,12 @@ impl Reader<'_, '_> {
         Ok(layer)
     }
 
-    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, LmError> {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Values, LmError> {
         (self.source)(&format!("{}{name}", self.at), shape)
+    }
+
+    fn vector(&mut self, name: &str, length: usize) -> Result<Vec<f32>, LmError> {
+        Ok(self.tensor(name, &[length])?.into_f32())
     }
 
     /// A matrix [out, width] and its bias, whichever way the matrix is stored.
@@ -150,9 +195,9 @@ impl Reader<'_, '_> {
         let (stored, transposed) = (format!("{name}.weight"), self.names.transposed);
         let weight = match transposed {
             false => self.tensor(&stored, &[out, width])?,
-            true => transpose(&self.tensor(&stored, &[width, out])?, out),
+            true => self.tensor(&stored, &[width, out])?.transposed(out),
         };
-        let bias = bias.then(|| self.tensor(&format!("{name}.bias"), &[out])).transpose()?;
+        let bias = bias.then(|| self.vector(&format!("{name}.bias"), out)).transpose()?;
         Ok(Linear { weight, bias })
     }
 
@@ -213,31 +258,22 @@ impl Reader<'_, '_> {
         let gain = self.gain(&format!("{name}.weight"), d)?;
         let bias = match kind {
             NormKind::Rms => None,
-            NormKind::Layer => Some(self.tensor(&format!("{name}.bias"), &[d])?),
+            NormKind::Layer => Some(self.vector(&format!("{name}.bias"), d)?),
         };
         Ok(Norm { gain, bias })
     }
 
     /// A norm's stored weight plus the family's offset, in f32.
     fn gain(&mut self, name: &str, width: usize) -> Result<Vec<f32>, LmError> {
-        let mut gain = self.tensor(name, &[width])?;
+        let mut gain = self.vector(name, width)?;
         gain.iter_mut().for_each(|g| *g += self.spec.norm_offset);
         Ok(gain)
     }
 }
 
-/// [in, out] → [out, in].
-fn transpose(matrix: &[f32], out: usize) -> Vec<f32> {
-    let out = if matrix.is_empty() { 0 } else { out }; // nothing was read
-    (0..out).flat_map(|o| matrix.iter().skip(o).step_by(out)).copied().collect()
-}
-
 /// Some rows of a matrix [.., d], in this order.
 fn pick(all: &Linear, d: usize, rows: impl Iterator<Item = usize> + Clone) -> Linear {
-    if all.weight.is_empty() {
-        return all.clone(); // nothing was read
-    }
-    let row = |r: usize| &all.weight[r * d..(r + 1) * d];
-    let bias = |bias: &Vec<f32>| rows.clone().map(|r| bias[r]).collect();
-    Linear { weight: rows.clone().flat_map(row).copied().collect(), bias: all.bias.as_ref().map(bias) }
+    let bias =
+        |bias: &Vec<f32>| if bias.is_empty() { Vec::new() } else { rows.clone().map(|r| bias[r]).collect() };
+    Linear { weight: all.weight.pick(d, rows.clone()), bias: all.bias.as_ref().map(bias) }
 }

@@ -4,7 +4,7 @@
 use lapidary_files::tensors::{self, Tensor, TensorFile};
 use lapidary_kernels::Device;
 use lapidary_lm::spec::{Activation, RopeScaling};
-use lapidary_lm::{Batch, Model, ModelFolder, Sampling, Spec, load_spec, weights};
+use lapidary_lm::{Batch, Model, ModelFolder, Precision, Sampling, Spec, load_spec, weights};
 use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
@@ -143,7 +143,7 @@ fn other_versions_names_and_buffers_change_nothing() {
 fn a_stored_head_that_differs_is_the_head() {
     let folder = ModelFolder::open(&case("tied_head"), &[]).unwrap();
     assert!(folder.own_head_against_config && !folder.spec.tied_head);
-    let model = folder.load(Device::detect()).unwrap();
+    let model = folder.load(Device::detect(), Precision::F32).unwrap();
     let expected = TensorFile::open(&case("tied_head_hf_5.24_logits.safetensors")).unwrap();
     let name = expected.names().into_iter().find(|n| n.contains("logits")).unwrap();
     let expected = expected.read_f32(&name, expected.shape(&name).unwrap()).unwrap();
@@ -164,7 +164,7 @@ fn a_head_stored_twice_is_tied_and_one_of_another_shape_is_named() {
     });
     let folder = ModelFolder::open(dir.path(), &[]).unwrap();
     assert!(folder.spec.tied_head && !folder.own_head_against_config);
-    let tied = logits(&folder.load(Device::detect()).unwrap(), &[2, 5, 6, 7]);
+    let tied = logits(&folder.load(Device::detect(), Precision::F32).unwrap(), &[2, 5, 6, 7]);
     // Only the head is stored: it is the embedding too, as in transformers.
     rewrite(dir.path(), |all| all.retain(|t| t.0 != embed));
     assert_eq!(logits(&Model::load(dir.path(), Device::detect()).unwrap(), &[2, 5, 6, 7]), tied);

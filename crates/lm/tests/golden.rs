@@ -3,7 +3,8 @@
 
 use lapidary_files::tensors::{Dtype, TensorFile};
 use lapidary_kernels::{Device, Isa};
-use lapidary_lm::{Batch, Cache, Model, ModelFolder, Site};
+use lapidary_lm::{Batch, Cache, Model, ModelFolder, Precision, Site};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Of the reference's RMS: any special case that is missing moves more than 100 of these.
@@ -139,6 +140,30 @@ fn at_a_windows_edges_and_decoded_past_it_rows_are_those_of_transformers() {
         assert!(tokens.len() > 2 * window, "decoded past the window");
     }
     assert_eq!(windowed, 8, "Gemma 2 and 3, Mistral, Phi-3, Qwen 2 and 3");
+}
+
+/// The promise of bf16: at every site no further from transformers in f32 than transformers in bf16 is (`fixtures/lm/bf16.py`).
+#[test]
+fn products_of_bf16_are_no_further_from_f32_than_those_of_transformers() {
+    let text = lapidary_files::read_string(&folder("bf16.json"), 1 << 20).unwrap();
+    let theirs: BTreeMap<String, BTreeMap<String, f64>> = serde_json::from_str(&text).unwrap();
+    for name in FIXTURES {
+        let model = ModelFolder::open(&folder(name), &[]).unwrap();
+        let model = model.load(Device::detect(), Precision::Bf16).unwrap();
+        let golden = TensorFile::open(&folder(name).join("golden.safetensors")).unwrap();
+        let tokens = tokens(&golden);
+        let check = |key: &str, found: &[f32]| {
+            let expected = tensor(&golden, key);
+            let off = rms(found.iter().zip(&expected).map(|(&a, &b)| f64::from(a) - f64::from(b)));
+            let (ours, theirs) = (off / rms(expected.iter().map(|&x| f64::from(x))), theirs[name][key]);
+            assert!(ours <= theirs, "{name} {key}: {ours:.3e} of the RMS, transformers {theirs:.3e}");
+        };
+        let sites = model.spec.parse_sites("all").unwrap();
+        let residual = model.forward(&Batch::new([tokens.as_slice()]), &sites, &mut |site, rows| {
+            check(&site.to_string(), rows);
+        });
+        check("logits", &model.unembed(&residual));
+    }
 }
 
 #[test]

@@ -1,13 +1,22 @@
 //! Bits, not tolerances: alone or in any batch, whole or from a layer on, prefilled or cached, on any number of threads.
 
 use lapidary_kernels::Device;
-use lapidary_lm::{Batch, Cache, Model, Sampling, Site, SiteKind};
+use lapidary_lm::{Batch, Cache, Model, ModelFolder, Precision, Sampling, Site, SiteKind, Values};
 use std::ops::ControlFlow::Continue;
 use std::path::PathBuf;
 
 fn model(name: &str) -> Model {
+    model_in(name, Precision::F32)
+}
+
+fn model_in(name: &str, precision: Precision) -> Model {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/lm").join(name);
-    Model::load(&folder, Device::detect()).unwrap()
+    ModelFolder::open(&folder, &[]).unwrap().load(Device::detect(), precision).unwrap()
+}
+
+/// One of each family in each precision.
+fn models() -> impl Iterator<Item = Model> {
+    Precision::ALL.into_iter().flat_map(|precision| FIXTURES.map(|name| model_in(name, precision)))
 }
 
 /// One of each family.
@@ -46,7 +55,7 @@ fn everything(model: &Model, batch: &Batch) -> Vec<(usize, Vec<u32>)> {
 
 #[test]
 fn a_sequence_has_the_same_bits_alone_and_in_any_batch() {
-    for model in FIXTURES.map(model) {
+    for model in models() {
         let lengths = [20, 1, 64, 33, 2, 50].map(|n| n.min(model.spec.context));
         let sequences: Vec<Vec<u32>> = lengths.iter().map(|&n| sequence(n, n)).collect();
         let batch = Batch::new(sequences.iter().map(Vec::as_slice));
@@ -64,7 +73,7 @@ fn a_sequence_has_the_same_bits_alone_and_in_any_batch() {
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
-    FIXTURES.map(model).iter().for_each(same_for_any_threads);
+    models().for_each(|model| same_for_any_threads(&model));
 }
 
 fn same_for_any_threads(model: &Model) {
@@ -116,7 +125,7 @@ fn more_than_one_worker_runs() {
 
 #[test]
 fn a_run_from_a_layer_is_the_suffix_of_the_whole_run() {
-    for model in FIXTURES.map(model) {
+    for model in models() {
         let (a, b) = (sequence(model.spec.context.min(40), 1), sequence(7, 2));
         let batch = Batch::new([a.as_slice(), b.as_slice()]);
         let sites = model.spec.parse_sites("*.*").unwrap();
@@ -144,7 +153,7 @@ fn a_run_from_a_layer_is_the_suffix_of_the_whole_run() {
 
 #[test]
 fn cached_decoding_has_the_bits_of_prefill() {
-    for model in FIXTURES.map(model) {
+    for model in models() {
         let tokens = sequence(model.spec.context.min(64), 5);
         let whole = model.unembed(&model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {}));
         let mut cache = Cache::new(&model.spec, tokens.len());
@@ -170,7 +179,7 @@ fn a_run_stops_after_the_last_site() {
     model.tap(&batch, &sites, &mut |site, rows| before.push((site, bits(rows))));
     // What comes later is not even looked at: without it the same run still works.
     let layer = &mut model.weights.layers[1];
-    (layer.o.weight, layer.up.weight) = (Vec::new(), Vec::new());
+    (layer.o.weight, layer.up.weight) = (Values::default(), Values::default());
     model.weights.layers.truncate(2);
     let mut after = Vec::new();
     model.tap(&batch, &sites, &mut |site, rows| after.push((site, bits(rows))));

@@ -11,7 +11,7 @@
 
 use lapidary_kernels::naive::LANES;
 use lapidary_kernels::strips::{Begin, cut};
-use lapidary_kernels::{Csr, Device, STRIP, Strips, Terms};
+use lapidary_kernels::{Csr, Device, Operand, STRIP, Strips, Terms};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -188,7 +188,7 @@ fn dots_by_strips(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device
 fn dots_of_product(entries: &Csr, index: &[u32], q: &[f32], rows: &Strips, device: Device, out: &mut [f32]) {
     let (d, mut whole) = (rows.d, vec![0.0; rows.rows * rows.d]);
     whole.par_chunks_exact_mut(d).enumerate().for_each(|(n, row)| rows.copy_row(n, row));
-    let matrix = device.matrix(&whole, d, entries.rows());
+    let matrix = device.matrix(Operand::F32(&whole), d, entries.rows());
     tasks(entries, index, PANEL, out).into_par_iter().for_each(|(task, mut out, sums)| {
         let mut product = vec![0.0; task.len() * rows.rows];
         device.linear_tile(&q[task.start * d..task.end * d], &matrix, None, &mut product);

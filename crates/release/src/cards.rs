@@ -142,7 +142,8 @@ fn training(plan: &RunPlan) -> Vec<(String, String)> {
     let recipe = &plan.training.recipe;
     let rows = recipe.steps * recipe.batch as u64;
     let pair = |k: &str, v: String| (k.to_string(), v);
-    vec![
+    let precision = plan.model.precision.as_ref().map(|p| pair("the model's products", p.clone()));
+    let mut training = vec![
         pair("preset", recipe.preset.to_string()),
         pair("rows", format!("{} ({} steps of {})", count(rows), count(recipe.steps), recipe.batch)),
         pair("text", format!("{} documents, {:.16}", count(plan.text.documents as u64), plan.text.hash)),
@@ -150,5 +151,7 @@ fn training(plan: &RunPlan) -> Vec<(String, String)> {
         pair("model weights", format!("{:.16}", plan.model.hash)),
         pair("seed", plan.training.seed.to_string()),
         pair("plan", plan.hash()),
-    ]
+    ];
+    training.extend(precision);
+    training
 }

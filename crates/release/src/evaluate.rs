@@ -88,7 +88,7 @@ pub fn evaluate(
         },
     )?;
     let measured = on.truth.as_ref().map(|truth| compare(subjects, on, truth, observe)).transpose()?;
-    let model = Identity { name: on.opened.name.clone(), hash: on.opened.hash()?.to_owned() };
+    let model = on.opened.identity()?;
     let text = TextIdentity {
         context: on.context,
         split: on.split.rule().into(),

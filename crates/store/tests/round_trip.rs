@@ -59,7 +59,7 @@ fn contents() -> impl Strategy<Value = Content> {
         let text = TextInfo { split: "train".into(), split_rule, hash: text, documents, context };
         let info = StoreInfo {
             plan_hash: hash.clone(),
-            model: Identity { name, hash },
+            model: Identity { name, hash, precision: None },
             text,
             dtype: if half { RowDtype::Bf16 } else { RowDtype::F32 },
             sites: sites.collect(),

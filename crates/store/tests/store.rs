@@ -52,7 +52,7 @@ fn planted(dtype: RowDtype) -> Planted {
 fn info(source: &Planted) -> StoreInfo {
     StoreInfo {
         plan_hash: "5eed".into(),
-        model: Identity { name: "tiny".into(), hash: "a1".into() },
+        model: Identity { name: "tiny".into(), hash: "a1".into(), precision: None },
         text: TextInfo {
             split: "train".into(),
             split_rule: "rule".into(),

@@ -22,6 +22,8 @@ pub struct Suite {
     /// Unknown keys of the model's config.json that change nothing.
     #[serde(default)]
     pub ignore_config_keys: Vec<String>,
+    /// How the model's products are computed, f32 or bf16 [default: f32].
+    pub precision: Option<String>,
     /// Text files or folders, likewise.
     pub text: Vec<PathBuf>,
     /// Tokens per window, BOS included [default: the model's context, at most 1,024].

@@ -146,7 +146,11 @@ fn meta(plan: &RunPlan, d: &DictionaryPlan, opened: &Opened, dictionary: &Dictio
         site: d.site.clone(),
         site_out: d.transcoder.as_ref().map_or(&d.site, |t| &t.output).clone(),
         hf_hook_name: hooks::hook(&d.site, modules(spec)).and_then(|h| h.hf_hook_name),
-        model: ModelRef { name: plan.model.name.clone(), hash: Some(plan.model.hash.clone()) },
+        model: ModelRef {
+            name: plan.model.name.clone(),
+            hash: Some(plan.model.hash.clone()),
+            precision: plan.model.precision.clone(),
+        },
         context: Some(plan.text.context),
         prepend_bos: spec.bos.is_some(),
         special_tokens: special,

@@ -2,7 +2,7 @@
 
 use crate::SuiteError;
 use lapidary_catalog::Opened;
-use lapidary_files::{Identity, hash};
+use lapidary_files::hash;
 use lapidary_harvest::{FusedRows, StoreOptions, write_store};
 use lapidary_lm::{Site, Spec};
 use lapidary_store::{DEFAULT_SHARD_BYTES, Manifest, Norm, RowDtype, RowSource, SiteRows};
@@ -41,16 +41,19 @@ impl Harvest<'_> {
 
     fn options(&self, folder: &Path, sites: &[SiteRows]) -> Result<StoreOptions, SuiteError> {
         let Harvest { opened, corpus, split, context, dtype, norm, .. } = self;
-        let plan = serde_json::json!({
+        let mut plan = serde_json::json!({
             "model": opened.hash()?, "text": corpus.hash, "split": split, "split_rule": split.rule(), "context": context,
             "dtype": dtype, "sites": sites, "norm": norm, "shard_bytes": DEFAULT_SHARD_BYTES,
         });
+        if let Some(precision) = opened.precision.recorded() {
+            plan["precision"] = precision.into();
+        }
         Ok(StoreOptions {
             dir: folder.to_path_buf(),
             dtype: *dtype,
             shard_bytes: DEFAULT_SHARD_BYTES,
             norm: *norm,
-            model: Identity { name: opened.name.clone(), hash: opened.hash()?.to_owned() },
+            model: opened.identity()?,
             split: *split,
             context: *context,
             plan_hash: hash::bytes(plan.to_string().as_bytes()),

@@ -91,7 +91,11 @@ impl RunPlan {
         let every = |parts: u64| (recipe.steps / parts).max(1);
         Ok(RunPlan {
             format: FORMAT,
-            model: Identity { name: opened.name.clone(), hash: String::new() },
+            model: Identity {
+                name: opened.name.clone(),
+                hash: String::new(),
+                precision: opened.precision.recorded(),
+            },
             text: TextIdentity {
                 context,
                 split: SPLIT_RULE.into(),

@@ -161,7 +161,8 @@ impl Named {
 
     /// The model that it says it was trained on, if that is another than this.
     pub fn foreign_to(&self, model: &Identity) -> Option<&Identity> {
-        self.model.as_ref().filter(|said| said.hash != model.hash)
+        let same = |said: &Identity| said.hash == model.hash && said.precision == model.precision;
+        self.model.as_ref().filter(|said| !same(said))
     }
 }
 
@@ -187,7 +188,11 @@ fn alone(path: &Path, sites: Sites<'_>) -> Result<Named, SuiteError> {
     };
     let of = baseline.map(|b| format!(" {b}")).unwrap_or_default();
     let model = meta.as_ref().map(|m| &m.model);
-    let by_hash = |hash: String| Identity { name: model.map(|m| m.name.clone()).unwrap_or_default(), hash };
+    let by_hash = |hash: String| Identity {
+        name: model.map(|m| m.name.clone()).unwrap_or_default(),
+        hash,
+        precision: model.and_then(|m| m.precision.clone()),
+    };
     Ok(Named {
         name: path.display().to_string(),
         label: format!("{site}{to}{kind}{of}"),

@@ -110,7 +110,9 @@ impl<'a> Job<'a> {
     /// One of them cannot be used, or the store holds rows of another text.
     pub fn open(found: Found, resumed: Option<&Path>, catalog: &'a Catalog) -> Result<Job<'a>, SuiteError> {
         let Found { suite, written, text, store, .. } = found;
-        let opened = Opened::open(&suite.model, &suite.ignore_config_keys, catalog)?;
+        let opened =
+            Opened::open(&suite.model, &suite.ignore_config_keys, suite.precision.as_deref(), catalog)?;
+        check_precision(&suite, &opened)?;
         let spec = &opened.spec;
         let context = resolve_context(spec, suite.context)?;
         let random = |baseline| baseline == Some(Baseline::RandomLm);
@@ -324,10 +326,12 @@ impl<'a> Job<'a> {
         let text = &manifest.text;
         let expected = json!({
             "model": model.unwrap_or(&manifest.model.hash), "documents": self.corpus.hash, "context": self.context,
-            "dtype": self.suite.rows.dtype,
+            "dtype": self.suite.rows.dtype, "precision": self.opened.precision.to_string(),
         });
+        let precision = manifest.model.precision.as_deref().unwrap_or("f32");
         let found = json!({
             "model": manifest.model.hash, "documents": text.hash, "context": text.context, "dtype": manifest.dtype,
+            "precision": precision,
         });
         let differing = differences(&expected, &found);
         if !differing.is_empty() {
@@ -355,6 +359,17 @@ fn split_of(folder: &Path) -> Result<Split, SuiteError> {
         );
     };
     Ok(split)
+}
+
+/// A suite that names a precision means it.
+fn check_precision(suite: &Suite, opened: &Opened) -> Result<(), SuiteError> {
+    match suite.precision.as_ref().filter(|said| **said != opened.precision.to_string()) {
+        None => Ok(()),
+        Some(said) => invalid!(
+            "precision: expected {said}, as the suite says, found --precision {}; leave one of them out",
+            opened.precision
+        ),
+    }
 }
 
 /// Where rows are read or written, for the dictionaries and baselines that `which` chooses; each site once.

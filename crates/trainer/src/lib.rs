@@ -20,6 +20,7 @@ mod init;
 mod judge;
 mod limits;
 mod log;
+pub mod made;
 mod measure;
 pub mod naive;
 mod plan;

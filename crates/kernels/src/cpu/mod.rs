@@ -5,12 +5,15 @@
 //! of 3 × 2 dot products keeps its 96 running sums in registers. `packed.rs` transposes w first, which pays where there are
 //! many rows that are not wide: a tile of 6 × 16 keeps one running sum of each output in registers. Both tiles are twice as
 //! high where there are 32 wide registers. `screen.rs` finds by 16-bit integers (the trait [`Pairs`]) what need not be
-//! multiplied exactly, where integers are faster; their product is in `strassen.rs`.
+//! multiplied exactly, where integers are faster; their product is in `strassen.rs`. `widened.rs` is for matrices of bf16, and the
+//! product of bf16 where `avx512_bf16.rs` does not run.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512_bf16;
 pub(crate) mod gather;
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod neon;
@@ -21,6 +24,24 @@ pub(crate) mod screen;
 pub(crate) mod strassen;
 pub(crate) mod strips;
 pub(crate) mod weighted;
+pub(crate) mod widened;
+
+/// Bytes between what is read of a matrix and what is asked for meanwhile: over the next page, whose address takes long to find.
+const AHEAD: usize = 4096;
+
+/// Asks for what lies [`AHEAD`] of `p`; a matrix that streams past once is read faster so.
+#[inline(always)]
+pub(crate) fn prefetch<T>(p: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has this instruction, and it reads nothing.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+            p.wrapping_byte_add(AHEAD).cast(),
+        )
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = p;
+}
 
 /// The sixteen running sums of one dot product.
 ///

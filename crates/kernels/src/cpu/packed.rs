@@ -7,8 +7,9 @@
 //! Every sum takes its terms in the order of docs/numerics.md §2: the bits are those of `product.rs`.
 
 use super::Lanes;
-use crate::Csr;
+use super::widened::{Order, widen};
 use crate::naive::LANES;
+use crate::{Bf16, Csr};
 use rayon::prelude::*;
 
 /// Rows of x in a tile.
@@ -55,6 +56,23 @@ impl Packed {
         let mut values = vec![Line([0.0; LANES]); (w.len() / d).div_ceil(LANES) * block];
         let blocks = values.par_chunks_mut(block).zip(w.par_chunks(LANES * d));
         blocks.for_each(|(to, rows)| interleave(rows, d, |at, r, v| to[at].0[r] = v));
+        Packed { values, block }
+    }
+
+    /// The same of a matrix of bf16 [F, d], whose rows are widened in `order`.
+    pub(crate) fn widened(w: &[Bf16], d: usize, order: Order) -> Packed {
+        let width = order.width(d);
+        let block = width.next_multiple_of(LANES);
+        let mut values = vec![Line([0.0; LANES]); (w.len() / d).div_ceil(LANES) * block];
+        let blocks = values.par_chunks_mut(block).zip(w.par_chunks(LANES * d));
+        blocks.for_each_init(
+            || vec![0.0; LANES * width],
+            |room, (to, rows)| {
+                let room = &mut room[..rows.len() / d * width];
+                widen(order, rows, d, room);
+                interleave(room, width, |at, r, v| to[at].0[r] = v);
+            },
+        );
         Packed { values, block }
     }
 }

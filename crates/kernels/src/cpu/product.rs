@@ -21,7 +21,7 @@ const TILE_ROWS: usize = 3;
 const TALL_ROWS: usize = 6;
 const TILE_COLS: usize = 2;
 
-fn block_columns(d: usize) -> usize {
+pub(crate) fn block_columns(d: usize) -> usize {
     (BLOCK_FLOATS / d.max(1)).clamp(8, 256) & !1
 }
 
@@ -146,10 +146,15 @@ pub(crate) unsafe fn linear_panel<L: Lanes>(
         // SAFETY: passed on.
         unsafe { block::<L>(x, d, rows, &w[m * d..], d, cols, d, &mut out[m..], m_total) };
     }
-    if let Some(bias) = bias {
-        for row in out.chunks_exact_mut(m_total) {
-            row.iter_mut().zip(bias).for_each(|(o, b)| *o += b);
-        }
+    add_bias(bias, out, m_total);
+}
+
+/// out[n, m] += bias[m], out [N, `m_total`].
+#[inline(always)]
+pub(crate) fn add_bias(bias: Option<&[f32]>, out: &mut [f32], m_total: usize) {
+    let Some(bias) = bias else { return };
+    for row in out.chunks_exact_mut(m_total) {
+        row.iter_mut().zip(bias).for_each(|(o, b)| *o += b);
     }
 }
 
@@ -229,26 +234,9 @@ pub(crate) fn is_wide(rows: usize, d: usize, m_total: usize) -> bool {
     rows <= PANEL_ROWS && m_total > SHARE_COLUMNS && rows * m_total * d > 1 << 18
 }
 
-/// Runs `share(columns, out of these columns)` for every `SHARE_COLUMNS` columns of out [N, m_total] in parallel.
-pub(crate) fn by_columns(
-    out: &mut [f32],
-    m_total: usize,
-    share: impl Fn(Range<usize>, &mut [f32]) + Sync + Send,
-) {
-    let rows = out.len() / m_total;
-    let starts: Vec<usize> = (0..m_total).step_by(SHARE_COLUMNS).collect();
-    let work = |&start: &usize| {
-        let columns = start..(start + SHARE_COLUMNS).min(m_total);
-        let mut part = vec![0.0; rows * columns.len()];
-        share(columns, &mut part);
-        part
-    };
-    let parts: Vec<Vec<f32>> = starts.par_iter().map(work).collect();
-    for (start, part) in starts.into_iter().zip(parts) {
-        for (to, from) in out.chunks_exact_mut(m_total).zip(part.chunks_exact(part.len() / rows)) {
-            to[start..start + from.len()].copy_from_slice(from);
-        }
-    }
+/// Columns of each task where there are few rows.
+pub(crate) fn shares(m_total: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..m_total).step_by(SHARE_COLUMNS).map(move |start| start..(start + SHARE_COLUMNS).min(m_total))
 }
 
 /// Runs `panel` on every `rows` rows of x in parallel and joins the results in order.

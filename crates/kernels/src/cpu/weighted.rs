@@ -14,6 +14,10 @@ pub(crate) unsafe fn weighted_sum<L: Lanes>(p: &[f32], v: &[f32], stride: usize,
         0 => out.fill(0.0),
         // SAFETY: p has eight values; the caller vouches for the instructions.
         8 => unsafe { sum::<L, 8>(p, v, stride, out) }, // the heads of small models
+        // SAFETY: p has so many values; the caller vouches for the instructions.
+        64 => unsafe { sum::<L, 64>(p, v, stride, out) }, // and of large ones
+        // SAFETY: likewise.
+        128 => unsafe { sum::<L, 128>(p, v, stride, out) },
         // SAFETY: passed on.
         _ => unsafe { sum::<L, 0>(p, v, stride, out) },
     }

@@ -4,6 +4,7 @@
 //! multiply-add, a short tail counts as zeros, and a fixed pairwise tree adds the sums: l with l+8, +4, +2, +1.
 
 pub mod adam;
+pub mod bf16;
 pub mod gather;
 pub(crate) mod screen;
 

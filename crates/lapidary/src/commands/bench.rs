@@ -4,16 +4,16 @@
 //! of two runs on one machine, interleaved, say anything: see `benches/`. One step is done before the clock counts. The
 //! learning rate is so small that the number of active features stays as it was asked for.
 
-mod input;
+mod lm;
 mod report;
 
 use crate::global::Global;
 use crate::terminal::stopwatch::Stopwatch;
 use crate::{machine, terminal};
 use anyhow::bail;
-use input::Input;
 use lapidary_kernels::{Csr, naive};
 use lapidary_suite::estimate::{self, Memory};
+use lapidary_trainer::made::Made;
 use lapidary_trainer::{
     DictionaryPlan, Phase, Preset, Recipe, Threshold, Training, Workspace, memory, train_step_on,
 };
@@ -32,6 +32,8 @@ pub enum BenchCommand {
     ///
     /// A sample of rows is compared, bit for bit, with the naive product, which is the definition.
     Encode(BenchArgs),
+    /// A language model: reading its weights, prefill, decoding
+    Lm(lm::LmArgs),
 }
 
 #[derive(clap::Args)]
@@ -66,6 +68,7 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
     let (args, what) = match &command {
         BenchCommand::Train(args) => (args, "train"),
         BenchCommand::Encode(args) => (args, "encode"),
+        BenchCommand::Lm(args) => return lm::run(args, global),
     };
     args.check(global)?;
     if global.dry_run {
@@ -74,14 +77,11 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
         let memory = lapidary_report::number::bytes(memory);
         return global.tell(&json, format_args!("bench {what}: about {memory} of memory"));
     }
-    let input = Input::new(&args.plan(), &args.recipe(), args.seed, args.batch as usize, args.l0, args.zipf);
+    let input = Made::new(&args.plan(), &args.recipe(), args.seed, args.batch as usize, args.l0, args.zipf);
     if let Some(path) = &args.out {
         input.save(path)?;
     }
-    let seen = match command {
-        BenchCommand::Train(_) => args.train(input, global),
-        BenchCommand::Encode(_) => args.encode(input, global),
-    };
+    let seen = if what == "train" { args.train(input, global) } else { args.encode(input, global) };
     let report = Report::new(what, args, seen, Machine::measure(global.catalog.device));
     if global.json {
         terminal::line(serde_json::to_string_pretty(&report)?)?;
@@ -141,7 +141,7 @@ impl BenchArgs {
     }
 
     /// By θ itself; a step's screen asks for θ − ε/2.
-    fn recheck_share(&self, input: &Input, global: &Global) -> Option<f64> {
+    fn recheck_share(&self, input: &Made, global: &Global) -> Option<f64> {
         let p = &input.parameters;
         global.catalog.device.recheck_share(
             &input.x,
@@ -152,7 +152,7 @@ impl BenchArgs {
         )
     }
 
-    fn train(&self, input: Input, global: &Global) -> Seen {
+    fn train(&self, input: Made, global: &Global) -> Seen {
         let (plan, recipe) = (self.plan(), self.recipe());
         let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
         let mut training = Training::new(input.parameters, &plan, recipe.beta1);
@@ -185,7 +185,7 @@ impl BenchArgs {
         seen
     }
 
-    fn encode(&self, mut input: Input, global: &Global) -> Seen {
+    fn encode(&self, mut input: Made, global: &Global) -> Seen {
         input.parameters.w_dec = Vec::new();
         let (d, p) = (self.d_model as usize, &input.parameters);
         let mut seen = Seen { recheck_share: self.recheck_share(&input, global), ..Seen::default() };
@@ -214,7 +214,7 @@ impl BenchArgs {
 const NAIVE_WORK: usize = 300_000_000;
 
 /// Rows from all over the batch, by the naive kernel: indices and bits of values must be the same.
-fn exactness(input: &Input, encoded: &Csr, d: usize) -> Exactness {
+fn exactness(input: &Made, encoded: &Csr, d: usize) -> Exactness {
     let p = &input.parameters;
     let n = encoded.rows();
     let rows = (NAIVE_WORK / p.w_enc.len()).clamp(1, 64).min(n);

@@ -172,7 +172,7 @@ struct Demo {
 impl Demo {
     /// Scores the run and saves them as `lapidary evaluate --truth world` does.
     fn measure(args: &DemoArgs, run: &Path, global: &Global) -> anyhow::Result<Demo> {
-        let opened = Opened::open(Path::new(args.model()), &[], &global.catalog)?;
+        let opened = Opened::open(Path::new(args.model()), &[], None, &global.catalog)?;
         let trained = named(run, true)?;
         let world: World = args.text().parse()?;
         let corpus = Text::World(world).corpus(&opened, CONTEXT, Split::HeldOut)?;

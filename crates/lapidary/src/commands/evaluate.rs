@@ -7,7 +7,6 @@ use crate::terminal::progress::Progress;
 use anyhow::{Context, bail};
 use lapidary_catalog::{Opened, Text, World};
 use lapidary_evaluation::Scores;
-use lapidary_files::Identity;
 use lapidary_ground_truth::score::DEFAULT_ROWS;
 use lapidary_lm::{Site, Spec};
 use lapidary_release::EvaluationFile;
@@ -96,13 +95,14 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let text = args.text(runs.first(), global)?;
     let world = args.truth.map(|Language::World| language(&text)).transpose()?;
     let ignored = runs.first().map_or(&[][..], |run| &run.places.ignore_config_keys);
-    let opened = Opened::open(model, ignored, &global.catalog)?;
+    let recorded = subjects.first().and_then(|s| s.model.as_ref()).and_then(|m| m.precision.as_deref());
+    let opened = Opened::open(model, ignored, recorded, &global.catalog)?;
     let context = args.context(runs.first(), &opened.spec)?;
     let corpus = text.corpus(&opened, context, args.split())?;
     if global.dry_run {
         return args.dry_run(&corpus, context, &subjects, global);
     }
-    let model = Identity { name: opened.name.clone(), hash: opened.hash()?.to_owned() };
+    let model = opened.identity()?;
     if !args.foreign_model {
         check_model(&subjects, &model, &opened.folder.display().to_string())?;
     }

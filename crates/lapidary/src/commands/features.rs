@@ -109,7 +109,8 @@ impl FeaturesArgs {
         };
         let texts = Text::parse(names, &global.catalog)?;
         let ignored = run.map_or(&[][..], |run| &run.places.ignore_config_keys);
-        let opened = Opened::open(model, ignored, &global.catalog)?;
+        let recorded = run.and_then(|run| run.plan.model.precision.as_deref());
+        let opened = Opened::open(model, ignored, recorded, &global.catalog)?;
         let asked = self.context.or(run.map(|run| run.plan.text.context));
         let context = resolve_context(&opened.spec, asked)?;
         let mut corpus = texts.corpus(&opened, context, self.split)?;

@@ -58,7 +58,7 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let inputs = [&[model], texts.files()].concat();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
     let out = global.output_folder(&args.out, &STORE, false, &inputs)?;
-    let opened = Opened::open(&args.model, &[], &global.catalog)?;
+    let opened = Opened::open(&args.model, &[], None, &global.catalog)?;
     let sites = opened.spec.parse_sites(&args.sites)?;
     let context = resolve_context(&opened.spec, args.context)?;
     let corpus = texts.corpus(&opened, context, args.split)?;

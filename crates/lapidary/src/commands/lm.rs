@@ -177,7 +177,7 @@ fn logits(args: LogitsArgs, global: &Global) -> anyhow::Result<()> {
     if global.dry_run {
         return describe(&args.out, tokens.len(), &places, global);
     }
-    let model = files.load(global.catalog.device)?;
+    let model = files.load(global.catalog.device, global.catalog.precision.unwrap_or_default())?;
     let residual = model.forward(&Batch::new([tokens.as_slice()]), &[], &mut |_, _| {});
     write(&args.out, &tokens, &places, &[model.unembed(&residual)], global)
 }
@@ -191,7 +191,7 @@ fn tap(args: TapArgs, global: &Global) -> anyhow::Result<()> {
     if global.dry_run {
         return describe(&args.out, tokens.len(), &places, global);
     }
-    let model = files.load(global.catalog.device)?;
+    let model = files.load(global.catalog.device, global.catalog.precision.unwrap_or_default())?;
     let mut rows = Vec::new();
     model.tap(&Batch::new([tokens.as_slice()]), &sites, &mut |_, x| rows.push(x.to_vec()));
     write(&args.out, &tokens, &places, &rows, global)

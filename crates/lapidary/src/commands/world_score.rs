@@ -32,7 +32,7 @@ pub struct ScoreArgs {
 }
 
 pub fn score(args: &ScoreArgs, global: &Global) -> anyhow::Result<()> {
-    let opened = Opened::open(&args.model, &[], &global.catalog)?;
+    let opened = Opened::open(&args.model, &[], None, &global.catalog)?;
     check_vocabulary(&opened)?;
     let policy = serde_json::from_value(serde_json::json!(args.policy))
         .map_err(|_| anyhow::anyhow!("--policy: expected base or chat, found {}", args.policy))?;

@@ -23,7 +23,7 @@ pub fn generate(args: GenerateArgs, global: &Global) -> anyhow::Result<()> {
         let json = serde_json::json!({ "prompt": prompt, "max_tokens": room });
         return global.tell(&json, format_args!("{given} tokens, and at most {room} new ones"));
     }
-    let model = files.load(global.catalog.device)?;
+    let model = files.load(global.catalog.device, global.catalog.precision.unwrap_or_default())?;
     if global.json {
         let new = model.generate(&prompt, args.max_tokens, &sampling, &mut |_| ControlFlow::Continue(()))?;
         let whole = [prompt.as_slice(), &new].concat();

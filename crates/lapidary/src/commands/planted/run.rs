@@ -209,7 +209,7 @@ impl Trained {
             site: SITE.into(),
             site_out: SITE.into(),
             hf_hook_name: None,
-            model: ModelRef { name: rows.clone(), hash: None },
+            model: ModelRef { name: rows.clone(), hash: None, precision: None },
             context: None,
             prepend_bos: false,
             special_tokens: Vec::new(),

@@ -1,14 +1,13 @@
-//! What a bench computes on: rows, weights, and thresholds that give the L0 that was asked for.
+//! A problem made for a measurement of speed: rows, weights, and thresholds that give the L0 that was asked for.
 //!
 //! Rows are N(0, I/D), so of unit mean square (C = 1); weights are those of a dictionary before its first step, rows of unit
 //! norm. Then z ~ N(0, 1/D) for every feature, and a feature that is to fire with frequency p has θ = Q⁻¹(p)/√D. Frequencies
 //! are equal, or Zipf's: min(1/2, c/rank), ranks in random order. The number c is found by bisection on the measured L0 of a
 //! sample of rows.
 
-use anyhow::Context;
+use crate::{DictionaryPlan, Parameters, Recipe, TrainError, initial_parameters};
 use lapidary_files::tensors::{Tensor, write};
 use lapidary_kernels::Device;
-use lapidary_trainer::{DictionaryPlan, Parameters, Recipe, initial_parameters};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -19,16 +18,17 @@ use std::path::Path;
 const SAMPLE: usize = 1 << 22;
 
 /// Rows and a dictionary.
-pub struct Input {
+pub struct Made {
     /// [N, D]
     pub x: Vec<f32>,
     /// W_enc = W_dec, biases 0.
     pub parameters: Parameters,
 }
 
-impl Input {
-    /// The same for the same arguments.
-    pub fn new(plan: &DictionaryPlan, recipe: &Recipe, seed: u64, n: usize, l0: f64, zipf: bool) -> Input {
+impl Made {
+    /// `n` rows, and a dictionary with this L0 on them whose features are equally frequent, or as Zipf's law says. The same for the same
+    /// arguments.
+    pub fn new(plan: &DictionaryPlan, recipe: &Recipe, seed: u64, n: usize, l0: f64, zipf: bool) -> Made {
         let (d, f) = (plan.d, plan.width);
         let mut x = vec![0.0; n * d];
         x.par_chunks_mut(d).enumerate().for_each(|(row, x)| normal_row(seed, row as u64, x));
@@ -39,7 +39,7 @@ impl Input {
         // One instruction set is as good as another: all return the same bits.
         Device::detect().linear(&x[..rows * d], &parameters.w_enc, None, d, &mut z);
         parameters.threshold = Some(thresholds(&weights, &z, d, l0));
-        Input { x, parameters }
+        Made { x, parameters }
     }
 
     /// θ [F]
@@ -48,7 +48,10 @@ impl Input {
     }
 
     /// For peers, who get the same bytes.
-    pub fn save(&self, path: &Path) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let p = &self.parameters;
         let (f, d) = (p.b_enc.len(), p.b_dec.len());
         let (x, w, features, width) = ([self.x.len() / d, d], [f, d], [f], [d]);
@@ -59,7 +62,7 @@ impl Input {
             Tensor::f32("b_enc", &features, &p.b_enc),
             Tensor::f32("b_dec", &width, &p.b_dec),
         ];
-        write(path, &tensors, &HashMap::new()).with_context(|| path.display().to_string())
+        Ok(write(path, &tensors, &HashMap::new())?)
     }
 }
 
@@ -120,7 +123,7 @@ fn upper(p: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lapidary_trainer::Threshold;
+    use crate::Threshold;
 
     /// Q⁻¹ as tabulated.
     #[test]
@@ -135,13 +138,13 @@ mod tests {
         let recipe = Recipe { threshold: Threshold::Raw, ..Recipe::gemma_scope(1) };
         let (d, f, n) = (64, 512, 700);
         for (l0, zipf) in [(5.0, false), (5.0, true), (60.0, true), (256.0, false)] {
-            let input = Input::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, l0, zipf);
+            let input = Made::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, l0, zipf);
             let p = &input.parameters;
             let encoded = Device::detect().encode(&input.x, &p.w_enc, &p.b_enc, input.theta(), d);
             let measured = encoded.index.len() as f64 / n as f64;
             assert!((measured / l0 - 1.0).abs() < 0.01, "asked {l0}, measured {measured}");
         }
-        let input = Input::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, 5.0, false);
+        let input = Made::new(&DictionaryPlan::new("bench", "bench", d, f), &recipe, 1, n, 5.0, false);
         let mean_square: f64 = input.x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n as f64;
         assert!((mean_square - 1.0).abs() < 0.02, "{mean_square}");
     }
