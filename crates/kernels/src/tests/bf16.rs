@@ -15,16 +15,23 @@ fn rounded(v: &[f32]) -> Vec<Bf16> {
 /// Nearest by distance in f64, of two as near the one with an even last bit.
 #[test]
 fn rounding_is_to_the_nearest_even() {
-    for v in
-        values(20_000, 1).into_iter().chain([1e-40, -3e-39, 1e-45, 3.3e38, 0.0, -0.0, 1.00390625, 1.01171875])
-    {
+    for v in values(20_000, 1).into_iter().chain([
+        1e-40,
+        -3e-39,
+        1e-45,
+        3.3e38,
+        0.0,
+        -0.0,
+        1.0 + 1.0 / 256.0,
+        1.0 + 3.0 / 256.0,
+    ]) {
         let down = Bf16((v.to_bits() >> 16) as u16);
         let up = Bf16(down.0 + 1);
         let off = |b: Bf16| (f64::from(b.widen()) - f64::from(v)).abs();
         let expected = match off(down).total_cmp(&off(up)) {
             std::cmp::Ordering::Less => down,
             std::cmp::Ordering::Greater => up,
-            std::cmp::Ordering::Equal if down.0 % 2 == 0 => down,
+            std::cmp::Ordering::Equal if down.0.is_multiple_of(2) => down,
             std::cmp::Ordering::Equal => up,
         };
         assert_eq!(Bf16::round(v), expected, "{v:e}");
@@ -205,13 +212,13 @@ mod instruction {
             0 => (f32::from_bits(c), next(), next()),
             1 => {
                 let (x, w) = (pair(57, 1), pair(41, 8));
-                let one = [0xffff_ffff, 0xffff_0000][(c >> 8 & 1) as usize]; // both terms, or the odd one alone
-                c = 0x0080_0000 + c % 4 | c & 1 << 31;
+                let one = [0xffff_ffff, 0xffff_0000][((c >> 8) & 1) as usize]; // both terms, or the odd one alone
+                c = (0x0080_0000 + c % 4) | (c & (1 << 31));
                 (f32::from_bits(c), x & one, w)
             }
             2 => (f32::from_bits(c & 0x81ff_ffff), pair(0, 24), pair(0, 180)),
             _ => {
-                c = 200 + c % 55 << 23 | c.rotate_left(9) & 0x807f_ffff;
+                c = ((200 + c % 55) << 23) | (c.rotate_left(9) & 0x807f_ffff);
                 (f32::from_bits(c), pair(180, 75), pair(180, 75))
             }
         }
