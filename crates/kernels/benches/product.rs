@@ -67,7 +67,9 @@ fn main() {
                 let encode = rate(pool.install(|| seconds(|| drop(device.encode(&x, &w, &b, &lo, d)))));
                 let linear = rate(pool.install(|| seconds(|| device.linear(&x, &w, Some(&b), d, &mut out))));
                 let bf16 = rate(pool.install(|| {
-                    seconds(|| device.multiply(&x, &device.matrix(Operand::Rounded(&half), d, n), Some(&b), &mut out))
+                    seconds(|| {
+                        device.multiply(&x, &device.matrix(Operand::Rounded(&half), d, n), Some(&b), &mut out)
+                    })
                 }));
                 println!(
                     "{n:>5} {d:>5} {f:>6} {:>9} {threads:>8} {encode:>15} {linear:>15} {bf16:>15}",

@@ -6,8 +6,8 @@
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::avx512_bf16;
 use crate::cpu::packed::{self, Packed};
-use crate::cpu::widened::{self, Order};
 use crate::cpu::product;
+use crate::cpu::widened::{self, Order};
 use crate::dispatch::isa;
 use crate::{Bf16, Device, Isa};
 use rayon::prelude::*;

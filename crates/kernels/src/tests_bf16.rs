@@ -15,7 +15,9 @@ fn rounded(v: &[f32]) -> Vec<Bf16> {
 /// Nearest by distance in f64, of two as near the one with an even last bit.
 #[test]
 fn rounding_is_to_the_nearest_even() {
-    for v in values(20_000, 1).into_iter().chain([1e-40, -3e-39, 1e-45, 3.3e38, 0.0, -0.0, 1.00390625, 1.01171875]) {
+    for v in
+        values(20_000, 1).into_iter().chain([1e-40, -3e-39, 1e-45, 3.3e38, 0.0, -0.0, 1.00390625, 1.01171875])
+    {
         let down = Bf16((v.to_bits() >> 16) as u16);
         let up = Bf16(down.0 + 1);
         let off = |b: Bf16| (f64::from(b.widen()) - f64::from(v)).abs();
@@ -70,7 +72,10 @@ fn the_naive_dot_is_the_definition() {
     // One register of sixteen pairs twice: sum 0 takes 1, 0, 33, 32.
     let mut a = [0.0f32; 64];
     (a[1], a[0], a[33], a[32]) = (1e8, 1.0, -1e8, 1.0);
-    assert_eq!(naive::bf16::dot(&a, &rounded(&[1.0; 64])), 1.0 + (Bf16::round(1e8).widen() - Bf16::round(1e8).widen()));
+    assert_eq!(
+        naive::bf16::dot(&a, &rounded(&[1.0; 64])),
+        1.0 + (Bf16::round(1e8).widen() - Bf16::round(1e8).widen())
+    );
 }
 
 /// Every way to multiply bf16 matrices, of one shape.
@@ -163,7 +168,8 @@ mod instruction {
         let mut out = [0.0; 16];
         // SAFETY: arrays of sixteen words; the types of a register are 64 bytes without meaning of their own.
         unsafe {
-            let [x, w] = [x, w].map(|p| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(p.as_ptr().cast())));
+            let [x, w] = [x, w]
+                .map(|p| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(p.as_ptr().cast())));
             _mm512_storeu_ps(out.as_mut_ptr(), _mm512_dpbf16_ps(_mm512_loadu_ps(c.as_ptr()), x, w));
         }
         out

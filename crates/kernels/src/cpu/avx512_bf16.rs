@@ -128,20 +128,14 @@ fn tree(sums: [[__m512; TILE]; TILE]) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn eights(a: __m512, b: __m512) -> __m512 {
-    _mm512_add_ps(
-        _mm512_shuffle_f32x4::<0b01_00_01_00>(a, b),
-        _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b),
-    )
+    _mm512_add_ps(_mm512_shuffle_f32x4::<0b01_00_01_00>(a, b), _mm512_shuffle_f32x4::<0b11_10_11_10>(a, b))
 }
 
 /// l + (l + 4) of twice two eights: a quarter for each of four.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn fours(a: __m512, b: __m512) -> __m512 {
-    _mm512_add_ps(
-        _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b),
-        _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b),
-    )
+    _mm512_add_ps(_mm512_shuffle_f32x4::<0b10_00_10_00>(a, b), _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
 }
 
 /// l + (l + 2) inside each quarter of two registers: two sums of each.

@@ -35,7 +35,9 @@ pub(crate) fn prefetch<T>(p: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: every x86-64 has this instruction, and it reads nothing.
     unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.wrapping_byte_add(AHEAD).cast())
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(
+            p.wrapping_byte_add(AHEAD).cast(),
+        )
     };
     #[cfg(not(target_arch = "x86_64"))]
     let _ = p;

@@ -8,8 +8,8 @@
 
 use super::Lanes;
 use super::widened::{Order, widen};
-use crate::{Bf16, Csr};
 use crate::naive::LANES;
+use crate::{Bf16, Csr};
 use rayon::prelude::*;
 
 /// Rows of x in a tile.

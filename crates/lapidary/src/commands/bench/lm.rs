@@ -67,7 +67,9 @@ pub fn run(args: &LmArgs, global: &Global) -> anyhow::Result<()> {
     let context = files.spec.context;
     let longest = args.prefill.1.max(PROMPT + args.decode as usize);
     if longest > context {
-        bail!("expected at most {context} tokens, the model's context, found {longest}: shorten --prefill or --decode");
+        bail!(
+            "expected at most {context} tokens, the model's context, found {longest}: shorten --prefill or --decode"
+        );
     }
     if global.dry_run {
         let json = serde_json::json!({ "bench": "lm", "parameters": files.parameters() });
@@ -142,7 +144,10 @@ impl Report {
     fn print(&self) -> anyhow::Result<()> {
         let Report { isa, precision, threads, .. } = self;
         let of = |v: f64| significant(v, 3);
-        terminal::line(format_args!("{precision} by {isa}, {threads} threads, read in {} s", of(self.load_s)))?;
+        terminal::line(format_args!(
+            "{precision} by {isa}, {threads} threads, read in {} s",
+            of(self.load_s)
+        ))?;
         let (prefill, gflops) = (of(self.prefill_tokens_per_s), of(self.prefill_gflops));
         terminal::line(format_args!("prefill  {prefill} tokens/s, {gflops} GFLOP/s"))?;
         let (decode, speed) = (of(self.decode_tokens_per_s), of(self.decode_gb_s));
