@@ -71,3 +71,64 @@ fn the_number_of_threads_changes_no_byte() {
     }
     assert!(bytes(&tiny.path("7")).contains_key("evaluation.json"));
 }
+
+/// Products in bf16 are another model: its rows are others, it is said wherever the model is named, and never mixes with f32.
+#[test]
+fn a_precision_is_recorded_and_never_mixes_with_another() {
+    let tiny = Tiny::new(2);
+    let (model, text) = (tiny.at("model"), tiny.at("text.txt"));
+    let harvest = |store: &str, precision: &[&str]| {
+        let store = tiny.at(store);
+        let all = ["harvest", "--model", &model, "--text", &text, "--context", "64", "--out", &store, "-q"];
+        good(&[&all[..], &["--sites", "0.res,1.att,1.mlp"], precision].concat());
+    };
+    harvest("f32", &[]);
+    harvest("bf16", &["--precision", "bf16"]);
+    assert!(
+        bytes(&tiny.path("f32"))["shard-00000.safetensors"]
+            != bytes(&tiny.path("bf16"))["shard-00000.safetensors"]
+    );
+    assert!(tiny.read("bf16/manifest.json").contains("\"precision\": \"bf16\""));
+    assert!(!tiny.read("f32/manifest.json").contains("precision"), "as before there was a choice");
+
+    let written = tiny.read("suite.toml");
+    let suite = |precision: &str, store: &str| {
+        let store = store_line(&tiny.at(store));
+        tiny.write("suite.toml", &format!("{precision}{}", written.replace("[rows]\n", &store)));
+    };
+    let refused = |flags: &[&str]| {
+        let ran = common::Ran::from(tiny.train("refused", &[&["-q"], flags].concat()).output().unwrap());
+        assert_eq!(ran.code, Some(1));
+        ran.error
+    };
+    suite("", "bf16");
+    let error = refused(&[]);
+    assert!(error.contains("precision: expected \"f32\", found \"bf16\""), "{error}");
+    suite("precision = 'bf16'\n", "f32");
+    let error = refused(&[]);
+    assert!(error.contains("precision: expected \"bf16\", found \"f32\""), "{error}");
+    let error = refused(&["--precision", "f32"]);
+    assert!(error.contains("expected bf16, as the suite says, found --precision f32"), "{error}");
+    suite("precision = 'fp8'\n", "f32");
+    let error = refused(&[]);
+    assert!(error.contains("precision: expected f32 or bf16, found fp8"), "{error}");
+
+    suite("precision = 'bf16'\n", "bf16");
+    let (suite_path, run) = (tiny.at("suite.toml"), tiny.at("run"));
+    good(&["train", &suite_path, "--out", &run, "--quiet"]);
+    assert!(tiny.read("run/plan.json").contains("\"precision\": \"bf16\""));
+    let of = "run/dictionaries/0.res-width40-lambda0.003/lapidary.json";
+    assert!(tiny.read(of).contains("\"precision\": \"bf16\""));
+    good(&["evaluate", &run, "--quiet", "--max-windows", "2", "--resamples", "0"]);
+    let evaluation = tiny.read("run/evaluation.json");
+    assert!(evaluation.contains("\"precision\":\"bf16\""), "{evaluation:.600}");
+    let again = ["evaluate", &run, "-q", "--max-windows", "2", "--precision", "f32", "--overwrite"];
+    let ran = common::lapidary(&again);
+    assert_eq!(ran.code, Some(1));
+    let error = ran.error;
+    assert!(error.contains("in bf16 ("), "{error}");
+}
+
+fn store_line(store: &str) -> String {
+    format!("[rows]\nstore = {store:?}\n")
+}

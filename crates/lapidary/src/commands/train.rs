@@ -25,7 +25,7 @@ mod report;
 /// same bytes. A dictionary whose loss is no number, or beyond all measure, is given up; the others go on, and the command
 /// ends with exit code 1 and the reason.
 ///
-/// Keys of a suite: model (and ignore_config_keys), text, context, tokens, seed, preset (short if left out, gemma-scope; for
+/// Keys of a suite: model (and ignore_config_keys, precision: f32 or bf16), text, context, tokens, seed, preset (short if left out, gemma-scope; for
 /// jumprelu also gemma-scope-2 and anthropic, which choose the penalty); and, at the top or in a [[dictionaries]] table for
 /// several kinds side by side:
 /// architecture (jumprelu, topk, batchtopk, matryoshka, gated, l1), sites, transcoders = ["3.mlp-in -> 3.mlp"] with skip,
