@@ -27,6 +27,7 @@ pub(crate) mod weighted;
 pub(crate) mod widened;
 
 /// Bytes between what is read of a matrix and what is asked for meanwhile: over the next page, whose address takes long to find.
+#[cfg(target_arch = "x86_64")]
 const AHEAD: usize = 4096;
 
 /// Asks for what lies [`AHEAD`] of `p`; a matrix that streams past once is read faster so.
