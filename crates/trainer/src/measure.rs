@@ -44,7 +44,7 @@ pub fn measure<S: RowSource>(batches: &mut Batches<S>, rows: u64) -> Result<Vec<
 }
 
 /// μ [D] of every site of the source over the first `rows` rows of the order, raw.
-pub(crate) fn mean_rows<S: RowSource>(
+pub fn mean_rows<S: RowSource>(
     batches: &mut Batches<S>,
     rows: u64,
 ) -> Result<Vec<Vec<f64>>, SourceError> {
