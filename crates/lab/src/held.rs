@@ -114,7 +114,15 @@ mod tests {
 
     #[test]
     fn held_rows_are_the_rows() {
-        let config = PlantedConfig { d: 24, features: 200, roots: 4, branching: 3, depth: 2, circles: 3, ..Size::Everyday.config() };
+        let config = PlantedConfig {
+            d: 24,
+            features: 200,
+            roots: 4,
+            branching: 3,
+            depth: 2,
+            circles: 3,
+            ..Size::Everyday.config()
+        };
         let planted = Planted::new(7, config);
         let mut source = PlantedRows::new(&planted, 2_100);
         let held = Held::read(&mut source, &mut |_, _| ()).unwrap();

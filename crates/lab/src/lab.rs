@@ -3,8 +3,8 @@
 //! A cell is one piece of work under a name and the hash of everything that determines it. Its value is a file,
 //! `cells/NAME-HASH.json`; a run that is killed, or repeated, reads finished cells and makes the others.
 
-use crate::rung::{Real, RungName};
 use crate::LabError;
+use crate::rung::{Real, RungName};
 use lapidary_catalog::Catalog;
 use lapidary_files::{hash, publish, read_string};
 use lapidary_suite::folder::built_by;

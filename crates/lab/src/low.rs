@@ -39,7 +39,8 @@ pub(crate) fn train_rounded(
     device: Device,
     after_step: &mut dyn FnMut(u64) -> Result<(), LabError>,
 ) -> Result<Dictionary, LabError> {
-    let site = batches.source().sites().iter().position(|s| s.site == d.row_set()).expect("the rung has the site");
+    let site =
+        batches.source().sites().iter().position(|s| s.site == d.row_set()).expect("the rung has the site");
     let mut parameters = initial_parameters(d, &plan.recipe, plan.seed);
     if let Some(measured) = &d.measured {
         let means = mean_rows(batches, measured.rows).map_err(LabError::Rows)?;
@@ -51,7 +52,8 @@ pub(crate) fn train_rounded(
         let rows = batches.next().map_err(LabError::Rows)?;
         let batch = Batch { input: &rows[site], output: &rows[site] };
         train_step(&mut training, batch, d, &plan.recipe, step, device, &mut |_| ());
-        for (tensor, p) in [&mut training.slots.w_enc.p, &mut training.slots.w_dec.p].into_iter().enumerate() {
+        for (tensor, p) in [&mut training.slots.w_enc.p, &mut training.slots.w_dec.p].into_iter().enumerate()
+        {
             round(p, how, plan.seed ^ (step << 1 | tensor as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         }
         after_step(step + 1)?;

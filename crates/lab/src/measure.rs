@@ -38,7 +38,11 @@ pub fn encoded(dictionary: &Dictionary, device: Device, x: &[f32], target: &[f32
         let features = dictionary.encode(device, x);
         let recon = dictionary.reconstruct(device, x, &features);
         moments.add(target);
-        error += target.chunks_exact(d_out).zip(recon.chunks_exact(d_out)).map(|(a, b)| squared_error(a, b)).sum::<f64>();
+        error += target
+            .chunks_exact(d_out)
+            .zip(recon.chunks_exact(d_out))
+            .map(|(a, b)| squared_error(a, b))
+            .sum::<f64>();
         firings.push(&features);
     }
     let l0 = firings.index.len() as f64 / firings.rows().max(1) as f64;
@@ -67,7 +71,12 @@ pub fn spliced(rung: &Rung, windows: usize, all: &[Spliced<'_>]) -> Result<Optio
         .iter()
         .map(|s| Subject { name: &s.name, site: s.site, output: s.output, dictionary: s.dictionary })
         .collect();
-    let options = lapidary_evaluation::Options { seed: 0, resamples: 0, batch_tokens: 8_192, max_windows: Some(windows) };
+    let options = lapidary_evaluation::Options {
+        seed: 0,
+        resamples: 0,
+        batch_tokens: 8_192,
+        max_windows: Some(windows),
+    };
     Ok(Some(evaluate(model, &rung.known()?.windows.windows, &subjects, options, &mut |_, _| ())?))
 }
 
@@ -75,7 +84,12 @@ pub fn spliced(rung: &Rung, windows: usize, all: &[Spliced<'_>]) -> Result<Optio
 ///
 /// # Errors
 /// The rung's rows cannot be made.
-pub fn against_truth(rung: &Rung, name: &str, firings: &Firings, seed: u64) -> Result<Option<TruthScores>, LabError> {
+pub fn against_truth(
+    rung: &Rung,
+    name: &str,
+    firings: &Firings,
+    seed: u64,
+) -> Result<Option<TruthScores>, LabError> {
     let Known { truth: Some(truth), .. } = rung.known()? else { return Ok(None) };
     let options = Options { resamples: 0, shifts: 2, ..Options::standard(seed) };
     Ok(Some(score(name, truth, firings, rung.probes()?, &options)))
@@ -166,7 +180,8 @@ pub fn shared(a: &[f32], b: &[f32], d: usize, device: Device) -> f64 {
     let mut cosines = vec![0.0; fa * fb];
     device.linear(&unit(a, d), &unit(b, d), None, d, &mut cosines);
     let nearest = |row: &[f32]| (0..row.len()).max_by(|&i, &j| row[i].total_cmp(&row[j])).unwrap_or(0);
-    let column = |j: usize| (0..fa).max_by(|&i, &k| cosines[i * fb + j].total_cmp(&cosines[k * fb + j])).unwrap_or(0);
+    let column =
+        |j: usize| (0..fa).max_by(|&i, &k| cosines[i * fb + j].total_cmp(&cosines[k * fb + j])).unwrap_or(0);
     let back: Vec<usize> = (0..fb).map(column).collect();
     let is_shared = |i: &usize| {
         let row = &cosines[i * fb..][..fb];

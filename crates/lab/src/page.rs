@@ -1,10 +1,10 @@
 //! `README.md` of an experiment: what a newcomer reads. Question, answer, evidence, whether to believe it, what would change our mind.
 
+use crate::Effort;
 use crate::experiment::Experiment;
 use crate::report::{Check, Plot, Report, Table, Value};
 use crate::run::{Found, question};
 use crate::verdict::Verdict;
-use crate::Effort;
 use lapidary_report::number::{count, interval, significant};
 use lapidary_report::table::{Align, markdown};
 use std::collections::BTreeMap;
@@ -19,7 +19,11 @@ pub(crate) fn page(experiment: &Experiment, found: &Found, effort: Effort) -> St
     let question = question(experiment);
     let mut out = format!(
         "# {}: {}\n\n> {}\n>\n> — Gemma Scope (arXiv 2408.05147), {}\n\n{}\n\n",
-        experiment.name, question.section, question.text, place(question.number), experiment.plain
+        experiment.name,
+        question.section,
+        question.text,
+        place(question.number),
+        experiment.plain
     );
     out += &format!("**Answer.** {}\n\n", found.answer);
     if effort == Effort::Quick {
@@ -28,7 +32,10 @@ pub(crate) fn page(experiment: &Experiment, found: &Found, effort: Effort) -> St
     }
     out += &format!(
         "## How it was done\n\n{}\n\n**What must be beaten.** {}\n\n**What decides.** {}. Hoped for: {}.\n\n",
-        experiment.method, experiment.baselines, sentence(experiment.metric), experiment.pass
+        experiment.method,
+        experiment.baselines,
+        sentence(experiment.metric),
+        experiment.pass
     );
     out += "## Evidence\n\n";
     found.reports.iter().for_each(|report| out += &evidence(report));
@@ -97,7 +104,13 @@ fn verdicts(verdicts: &[Verdict]) -> String {
             None => "–",
         };
         let why = if v.reasons.is_empty() { String::new() } else { format!(" ({})", v.reasons.join("; ")) };
-        vec![v.claim.clone(), format!("**{}**{why}", v.outcome), margin, v.p.map_or("–".into(), p), hoped.into()]
+        vec![
+            v.claim.clone(),
+            format!("**{}**{why}", v.outcome),
+            margin,
+            v.p.map_or("–".into(), p),
+            hoped.into(),
+        ]
     };
     format!("Verdicts:\n\n{}\n", markdown(&columns, &verdicts.iter().map(row).collect::<Vec<_>>()))
 }
@@ -107,8 +120,12 @@ fn p(p: f64) -> String {
 }
 
 fn values(report: &Report) -> String {
-    let columns =
-        [("number", Align::Left), ("value [95 %]", Align::Right), ("new seed moves it by", Align::Right), ("n", Align::Right)];
+    let columns = [
+        ("number", Align::Left),
+        ("value [95 %]", Align::Right),
+        ("new seed moves it by", Align::Right),
+        ("n", Align::Right),
+    ];
     let row = |(name, v): (&String, &Value)| {
         let value = match v.ci95 {
             Some([low, high]) => interval(v.value, low, high, 3),
@@ -126,7 +143,12 @@ fn checks(checks: &[Check]) -> String {
     if checks.is_empty() {
         return String::new();
     }
-    let columns = [("can it be believed?", Align::Left), ("found", Align::Right), ("needed", Align::Left), ("holds", Align::Left)];
+    let columns = [
+        ("can it be believed?", Align::Left),
+        ("found", Align::Right),
+        ("needed", Align::Left),
+        ("holds", Align::Left),
+    ];
     let row = |c: &Check| {
         let holds = if c.holds { "yes" } else { "**no**" };
         vec![c.name.clone(), significant(c.value, 3), c.needed.clone(), holds.into()]

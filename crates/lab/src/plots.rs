@@ -22,8 +22,10 @@ pub(crate) fn by_name(name: &str, title: &str, label: &str, caption: &str, lines
         label: line.name.clone(),
         ..Point::default()
     };
-    let of = |baseline: bool| lines.iter().enumerate().filter(move |(_, l)| l.is_baseline == baseline).map(point);
-    let series = |name: &str, tone, points: Vec<Point>| Series { name: name.into(), mark: Mark::Points, tone, points };
+    let of =
+        |baseline: bool| lines.iter().enumerate().filter(move |(_, l)| l.is_baseline == baseline).map(point);
+    let series =
+        |name: &str, tone, points: Vec<Point>| Series { name: name.into(), mark: Mark::Points, tone, points };
     let drawn = plot::Plot {
         title: title.into(),
         x: Axis::new(label, "", Scale::FromZero),
@@ -64,7 +66,11 @@ pub(crate) fn curves(name: &str, title: &str, caption: &str, x: Axis, y: Axis, c
             points: curve
                 .points
                 .iter()
-                .map(|&(x, y, i)| Point { y_interval: i.map(|[a, b]| (a, b)), label: curve.name.clone(), ..Point::new(x, y) })
+                .map(|&(x, y, i)| Point {
+                    y_interval: i.map(|[a, b]| (a, b)),
+                    label: curve.name.clone(),
+                    ..Point::new(x, y)
+                })
                 .collect(),
         })
         .collect();

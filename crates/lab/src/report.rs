@@ -5,8 +5,8 @@
 
 use crate::Lab;
 use crate::rung::Rung;
-use crate::verdict::Verdict;
 use crate::student::quantile_95;
+use crate::verdict::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -213,6 +213,9 @@ mod tests {
         assert_eq!(value.reseed_cv, Some(0.5));
         assert_eq!(Value::new(&[1.0], 0.0, 10).ci95, None);
         let [low, high] = Value::new(&[1.0], 0.1, 10).ci95.unwrap();
-        assert!((low - 0.804).abs() < 1e-3 && (high - 1.196).abs() < 1e-3, "normal where only sampling is known");
+        assert!(
+            (low - 0.804).abs() < 1e-3 && (high - 1.196).abs() < 1e-3,
+            "normal where only sampling is known"
+        );
     }
 }

@@ -56,7 +56,11 @@ pub fn question(experiment: &Experiment) -> &'static Question {
 ///
 /// # Errors
 /// A rung cannot be used, a file cannot be written, or the user wants to stop; finished cells are kept.
-pub fn run(lab: &mut Lab<'_>, experiment: &'static Experiment, rungs: &[RungName]) -> Result<Found, LabError> {
+pub fn run(
+    lab: &mut Lab<'_>,
+    experiment: &'static Experiment,
+    rungs: &[RungName],
+) -> Result<Found, LabError> {
     let mut reports = Vec::new();
     for &rung in rungs {
         reports.push((experiment.run)(lab, rung)?);
@@ -100,7 +104,13 @@ fn csv(reports: &[Report]) -> String {
     for report in reports {
         for cell in &report.cells {
             let seed = cell.seed.map(|s| s.to_string()).unwrap_or_default();
-            out += &format!("{},{},{seed},{},{}\n", report.rung, quoted(&cell.subject), quoted(&cell.metric), cell.value);
+            out += &format!(
+                "{},{},{seed},{},{}\n",
+                report.rung,
+                quoted(&cell.subject),
+                quoted(&cell.metric),
+                cell.value
+            );
         }
     }
     out

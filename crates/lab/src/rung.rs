@@ -219,7 +219,9 @@ impl Rung {
                 Source::Planted(planted) => {
                     Held::read(&mut PlantedRows::new(planted, self.need.train_rows), &mut tell)?
                 }
-                Source::Model(of) => of.with_rows(&of.train, self.random_seed(), &mut |rows| Held::read(rows, &mut tell))?,
+                Source::Model(of) => {
+                    of.with_rows(&of.train, self.random_seed(), &mut |rows| Held::read(rows, &mut tell))?
+                }
             };
             let _ = self.held.set(held);
         }
@@ -233,7 +235,9 @@ impl Rung {
     pub fn known(&self) -> Result<&Known, LabError> {
         if self.known.get().is_none() {
             let known = match &self.source {
-                Source::Planted(planted) => known_planted(planted, self.need.train_rows, self.need.known_rows),
+                Source::Planted(planted) => {
+                    known_planted(planted, self.need.train_rows, self.need.known_rows)
+                }
                 Source::Model(of) => of.known(self.random_seed())?,
             };
             let _ = self.known.set(known);
@@ -286,7 +290,9 @@ fn planted(lab: &Lab<'_>, need: Need) -> Rung {
         name: RungName::Planted,
         described: format!(
             "planted vectors: rows are sums of about {:.0} of {} known directions in {} dimensions, with trees of features and circles",
-            planted.mean_l0(), config.features, config.d
+            planted.mean_l0(),
+            config.features,
+            config.d
         ),
         sites: vec![SITE.into()],
         model_hash: hash::bytes(format!("{config:?} seed {}", lab.seed).as_bytes()),
@@ -313,7 +319,13 @@ fn known_planted(planted: &Planted, first: u64, n: usize) -> Known {
     }
 }
 
-fn of_model(lab: &Lab<'_>, name: RungName, model: &Path, text: &[PathBuf], need: Need) -> Result<Rung, LabError> {
+fn of_model(
+    lab: &Lab<'_>,
+    name: RungName,
+    model: &Path,
+    text: &[PathBuf],
+    need: Need,
+) -> Result<Rung, LabError> {
     let opened = Opened::open(model, &[], None, lab.catalog)?;
     let text = Text::parse(text, lab.catalog)?;
     let context = resolve_context(&opened.spec, None)?;
@@ -334,7 +346,8 @@ fn of_model(lab: &Lab<'_>, name: RungName, model: &Path, text: &[PathBuf], need:
         ),
         _ => format!("{}: a model of {} parameters, at {first}", opened.name, opened.parameters),
     };
-    let random = sites.iter().filter(|_| need.random_lm).map(|s| row_set(&s.to_string(), Some(Baseline::RandomLm)));
+    let random =
+        sites.iter().filter(|_| need.random_lm).map(|s| row_set(&s.to_string(), Some(Baseline::RandomLm)));
     Ok(Rung {
         name,
         described,

@@ -32,7 +32,15 @@ pub(crate) fn quantile_95(dof: f64) -> f64 {
 
 fn simpson(a: f64, b: f64, f: impl Fn(f64) -> f64) -> f64 {
     let (n, h) = (2_000, (b - a) / 2_000.0);
-    let weight = |i: usize| if i == 0 || i == n { 1.0 } else if i % 2 == 1 { 4.0 } else { 2.0 };
+    let weight = |i: usize| {
+        if i == 0 || i == n {
+            1.0
+        } else if i % 2 == 1 {
+            4.0
+        } else {
+            2.0
+        }
+    };
     (0..=n).map(|i| weight(i) * f(a + i as f64 * h)).sum::<f64>() * h / 3.0
 }
 

@@ -13,8 +13,8 @@ use lapidary_suite::file::Aux;
 use lapidary_suite::folder::built_by;
 use lapidary_suite::grid::{Architecture, Grid, Wanted};
 use lapidary_trainer::{
-    Baseline, DictionaryPlan, Measured, Plan, Recipe, Run, TrainError, Training, Transcoder, latest_checkpoint,
-    load_checkpoint, measure, row_set, to_dictionary, train,
+    Baseline, DictionaryPlan, Measured, Plan, Recipe, Run, TrainError, Training, Transcoder,
+    latest_checkpoint, load_checkpoint, measure, row_set, to_dictionary, train,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,7 +89,8 @@ struct OfRows {
 /// The rung has no rows, a plan cannot be followed, a training was given up, or the user wants to stop.
 pub fn trained(lab: &mut Lab<'_>, rung: &Rung, wants: &[Want], how: How) -> Result<Vec<Trained>, LabError> {
     let plan = plan_of(lab, rung, wants, how)?;
-    let plan_hash = lab.plan_hash(&serde_json::json!({ "rung": rung.plan(), "rows": how.round, "plan": plan }));
+    let plan_hash =
+        lab.plan_hash(&serde_json::json!({ "rung": rung.plan(), "rows": how.round, "plan": plan }));
     let name = format!("{}-training-seed{}-{plan_hash:.12}", rung.name, how.seed);
     let folder = lab.cell_path(&name);
     create_dir(&folder)?;
@@ -106,7 +107,12 @@ pub fn trained(lab: &mut Lab<'_>, rung: &Rung, wants: &[Want], how: How) -> Resu
         (lab.observe)(Event::Reused(&format!("{}: training, seed {}", rung.name, how.seed)));
         return dictionaries_of(&plan, &states);
     }
-    (lab.observe)(Event::Began(&format!("{}: training {} dictionaries, seed {}", rung.name, wants.len(), how.seed)));
+    (lab.observe)(Event::Began(&format!(
+        "{}: training {} dictionaries, seed {}",
+        rung.name,
+        wants.len(),
+        how.seed
+    )));
     rung.held(lab)?;
     let mut batches = batches(lab, rung, &plan.recipe, how)?;
     let (steps, batch, interrupted) = (plan.recipe.steps, how.batch as u64, lab.interrupted);
@@ -129,7 +135,8 @@ pub fn trained(lab: &mut Lab<'_>, rung: &Rung, wants: &[Want], how: How) -> Resu
 pub fn plan_of(lab: &mut Lab<'_>, rung: &Rung, wants: &[Want], how: How) -> Result<Plan, LabError> {
     let recipe = recipe(rung, how);
     let of = of_rows(lab, rung, &recipe, how)?;
-    let dictionaries: Vec<DictionaryPlan> = wants.iter().map(|want| derive(rung, want, &recipe, &of)).collect();
+    let dictionaries: Vec<DictionaryPlan> =
+        wants.iter().map(|want| derive(rung, want, &recipe, &of)).collect();
     let every = |parts: u64| (recipe.steps / parts).max(1);
     let (checkpoint_every, log_every) = (every(5), every(20));
     Ok(Plan { recipe, dictionaries, seed: how.seed, checkpoint_every, log_every })
@@ -145,7 +152,12 @@ fn dictionaries_of(plan: &Plan, states: &[Training]) -> Result<Vec<Trained>, Lab
     let mut out = Vec::new();
     for (plan_of, state) in plan.dictionaries.iter().zip(states) {
         if let Some(stopped) = &state.stopped {
-            invalid!("{}: given up at step {}: {}; try more rows", plan_of.name, stopped.step, stopped.reason);
+            invalid!(
+                "{}: given up at step {}: {}; try more rows",
+                plan_of.name,
+                stopped.step,
+                stopped.reason
+            );
         }
         let dictionary = to_dictionary(state, plan_of, &plan.recipe);
         out.push(Trained { hash: weights_hash(&dictionary), plan: plan_of.clone(), dictionary });
@@ -174,7 +186,8 @@ pub fn batches<'a>(
 }
 
 fn of_rows(lab: &mut Lab<'_>, rung: &Rung, recipe: &Recipe, how: How) -> Result<OfRows, LabError> {
-    let plan = serde_json::json!({ "rung": rung.plan(), "rows": how.round, "seed": how.seed, "batch": how.batch });
+    let plan =
+        serde_json::json!({ "rung": rung.plan(), "rows": how.round, "seed": how.seed, "batch": how.batch });
     let name = format!("rows-seed{}", how.seed);
     lab.cell(rung.name, &name, &plan, |lab| {
         let mut batches = batches(lab, rung, recipe, how)?;
@@ -215,7 +228,8 @@ fn derive(rung: &Rung, want: &Want, recipe: &Recipe, of: &OfRows) -> DictionaryP
 
 /// blake3 of all weights.
 pub fn weights_hash(dictionary: &Dictionary) -> String {
-    let parts = [&dictionary.w_enc, &dictionary.b_enc, &dictionary.threshold, &dictionary.w_dec, &dictionary.b_dec];
+    let parts =
+        [&dictionary.w_enc, &dictionary.b_enc, &dictionary.threshold, &dictionary.w_dec, &dictionary.b_dec];
     let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter()).flat_map(|x| x.to_le_bytes()).collect();
     hash::bytes(&bytes)
 }

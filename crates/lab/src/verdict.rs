@@ -81,7 +81,8 @@ pub fn judge(claim: &str, gap: &Gap, pass_line: Option<f64>, objections: &[Strin
         outcome,
         margin,
         ci95: half.map(|half| [margin - half, margin + half]),
-        p: error.map(|e| if e > 0.0 { two_sided_p(margin / e, dof) } else { f64::from(u8::from(margin == 0.0)) }),
+        p: error
+            .map(|e| if e > 0.0 { two_sided_p(margin / e, dof) } else { f64::from(u8::from(margin == 0.0)) }),
         pass_line,
         passed: pass_line.map(|line| outcome == Outcome::Better && margin >= line),
         reasons,
@@ -111,7 +112,8 @@ pub fn reaches(claim: &str, value: &Value, line: f64, objections: &[String]) -> 
 
 /// The same for a number that should be small.
 pub fn stays_below(claim: &str, value: &Value, line: f64, objections: &[String]) -> Verdict {
-    let turned = Value { value: -value.value, ci95: value.ci95.map(|[low, high]| [-high, -low]), ..value.clone() };
+    let turned =
+        Value { value: -value.value, ci95: value.ci95.map(|[low, high]| [-high, -low]), ..value.clone() };
     reaches(claim, &turned, -line, objections)
 }
 
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn a_pass_line_needs_a_gap_that_is_better() {
-        let verdict = |line| judge("", &Gap { by_seed: vec![0.3, 0.31, 0.32], sampling: 0.0 }, Some(line), &[]).passed;
+        let verdict =
+            |line| judge("", &Gap { by_seed: vec![0.3, 0.31, 0.32], sampling: 0.0 }, Some(line), &[]).passed;
         assert_eq!((verdict(0.2), verdict(0.5)), (Some(true), Some(false)));
     }
 

@@ -19,7 +19,7 @@ use crate::measure::{Spliced, encoded, pearson, spliced};
 use crate::plots::{Named, by_name};
 use crate::report::{Check, Report, Table, Value};
 use crate::rung::{Need, Rung, RungName};
-use crate::training::{How, Trained, Want, batches, plan_of, trained, weights_hash};
+use crate::training::{How, Want, batches, plan_of, trained, weights_hash};
 use crate::verdict::{Gap, Outcome, judge, reaches, stays_below};
 use crate::{Lab, LabError};
 use half::bf16;
@@ -85,15 +85,26 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed,
             "width": width, "windows": windows, "measure": 1 });
-        by_seed.push(lab.cell(name, &format!("forms-seed{seed}"), &plan, |lab| forms(lab, &rung, width, how, windows))?);
+        by_seed.push(
+            lab.cell(name, &format!("forms-seed{seed}"), &plan, |lab| {
+                forms(lab, &rung, width, how, windows)
+            })?,
+        );
     }
     Ok(report(lab, &rung, &by_seed, rows))
 }
 
 /// Everything of one seed.
-fn forms(lab: &mut Lab<'_>, rung: &Rung, width: usize, how: How, windows: usize) -> Result<Vec<Form>, LabError> {
+fn forms(
+    lab: &mut Lab<'_>,
+    rung: &Rung,
+    width: usize,
+    how: How,
+    windows: usize,
+) -> Result<Vec<Form>, LabError> {
     let want = Want::new(Architecture::JumpRelu, width, L0);
-    let narrow = |bits: f64| Want::new(Architecture::JumpRelu, (width as f64 * bits / 32.0).round() as usize, L0);
+    let narrow =
+        |bits: f64| Want::new(Architecture::JumpRelu, (width as f64 * bits / 32.0).round() as usize, L0);
     let wants = [vec![want.clone()], BITS.iter().map(|(_, bits)| narrow(*bits)).collect()].concat();
     let base = trained(lab, rung, &wants, how)?;
     let wide = &base[0].dictionary;
@@ -108,14 +119,22 @@ fn forms(lab: &mut Lab<'_>, rung: &Rung, width: usize, how: How, windows: usize)
         let rounded = trained(lab, rung, std::slice::from_ref(&want), How { round, ..how })?;
         named.push((format!("trained on {name}"), rounded[0].dictionary.clone(), 32.0, false));
     }
-    for (name, parameters) in [("to nearest", Parameters::Nearest), ("stochastically", Parameters::Stochastic)] {
+    for (name, parameters) in
+        [("to nearest", Parameters::Nearest), ("stochastically", Parameters::Stochastic)]
+    {
         let dictionary = rounded(lab, rung, &want, how, parameters)?;
         named.push((format!("trained in bf16, rounded {name}"), dictionary, 16.0, false));
     }
     measured(lab, rung, wide, &named, windows)
 }
 
-fn rounded(lab: &mut Lab<'_>, rung: &Rung, want: &Want, how: How, parameters: Parameters) -> Result<Dictionary, LabError> {
+fn rounded(
+    lab: &mut Lab<'_>,
+    rung: &Rung,
+    want: &Want,
+    how: How,
+    parameters: Parameters,
+) -> Result<Dictionary, LabError> {
     (lab.observe)(Event::Began(&format!("{}: training in bf16, seed {}", rung.name, how.seed)));
     let plan = plan_of(lab, rung, std::slice::from_ref(want), how)?;
     let mut batches = batches(lab, rung, &plan.recipe, how)?;
@@ -133,7 +152,10 @@ fn stored(dictionary: &Dictionary, form: &str) -> Dictionary {
         match form {
             "bf16" => rows.iter().map(|&x| bf16::from_f32(x).to_f32()).collect(),
             "int8" => rows.chunks_exact(d).flat_map(|row| integers(row, 127.0)).collect(),
-            _ => rows.chunks_exact(d).flat_map(|row| row.chunks(32).flat_map(|g| integers(g, 7.0)).collect::<Vec<_>>()).collect(),
+            _ => rows
+                .chunks_exact(d)
+                .flat_map(|row| row.chunks(32).flat_map(|g| integers(g, 7.0)).collect::<Vec<_>>())
+                .collect(),
         }
     };
     Dictionary {
@@ -163,7 +185,12 @@ fn measured(
         [site, ..] => {
             let all: Vec<Spliced<'_>> = named
                 .iter()
-                .map(|(name, dictionary, ..)| Spliced { name: name.clone(), site: *site, output: *site, dictionary })
+                .map(|(name, dictionary, ..)| Spliced {
+                    name: name.clone(),
+                    site: *site,
+                    output: *site,
+                    dictionary,
+                })
                 .collect();
             spliced(rung, windows, &all)?
         }
@@ -208,8 +235,11 @@ fn against(wide: &Dictionary, stored: &Dictionary, lab: &Lab<'_>, x: &[f32]) -> 
             pairs[j as usize].push((0.0, f64::from(v)));
         }
     }
-    let alive: Vec<bool> =
-        pairs.iter().filter(|p| p.iter().filter(|(a, _)| *a > 0.0).count() >= 10).map(|p| survives(p, rows)).collect();
+    let alive: Vec<bool> = pairs
+        .iter()
+        .filter(|p| p.iter().filter(|(a, _)| *a > 0.0).count() >= 10)
+        .map(|p| survives(p, rows))
+        .collect();
     let survival = alive.iter().filter(|&&s| s).count() as f64 / alive.len().max(1) as f64;
     (one as f64 / (one + 2 * both).max(1) as f64, survival)
 }
@@ -231,9 +261,12 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
             report.cell(&form.name, Some(seed), "L0", form.l0);
             report.cell(&form.name, Some(seed), "FVU", form.fvu);
             let more = [("Δloss", form.delta_loss), ("flips", form.flips), ("survival", form.survival)];
-            more.iter().filter_map(|(m, v)| Some((m, (*v)?))).for_each(|(m, v)| report.cell(&form.name, Some(seed), m, v));
+            more.iter()
+                .filter_map(|(m, v)| Some((m, (*v)?)))
+                .for_each(|(m, v)| report.cell(&form.name, Some(seed), m, v));
         }
-        let trained: Vec<usize> = forms.iter().filter(|f| f.flips.is_none() || f.name == "f32").map(|f| f.width).collect();
+        let trained: Vec<usize> =
+            forms.iter().filter(|f| f.flips.is_none() || f.name == "f32").map(|f| f.width).collect();
         report.spent(&trained, rung.d(), rows);
     }
     let of = |name: &str, get: &dyn Fn(&Form) -> Option<f64>| -> Vec<f64> {
@@ -247,7 +280,11 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
     let mut fvus = BTreeMap::new();
     for form in &by_seed[0] {
         let value = Value::new(&of(&form.name, &|f| Some(f.fvu)), 0.0, n);
-        let table = if form.name.starts_with("narrow") || form.name == "f32" { &mut report.baselines } else { &mut report.metrics };
+        let table = if form.name.starts_with("narrow") || form.name == "f32" {
+            &mut report.baselines
+        } else {
+            &mut report.metrics
+        };
         table.insert(format!("{}: FVU", form.name), value.clone());
         fvus.insert(form.name.clone(), value);
     }
@@ -259,14 +296,29 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
         holds: same,
     });
     let objections = report.objections();
-    report.verdicts.push(stays_below("int8 flips at most 1 % of firings", &report.metrics["int8: flips"], 0.01, &objections));
-    report.verdicts.push(reaches("int8 keeps 99 % of features", &report.metrics["int8: survival"], 0.99, &objections));
+    report.verdicts.push(stays_below(
+        "int8 flips at most 1 % of firings",
+        &report.metrics["int8: flips"],
+        0.01,
+        &objections,
+    ));
+    report.verdicts.push(reaches(
+        "int8 keeps 99 % of features",
+        &report.metrics["int8: survival"],
+        0.99,
+        &objections,
+    ));
     let relative = |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a / b - 1.0).collect() };
     let (loss, loss8) = (of("f32", &|f| f.delta_loss), of("int8", &|f| f.delta_loss));
     if !loss.is_empty() {
         let change: Vec<f64> = relative(&loss8, &loss).iter().map(|x| x.abs()).collect();
         let value = Value::new(&change, 0.0, n);
-        report.verdicts.push(stays_below("int8 changes Δloss by at most 1 % of itself", &value, 0.01, &objections));
+        report.verdicts.push(stays_below(
+            "int8 changes Δloss by at most 1 % of itself",
+            &value,
+            0.01,
+            &objections,
+        ));
         report.metrics.insert("int8: change of Δloss over Δloss".into(), value);
     }
     let f32s = of("f32", &|f| Some(f.fvu));
@@ -278,7 +330,10 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
     }
     for (name, _) in BITS {
         let narrow = of(&format!("narrow f32, bytes of {name}"), &|f| Some(f.fvu));
-        let gap = Gap { by_seed: narrow.iter().zip(of(name, &|f| Some(f.fvu))).map(|(n, w)| n - w).collect(), sampling: 0.0 };
+        let gap = Gap {
+            by_seed: narrow.iter().zip(of(name, &|f| Some(f.fvu))).map(|(n, w)| n - w).collect(),
+            sampling: 0.0,
+        };
         let claim = format!("{name} rebuilds more than a narrow f32 dictionary of the same bytes");
         report.verdicts.push(judge(&claim, &gap, (name == "int4").then_some(0.0), &objections));
     }
@@ -316,7 +371,9 @@ fn table(by_seed: &[Vec<Form>]) -> Table {
     };
     Table {
         title: "Means over seeds; flips and survival against the f32 form of the same weights".into(),
-        columns: ["form", "width", "bytes", "L0", "FVU", "Δloss, nats", "flips", "survival"].map(String::from).to_vec(),
+        columns: ["form", "width", "bytes", "L0", "FVU", "Δloss, nats", "flips", "survival"]
+            .map(String::from)
+            .to_vec(),
         rows: by_seed[0].iter().map(row).collect(),
     }
 }
@@ -324,7 +381,11 @@ fn table(by_seed: &[Vec<Form>]) -> Table {
 fn plot(fvus: &BTreeMap<String, Value>, forms: &[Form]) -> crate::report::Plot {
     let lines: Vec<Named<'_>> = forms
         .iter()
-        .map(|f| Named { name: f.name.clone(), value: &fvus[&f.name], is_baseline: f.name == "f32" || f.name.starts_with("narrow") })
+        .map(|f| Named {
+            name: f.name.clone(),
+            value: &fvus[&f.name],
+            is_baseline: f.name == "f32" || f.name.starts_with("narrow"),
+        })
         .collect();
     by_name(
         "fvu",
@@ -341,13 +402,29 @@ fn answer(reports: &[Report]) -> String {
     }
     let of = |r: &Report| {
         let percent = |name: &str| format!("{:.2} %", 100.0 * r.metrics[name].value);
-        let worst = r.metrics.iter().filter(|(n, _)| n.ends_with("less 1")).map(|(_, v)| v.value).fold(f64::MIN, f64::max);
-        let nearest = r.metrics.get("trained in bf16, rounded to nearest: FVU over that of f32, less 1").map_or(f64::NAN, |v| v.value);
-        let int4 = r.verdicts.iter().find(|v| v.claim.starts_with("int4")).map_or("not measured".into(), |v| v.outcome.to_string());
+        let worst = r
+            .metrics
+            .iter()
+            .filter(|(n, _)| n.ends_with("less 1"))
+            .map(|(_, v)| v.value)
+            .fold(f64::MIN, f64::max);
+        let nearest = r
+            .metrics
+            .get("trained in bf16, rounded to nearest: FVU over that of f32, less 1")
+            .map_or(f64::NAN, |v| v.value);
+        let int4 = r
+            .verdicts
+            .iter()
+            .find(|v| v.claim.starts_with("int4"))
+            .map_or("not measured".into(), |v| v.outcome.to_string());
         format!(
             "on the rung {}, storing in int8 flips {} of the firings and int4 {} (int4 against a narrow f32 dictionary of its bytes: {int4}), and the worst \
              low-precision training costs {:.1} % of FVU (bf16 parameters rounded to nearest: {:.1} %)",
-            r.rung, percent("int8: flips"), percent("int4: flips"), 100.0 * worst, 100.0 * nearest
+            r.rung,
+            percent("int8: flips"),
+            percent("int4: flips"),
+            100.0 * worst,
+            100.0 * nearest
         )
     };
     let parts: Vec<String> = reports.iter().map(of).collect();

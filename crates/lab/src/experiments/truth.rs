@@ -16,6 +16,7 @@ use crate::error::invalid;
 use crate::experiment::Experiment;
 use crate::held::Rounding;
 use crate::measure::{against_truth, at_l0, degraded, encoded, kendall, oracle, sampling_error, shared};
+use crate::plots::{Named, by_name};
 use crate::report::{Cell, Check, Cost, Report, Table, Value};
 use crate::rung::{Need, Rung, RungName};
 use crate::training::{How, Trained, Want, trained};
@@ -48,7 +49,8 @@ pub static TRUTH: Experiment = Experiment {
     answer,
 };
 
-const ARCHITECTURES: [Architecture; 3] = [Architecture::JumpRelu, Architecture::BatchTopK, Architecture::Matryoshka];
+const ARCHITECTURES: [Architecture; 3] =
+    [Architecture::JumpRelu, Architecture::BatchTopK, Architecture::Matryoshka];
 /// Where everything is compared.
 const L0: f64 = 12.0;
 /// Shares of the truth's firings that are replaced.
@@ -196,7 +198,8 @@ fn stable(
     wants: &[Want],
     by_seed: &[Vec<Found>],
 ) -> Result<BTreeMap<String, f64>, LabError> {
-    let hashes: Vec<Vec<&str>> = by_seed.iter().map(|s| s.iter().map(|f| f.hash.as_str()).collect()).collect();
+    let hashes: Vec<Vec<&str>> =
+        by_seed.iter().map(|s| s.iter().map(|f| f.hash.as_str()).collect()).collect();
     let seeds = lab.seeds();
     let (l0s, width) = (lab.effort.pick(vec![L0], vec![8.0, L0, 18.0]), lab.effort.pick(512, 1_024));
     let plan = serde_json::json!({ "hashes": hashes, "l0s": l0s, "width": width });
@@ -250,22 +253,13 @@ fn report(
         ranked(&checks.ladder),
     ];
     let mut report = Report {
-        lab: TRUTH.name.into(),
-        rung: rung.name.to_string(),
-        rung_described: rung.described.clone(),
-        model_hash: rung.model_hash.clone(),
-        corpus_hash: rung.corpus_hash.clone(),
         sae_hashes: hashes(lab, wants, by_seed),
-        seeds: lab.seeds(),
-        metrics: BTreeMap::new(),
-        baselines: BTreeMap::new(),
-        verdicts: Vec::new(),
         validity: gate,
         cost: cost(rung, wants, by_seed.len() as u64, rows),
         cells: cells(lab, by_seed, checks),
         tables: vec![table(&subjects, by_seed, checks, again)],
-        plots: Vec::new(),
         notes: notes(rung, checks),
+        ..Report::new(lab, TRUTH.name, rung)
     };
     for s in &subjects {
         let f1: Vec<Vec<f64>> = by_seed.iter().map(|found| at(found, s, |f| f.f1.clone())).collect();
@@ -278,15 +272,36 @@ fn report(
         table.insert(format!("{s}: matched F1"), value);
     }
     for untrained in &checks.untrained {
-        let value = Value::new(&[untrained.matched()], sampling_error(&untrained.f1, lab.seed), checks.variables);
+        let value =
+            Value::new(&[untrained.matched()], sampling_error(&untrained.f1, lab.seed), checks.variables);
         report.baselines.insert(format!("{}: matched F1", untrained.subject), value);
     }
     let objections = report.objections();
     report.verdicts = verdicts(lab, &subjects, by_seed, checks, &objections);
+    report.plots.push(plot(&report));
     for (name, of) in [("frozen gap", "frozen-decoder"), ("random-LM gap", "random-lm")] {
         report.validity.extend(least_gap(&report, name, of));
     }
     report
+}
+
+fn plot(report: &Report) -> crate::report::Plot {
+    let line = |(name, value, is_baseline): (&String, _, _)| Named { name: short(name), value, is_baseline };
+    let metrics = report.metrics.iter().map(|(n, v)| (n, v, false));
+    let mut all: Vec<(&String, &Value, bool)> =
+        metrics.chain(report.baselines.iter().map(|(n, v)| (n, v, true))).collect();
+    all.sort_by(|a, b| b.1.value.total_cmp(&a.1.value));
+    by_name(
+        "matched-f1",
+        "How much of the truth do features find?",
+        "matched F1, 1 is all of it",
+        "Mean matched F1 over variables, with 95 % intervals over seeds and variables. Grey: what must be beaten.",
+        &all.into_iter().map(line).collect::<Vec<_>>(),
+    )
+}
+
+fn short(name: &str) -> String {
+    name.trim_end_matches(": matched F1").into()
 }
 
 fn ranked(ladder: &[f64]) -> Check {
@@ -324,13 +339,11 @@ fn verdicts(
     checks: &Checks,
     objections: &[String],
 ) -> Vec<crate::verdict::Verdict> {
-    let f1 = |s: &str| -> Vec<Vec<f64>> { by_seed.iter().map(|found| at(found, s, |f| f.f1.clone())).collect() };
+    let f1 =
+        |s: &str| -> Vec<Vec<f64>> { by_seed.iter().map(|found| at(found, s, |f| f.f1.clone())).collect() };
     let compare = |a: &str, ours: &[Vec<f64>], b: &str, theirs: &[Vec<f64>], line| {
-        let gaps: Vec<Vec<f64>> = ours
-            .iter()
-            .zip(theirs)
-            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| a - b).collect())
-            .collect();
+        let gaps: Vec<Vec<f64>> =
+            ours.iter().zip(theirs).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a - b).collect()).collect();
         let gap = Gap {
             by_seed: gaps.iter().map(|g| mean(g)).collect(),
             sampling: sampling_error(&mean_of(&gaps), lab.seed),
@@ -402,7 +415,12 @@ fn cells(lab: &Lab<'_>, by_seed: &[Vec<Found>], checks: &Checks) -> Vec<Cell> {
     out
 }
 
-fn table(subjects: &[String], by_seed: &[Vec<Found>], checks: &Checks, again: &BTreeMap<String, f64>) -> Table {
+fn table(
+    subjects: &[String],
+    by_seed: &[Vec<Found>],
+    checks: &Checks,
+    again: &BTreeMap<String, f64>,
+) -> Table {
     let mut rows = Vec::new();
     for s in subjects {
         let number = |of: &dyn Fn(&Found) -> f64| {
@@ -462,7 +480,9 @@ fn answer(reports: &[Report]) -> String {
         let beaten = |v: &&crate::verdict::Verdict| v.outcome == Outcome::Better;
         let (won, lost): (Vec<_>, Vec<_>) = against.partition(|v| beaten(v));
         let names = |list: &[&crate::verdict::Verdict]| {
-            let short = |v: &&crate::verdict::Verdict| v.claim.rsplit(" than ").next().unwrap_or_default().to_string();
+            let short = |v: &&crate::verdict::Verdict| {
+                v.claim.rsplit(" than ").next().unwrap_or_default().to_string()
+            };
             list.iter().map(short).collect::<Vec<_>>().join(", ")
         };
         let mut said = format!(

@@ -5,8 +5,8 @@ use crate::terminal;
 use crate::terminal::progress::Progress;
 use crate::terminal::watch::stop_on_interrupt;
 use anyhow::bail;
-use lapidary_lab::rung::{Real, RungName};
 use lapidary_lab::run::Found;
+use lapidary_lab::rung::{Real, RungName};
 use lapidary_lab::{EXPERIMENTS, Effort, Event, Experiment, LAB, Lab, QUESTIONS};
 use lapidary_report::number::significant;
 use lapidary_report::table::{Align, text};
@@ -87,14 +87,20 @@ impl LabArgs {
         let runs: Vec<&str> = EXPERIMENTS.iter().map(|e| e.name).collect();
         match QUESTIONS.iter().find(|q| q.name == self.name) {
             Some(q) => bail!("{}: does not run yet; those that do: {}", q.name, runs.join(", ")),
-            None => bail!("{}: expected list or one of {}, found no such experiment", self.name, runs.join(", ")),
+            None => {
+                bail!("{}: expected list or one of {}, found no such experiment", self.name, runs.join(", "))
+            }
         }
     }
 
     fn rungs(&self, experiment: &Experiment) -> anyhow::Result<Vec<RungName>> {
         if let Some(other) = self.rungs.iter().find(|rung| !experiment.rungs.contains(rung)) {
             let can: Vec<String> = experiment.rungs.iter().map(ToString::to_string).collect();
-            bail!("--rungs: expected one of {}, on which {} can run, found {other}", can.join(", "), self.name);
+            bail!(
+                "--rungs: expected one of {}, on which {} can run, found {other}",
+                can.join(", "),
+                self.name
+            );
         }
         if !experiment.rungs.contains(&RungName::Model) && self.model.is_some() {
             bail!("--model: {} needs the truth, which is known of no such model; leave it out", self.name);
@@ -120,7 +126,9 @@ fn with_bars(
     let stop = stop_on_interrupt()?;
     let mut bar: Option<Progress> = None;
     let mut observe = |event: Event<'_>| {
-        if let (Event::Began(_) | Event::Reused(_), Some(bar)) = (event, bar.take_if(|_| !matches!(event, Event::Progress(..)))) {
+        if let (Event::Began(_) | Event::Reused(_), Some(bar)) =
+            (event, bar.take_if(|_| !matches!(event, Event::Progress(..))))
+        {
             bar.finish();
         }
         match event {
@@ -133,7 +141,8 @@ fn with_bars(
             _ => {}
         }
     };
-    let real = args.model.clone().map(|model| Real { model, text: args.text.clone(), site: args.site.clone() });
+    let real =
+        args.model.clone().map(|model| Real { model, text: args.text.clone(), site: args.site.clone() });
     let mut lab = Lab {
         effort: if args.quick { Effort::Quick } else { Effort::Full },
         seed: args.seed,
@@ -152,7 +161,12 @@ fn print(found: &Found, page: &Path) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for report in &found.reports {
         for v in &report.verdicts {
-            rows.push(vec![report.rung.clone(), v.claim.clone(), v.outcome.to_string(), significant(v.margin, 3)]);
+            rows.push(vec![
+                report.rung.clone(),
+                v.claim.clone(),
+                v.outcome.to_string(),
+                significant(v.margin, 3),
+            ]);
         }
     }
     terminal::print(format_args!(
