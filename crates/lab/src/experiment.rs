@@ -31,4 +31,5 @@ pub struct Experiment {
 }
 
 /// Those that run.
-pub const EXPERIMENTS: &[&Experiment] = &[&experiments::truth::TRUTH, &experiments::quant::QUANT];
+pub const EXPERIMENTS: &[&Experiment] =
+    &[&experiments::truth::TRUTH, &experiments::quant::QUANT, &experiments::transcoder::TRANSCODER];

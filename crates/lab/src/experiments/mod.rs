@@ -2,4 +2,5 @@
 //! the pass line; the rest is how it is done.
 
 pub mod quant;
+pub mod transcoder;
 pub mod truth;

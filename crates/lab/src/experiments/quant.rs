@@ -34,7 +34,7 @@ pub static QUANT: Experiment = Experiment {
     name: "quant",
     plain: "Dictionaries are large: a number of 4 bits takes an eighth of the memory of one of 32. How few bits do their numbers need, once \
             they are trained and while they are trained?",
-    method: "Inference: the two matrices of a trained dictionary are stored with fewer bits (bf16; int8 with one scale per feature; int4 with one scale per 32 \
+    method: "Inference: the two matrices of a trained dictionary are stored with fewer bits (bf16; int8 with one scale per feature; int4, int3 and int2 with one scale per 32 \
              numbers); biases, thresholds and sums stay f32. We count flips (firings that only one of the two has) and survival (features whose \
              activations correlate by 0.95 with those of before), because loss alone hides damage (arXiv 2606.03002). Training: the same run on \
              rounded rows, and with parameters that are bf16 after every step, rounded to the nearest or by chance (1502.02551).",
@@ -51,8 +51,8 @@ pub static QUANT: Experiment = Experiment {
 };
 
 const L0: f64 = 12.0;
-/// Where the narrow f32 dictionaries stand: bytes of int8 and of int4 with their scales, in bits per number.
-const BITS: [(&str, f64); 3] = [("bf16", 16.0), ("int8", 8.25), ("int4", 5.0)];
+/// Where the narrow f32 dictionaries stand: bytes with their scales, in bits per number.
+const BITS: [(&str, f64); 5] = [("bf16", 16.0), ("int8", 8.25), ("int4", 5.0), ("int3", 4.0), ("int2", 3.0)];
 
 /// One stored form against f32, or one training against another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ fn forms(
     let want = Want::new(Architecture::JumpRelu, width, L0);
     let narrow =
         |bits: f64| Want::new(Architecture::JumpRelu, (width as f64 * bits / 32.0).round() as usize, L0);
-    let wants = [vec![want.clone()], BITS.iter().map(|(_, bits)| narrow(*bits)).collect()].concat();
+    let wants = [vec![want.clone()], BITS[..3].iter().map(|(_, bits)| narrow(*bits)).collect()].concat();
     let base = trained(lab, rung, &wants, how)?;
     let wide = &base[0].dictionary;
     let mut named: Vec<(String, Dictionary, f64, bool)> = vec![("f32".into(), wide.clone(), 32.0, true)];
@@ -113,17 +113,15 @@ fn forms(
         named.push((name.into(), stored(wide, name), bits, true));
     }
     for (narrow, (name, _)) in base[1..].iter().zip(BITS) {
-        named.push((format!("narrow f32, bytes of {name}"), narrow.dictionary.clone(), 32.0, false));
+        named.push((format!("f32 of {name} bytes"), narrow.dictionary.clone(), 32.0, false));
     }
     for (name, round) in [("bf16 rows", Rounding::Bf16), ("int8 rows", Rounding::Int8)] {
         let rounded = trained(lab, rung, std::slice::from_ref(&want), How { round, ..how })?;
-        named.push((format!("trained on {name}"), rounded[0].dictionary.clone(), 32.0, false));
+        named.push((format!("train {name}"), rounded[0].dictionary.clone(), 32.0, false));
     }
-    for (name, parameters) in
-        [("to nearest", Parameters::Nearest), ("stochastically", Parameters::Stochastic)]
-    {
+    for (name, parameters) in [("nearest", Parameters::Nearest), ("by chance", Parameters::Stochastic)] {
         let dictionary = rounded(lab, rung, &want, how, parameters)?;
-        named.push((format!("trained in bf16, rounded {name}"), dictionary, 16.0, false));
+        named.push((format!("train bf16 {name}"), dictionary, 16.0, false));
     }
     measured(lab, rung, wide, &named, windows)
 }
@@ -152,10 +150,9 @@ fn stored(dictionary: &Dictionary, form: &str) -> Dictionary {
         match form {
             "bf16" => rows.iter().map(|&x| bf16::from_f32(x).to_f32()).collect(),
             "int8" => rows.chunks_exact(d).flat_map(|row| integers(row, 127.0)).collect(),
-            _ => rows
-                .chunks_exact(d)
-                .flat_map(|row| row.chunks(32).flat_map(|g| integers(g, 7.0)).collect::<Vec<_>>())
-                .collect(),
+            "int4" => groups(rows, d, 7.0),
+            "int3" => groups(rows, d, 3.0),
+            _ => groups(rows, d, 1.0),
         }
     };
     Dictionary {
@@ -163,6 +160,11 @@ fn stored(dictionary: &Dictionary, form: &str) -> Dictionary {
         w_dec: store(&dictionary.w_dec, dictionary.d_out),
         ..dictionary.clone()
     }
+}
+
+/// With one scale per 32 numbers of a row.
+fn groups(rows: &[f32], d: usize, most: f32) -> Vec<f32> {
+    rows.chunks_exact(d).flat_map(|row| row.chunks(32)).flat_map(|group| integers(group, most)).collect()
 }
 
 /// Symmetric, the largest magnitude becomes `most`.
@@ -280,7 +282,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
     let mut fvus = BTreeMap::new();
     for form in &by_seed[0] {
         let value = Value::new(&of(&form.name, &|f| Some(f.fvu)), 0.0, n);
-        let table = if form.name.starts_with("narrow") || form.name == "f32" {
+        let table = if form.name.starts_with("f32 of") || form.name == "f32" {
             &mut report.baselines
         } else {
             &mut report.metrics
@@ -322,24 +324,25 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
         report.metrics.insert("int8: change of Δloss over Δloss".into(), value);
     }
     let f32s = of("f32", &|f| Some(f.fvu));
-    for form in by_seed[0].iter().filter(|f| f.name.starts_with("trained")) {
+    for form in by_seed[0].iter().filter(|f| f.name.starts_with("train ")) {
         let change = Value::new(&relative(&of(&form.name, &|f| Some(f.fvu)), &f32s), 0.0, n);
         let claim = format!("{}: FVU at most 1 % above f32", form.name);
         report.verdicts.push(stays_below(&claim, &change, 0.01, &objections));
         report.metrics.insert(format!("{}: FVU over that of f32, less 1", form.name), change);
     }
-    for (name, _) in BITS {
-        let narrow = of(&format!("narrow f32, bytes of {name}"), &|f| Some(f.fvu));
+    for (name, _) in &BITS[..3] {
+        let narrow = of(&format!("f32 of {name} bytes"), &|f| Some(f.fvu));
         let gap = Gap {
             by_seed: narrow.iter().zip(of(name, &|f| Some(f.fvu))).map(|(n, w)| n - w).collect(),
             sampling: 0.0,
         };
         let claim = format!("{name} rebuilds more than a narrow f32 dictionary of the same bytes");
-        report.verdicts.push(judge(&claim, &gap, (name == "int4").then_some(0.0), &objections));
+        report.verdicts.push(judge(&claim, &gap, (*name == "int4").then_some(0.0), &objections));
     }
     report.tables.push(table(by_seed));
     report.plots.push(plot(&fvus, &by_seed[0]));
-    report.notes.push("bytes count the two matrices with their scales (float16 per group of 32 in int4, f32 per feature in int8).".into());
+    report.notes.push("Bytes count the two matrices with their scales: an f32 per 32 numbers in int4 and below, an f32 per feature in int8. \"f32 of int4 bytes\" is \
+         a narrow f32 dictionary that takes as many; \"train\" are trainings with low precision, scored as they are.".into());
     report
 }
 
@@ -384,7 +387,7 @@ fn plot(fvus: &BTreeMap<String, Value>, forms: &[Form]) -> crate::report::Plot {
         .map(|f| Named {
             name: f.name.clone(),
             value: &fvus[&f.name],
-            is_baseline: f.name == "f32" || f.name.starts_with("narrow"),
+            is_baseline: f.name == "f32" || f.name.starts_with("f32 of"),
         })
         .collect();
     by_name(
@@ -408,10 +411,8 @@ fn answer(reports: &[Report]) -> String {
             .filter(|(n, _)| n.ends_with("less 1"))
             .map(|(_, v)| v.value)
             .fold(f64::MIN, f64::max);
-        let nearest = r
-            .metrics
-            .get("trained in bf16, rounded to nearest: FVU over that of f32, less 1")
-            .map_or(f64::NAN, |v| v.value);
+        let nearest =
+            r.metrics.get("train bf16 nearest: FVU over that of f32, less 1").map_or(f64::NAN, |v| v.value);
         let int4 = r
             .verdicts
             .iter()
