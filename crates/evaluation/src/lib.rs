@@ -10,11 +10,18 @@
 //! Dimension key: `N` positions, `n` rows (non-special positions), `D` width of a site, `F` features.
 #![forbid(unsafe_code)]
 
+pub mod absorption;
+pub mod columns;
 pub mod cross_entropy;
 mod error;
 mod evaluate;
+pub mod examples;
+pub mod halves;
+mod labels;
 mod number;
+pub mod probing;
 pub mod reconstruction;
+pub mod rules;
 mod scores;
 pub mod sparsity;
 mod sums;
@@ -22,4 +29,6 @@ pub mod truth;
 
 pub use error::EvaluationError;
 pub use evaluate::{Options, Subject, evaluate};
+pub use halves::halves;
+pub use labels::Labels;
 pub use scores::{Interval, Score, Scores};

@@ -34,6 +34,8 @@ pub struct Experiment {
 pub const EXPERIMENTS: &[&Experiment] = &[
     &experiments::truth::TRUTH,
     &experiments::quant::QUANT,
+    &experiments::splitting::SPLITTING,
     &experiments::transcoder::TRANSCODER,
     &experiments::missing::MISSING,
+    &experiments::proxies::PROXIES,
 ];

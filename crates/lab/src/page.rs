@@ -7,7 +7,7 @@ use crate::run::{Found, question};
 use crate::verdict::Verdict;
 use lapidary_report::number::{count, interval, significant};
 use lapidary_report::table::{Align, markdown};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// File of a plot below `plots/`.
 pub(crate) fn plot_file(report: &Report, plot: &Plot) -> String {
@@ -103,16 +103,11 @@ fn verdicts(verdicts: &[Verdict]) -> String {
             Some(false) => "no",
             None => "–",
         };
-        let why = if v.reasons.is_empty() { String::new() } else { format!(" ({})", v.reasons.join("; ")) };
-        vec![
-            v.claim.clone(),
-            format!("**{}**{why}", v.outcome),
-            margin,
-            v.p.map_or("–".into(), p),
-            hoped.into(),
-        ]
+        vec![v.claim.clone(), format!("**{}**", v.outcome), margin, v.p.map_or("–".into(), p), hoped.into()]
     };
-    format!("Verdicts:\n\n{}\n", markdown(&columns, &verdicts.iter().map(row).collect::<Vec<_>>()))
+    let reasons: BTreeSet<&String> = verdicts.iter().flat_map(|v| &v.reasons).collect();
+    let why: String = reasons.iter().map(|reason| format!("Invalid, because {reason}.\n\n")).collect();
+    format!("Verdicts:\n\n{}\n{why}", markdown(&columns, &verdicts.iter().map(row).collect::<Vec<_>>()))
 }
 
 fn p(p: f64) -> String {

@@ -31,7 +31,7 @@ pub(crate) fn by_name(name: &str, title: &str, label: &str, caption: &str, lines
         x: Axis::new(label, "", Scale::FromZero),
         y: Axis::new("", "", Scale::Names(lines.iter().map(|l| l.name.clone()).collect())),
         series: vec![
-            series("trained", Tone::Colour(0), of(false).collect()),
+            series("what was tried", Tone::Colour(0), of(false).collect()),
             series("to be beaten", Tone::Grey(0), of(true).collect()),
         ]
         .into_iter()

@@ -16,6 +16,7 @@ use lapidary_ground_truth::planted::rows::{KnownRows, PlantedRows, SITE, SizeNam
 use lapidary_harvest::FusedRows;
 use lapidary_kernels::Device;
 use lapidary_lm::{Model, Site};
+use lapidary_report::number::count;
 use lapidary_store::{RowDtype, RowSource};
 use lapidary_suite::rows::WithRandom;
 use lapidary_text::{Corpus, Split, resolve_context};
@@ -71,6 +72,8 @@ pub struct Real {
 pub struct Need {
     /// Kinds of sites, in the layer that is looked at, or in the [`LAST`]; none: the one that is asked for. Nothing on planted rows.
     pub sites: Vec<Site>,
+    /// The layer to look at; none: the middle, or what is asked for.
+    pub layer: Option<usize>,
     /// Rows of a model with random weights too?
     pub random_lm: bool,
     /// Different rows to train on.
@@ -336,7 +339,8 @@ fn of_model(
     let fresh = first(text.corpus(&opened, context, Split::HeldOut)?, &opened, need.known_rows as u64);
     let asked = lab.real.as_ref().filter(|_| name == RungName::Model).and_then(|real| real.site.clone());
     let middle = format!("{}.res", (opened.spec.n_layers - 1) / 2);
-    let first = opened.spec.parse_sites(&asked.unwrap_or(middle))?[0];
+    let mut first = opened.spec.parse_sites(&asked.unwrap_or(middle))?[0];
+    first.layer = need.layer.unwrap_or(first.layer);
     let last = opened.spec.n_layers - 1;
     let layer = |s: &Site| if s.layer == LAST { last } else { first.layer };
     let kinds = need.sites.iter().map(|s| Site::new(layer(s), s.kind));
@@ -344,12 +348,13 @@ fn of_model(
     for site in &sites {
         opened.spec.parse_sites(&site.to_string())?;
     }
+    let at = if need.layer.is_some() { format!("layer {}", first.layer) } else { first.to_string() };
     let described = match name {
         RungName::Organism => format!(
-            "the organism: a Gemma 2 of {} parameters that learned a language whose every token is explained, at {first}",
-            opened.parameters
+            "the organism: a Gemma 2 of {} parameters that learned a language whose every token is explained, at {at}",
+            count(opened.parameters as u64)
         ),
-        _ => format!("{}: a model of {} parameters, at {first}", opened.name, opened.parameters),
+        _ => format!("{}: a model of {} parameters, at {at}", opened.name, count(opened.parameters as u64)),
     };
     let random =
         sites.iter().filter(|_| need.random_lm).map(|s| row_set(&s.to_string(), Some(Baseline::RandomLm)));

@@ -60,8 +60,10 @@ const L0: f64 = 12.0;
 const DENSER: f64 = 16.0;
 /// F1 from which on a feature has found a variable.
 const FOUND: f64 = 0.5;
-/// Features, components and directions that are added.
+/// Features that are added.
 const ADDED: usize = 32;
+/// Directions along which error is given back.
+const GIVEN: usize = 8;
 /// Bins of frequency.
 const BINS: usize = 8;
 
@@ -93,6 +95,7 @@ struct OfSeed {
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let need = Need {
         sites: Vec::new(),
+        layer: None,
         random_lm: false,
         train_rows: lab.effort.pick(160_000, 1_000_000),
         known_rows: lab.effort.pick(20_000, 60_000),
@@ -105,7 +108,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": [L0, DENSER],
-            "widths": widths, "windows": windows, "measure": 1 });
+            "widths": widths, "windows": windows, "measure": 2 });
         by_seed.push(lab.cell(name, &format!("missing-seed{seed}"), &plan, |lab| {
             of_seed(lab, &rung, &widths, how, windows)
         })?);
@@ -232,7 +235,7 @@ fn directions(
     }
     let mut order: Vec<(u32, Vec<u32>)> = rows.into_iter().collect();
     order.sort_by_key(|(v, rows)| (std::cmp::Reverse(rows.len()), *v));
-    order.truncate(ADDED);
+    order.truncate(GIVEN);
     let raw: Vec<f32> = match rung.planted() {
         Some(planted) => {
             order.iter().flat_map(|(v, _)| &planted.directions()[*v as usize * d..][..d]).copied().collect()
@@ -292,7 +295,7 @@ fn variants(
     };
     let astray = random(top.len(), &mut rng);
     let subspace = orthonormal(&random(back.len() / d, &mut rng), d);
-    let components: Vec<f32> = pca::eigen(&pca::moments(error, d).covariance, d).vectors[..back.len().max(d)]
+    let components: Vec<f32> = pca::eigen(&pca::moments(error, d).covariance, d).vectors[..back.len()]
         .iter()
         .map(|&v| v as f32)
         .collect();
@@ -384,27 +387,46 @@ fn losses(
     Ok(named.iter().enumerate().map(of).collect())
 }
 
-/// Frequency at which half of the variables are found, log10, by a logistic line; none where it cannot be fitted.
+/// Frequency at which half of the variables are found, log10, by a logistic line; none where that lies outside of the frequencies that occur.
 fn half(frequency: &[f64], found: &[bool]) -> Option<f64> {
     let x: Vec<f64> = frequency.iter().map(|f| f.log10()).collect();
-    let (mut a, mut b) = (0.0, 1.0);
-    for _ in 0..200 {
-        // Newton on the log likelihood with a little ridge on the slope, which keeps separable data finite.
-        let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (0.0, -1e-3 * b, 1e-9, 0.0, 1e-3);
-        for (x, &y) in x.iter().zip(found) {
-            let p = 1.0 / (1.0 + (-(a + b * x)).exp());
-            let (e, w) = (f64::from(u8::from(y)) - p, p * (1.0 - p));
+    let mean = x.iter().sum::<f64>() / x.len() as f64;
+    let points: Vec<(f64, f64)> = x.iter().zip(found).map(|(x, &y)| (x - mean, f64::from(u8::from(y)))).collect();
+    let line = logistic(&points);
+    let half = mean - line[0] / line[1];
+    let (low, high) = x.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
+    (line[1] > 0.0 && (low..=high).contains(&half)).then_some(half)
+}
+
+/// a, b of P(y = 1) = 1/(1 + e^−(a + bx)), by Newton's steps, halved until the likelihood rises. A little ridge on the slope keeps separable data finite.
+fn logistic(points: &[(f64, f64)]) -> [f64; 2] {
+    const RIDGE: f64 = 1e-3;
+    let value = |[a, b]: [f64; 2]| {
+        let one = |&(x, y): &(f64, f64)| {
+            let z = a + b * x;
+            y * z - z.max(0.0) - (-z.abs()).exp().ln_1p()
+        };
+        points.iter().map(one).sum::<f64>() - RIDGE * b * b / 2.0
+    };
+    let mut line = [0.0, 0.0];
+    for _ in 0..50 {
+        let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (0.0, -RIDGE * line[1], 1e-9, 0.0, RIDGE);
+        for &(x, y) in points {
+            let p = 1.0 / (1.0 + (-(line[0] + line[1] * x)).exp());
+            let (e, w) = (y - p, p * (1.0 - p));
             (ga, gb) = (ga + e, gb + e * x);
             (haa, hab, hbb) = (haa + w, hab + w * x, hbb + w * x * x);
         }
         let determinant = haa * hbb - hab * hab;
-        if !(determinant > 1e-12) {
-            break;
-        }
         let step = [(hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant];
-        (a, b) = (a + step[0].clamp(-2.0, 2.0), b + step[1].clamp(-2.0, 2.0));
+        let shorter = (0..30).map(|k| 0.5f64.powi(k)).map(|t| [line[0] + t * step[0], line[1] + t * step[1]]);
+        let before = value(line);
+        match shorter.into_iter().find(|&next| value(next) > before) {
+            Some(next) => line = next,
+            None => break,
+        }
     }
-    (b > 0.05).then_some(-a / b)
+    line
 }
 
 /// Completeness by bins of equally many variables: (geometric mean frequency, share found).
@@ -496,7 +518,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, widths: &[usize], by_seed: &[OfSeed]) -> R
     report.plots.push(losses_plot(by_seed));
     report.notes.push(format!("{variables} variables are looked at: those that the model represents and that are on in 20 fresh rows and more."));
     report.notes.push(
-        "\"+ missing, by truth\" gives back the part of the error along the directions of the most frequent missing variables (of planted rows the true ones, else differences \
+        "\"+ missing, by truth\" gives back the part of the error along the directions of the eight most frequent missing variables (of planted rows the true ones, else differences \
          of means); \"+ main components\" and \"+ random subspace\" give back as many dimensions."
             .into(),
     );
@@ -531,7 +553,7 @@ fn complete(report: &mut Report, widths: &[usize], by_seed: &[OfSeed], variables
     } else {
         report
             .notes
-            .push("The half-frequency could not be fitted at every width, so nothing is predicted.".into());
+            .push("At some width no frequency that occurs has half of its variables found, so the half-frequency of the widest cannot be predicted.".into());
     }
 }
 

@@ -2,6 +2,8 @@
 //! the pass line; the rest is how it is done.
 
 pub mod missing;
+pub mod proxies;
 pub mod quant;
+pub mod splitting;
 pub mod transcoder;
 pub mod truth;

@@ -72,6 +72,7 @@ struct Form {
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let need = Need {
         sites: Vec::new(),
+        layer: None,
         random_lm: false,
         train_rows: lab.effort.pick(120_000, 1_000_000),
         known_rows: lab.effort.pick(12_000, 50_000),

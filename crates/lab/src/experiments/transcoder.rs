@@ -1,7 +1,7 @@
 //! B. Do transcoders cost more or less of the model's loss than SAEs of the MLP's output, at equal sparsity? (arXiv 2408.05147, appendix B;
 //! Dunefsky et al. 2024, arXiv 2406.11944)
 //!
-//! Method: on one MLP three dictionaries of one width: an SAE of what the MLP adds to the stream; a transcoder, which reads the MLP's input and
+//! Method: on one MLP, the one that the model misses most when its mean stands in for it, three dictionaries of one width: an SAE of what the MLP adds to the stream; a transcoder, which reads the MLP's input and
 //! writes its output; a skip transcoder with a linear path past the features (2501.18823). Each is spliced into the running model in place of the MLP's
 //! output. Three L0s each; compared at one L0 between them, by the logarithm.
 //! Baselines: the mean of the output in its place; the best linear map of the input alone. Left out: the k largest neurons, which a gated
@@ -34,7 +34,7 @@ pub static TRANSCODER: Experiment = Experiment {
     name: "transcoder",
     plain: "An SAE of an MLP says what comes out of it; a transcoder says how the MLP computes it, because its features read the MLP's input. Is that \
             bought with a worse model?",
-    method: "On the same MLP we train an SAE of its output, a transcoder from its input to its output, and a skip transcoder, which also has a linear path \
+    method: "On one MLP, the one that the model misses most, we train an SAE of its output, a transcoder from its input to its output, and a skip transcoder, which also has a linear path \
              (arXiv 2406.11944, 2501.18823), as wide and as sparse. Each replaces the MLP's output in the running model; the number is how much worse the model then \
              predicts (Δloss), at one L0, by interpolating between three trained ones.",
     baselines: "The mean of the MLP's output in its place, which shows what the MLP is worth; and the best linear map from input to output, which has no \
@@ -74,8 +74,10 @@ struct Without {
 }
 
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
+    let layer = most_important(lab, name)?;
     let need = Need {
         sites: vec![Site::new(0, SiteKind::MlpIn), Site::new(0, SiteKind::Mlp)],
+        layer: Some(layer),
         random_lm: false,
         train_rows: lab.effort.pick(120_000, 1_000_000),
         known_rows: lab.effort.pick(8_000, 40_000),
@@ -100,6 +102,44 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let mut report = report(lab, &rung, &by_seed, &without);
     report.spent(&widths, rung.d(), rows);
     Ok(report)
+}
+
+/// The layer whose MLP the model misses most when its mean is put in its place; of the rung `model` the one that is asked for.
+fn most_important(lab: &mut Lab<'_>, name: RungName) -> Result<usize, LabError> {
+    let need =
+        Need { sites: Vec::new(), layer: None, random_lm: false, train_rows: 1_000, known_rows: 4_000 };
+    let rung = Rung::open(lab, name, need)?;
+    let asked = lab.real.as_ref().is_some_and(|real| name == RungName::Model && real.site.is_some());
+    if asked {
+        return Ok(rung.model_sites()[0].layer);
+    }
+    lab.cell(name, "which-mlp", &serde_json::json!({ "rung": rung.plan(), "measure": 1 }), |_| {
+        let layers = rung.model()?.map_or(0, |model| model.spec.n_layers);
+        let nothing = silent(rung.d());
+        let splice = |layer| {
+            let site = Site::new(layer, SiteKind::Mlp);
+            Spliced { name: site.to_string(), site, output: site, dictionary: &nothing }
+        };
+        let scores = spliced(&rung, 40, &(0..layers).map(splice).collect::<Vec<_>>())?
+            .expect("both rungs have a model");
+        let cost = |layer: &usize| scores[*layer].ce_ablated.value;
+        Ok((0..layers).max_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(0))
+    })
+}
+
+/// A dictionary whose only feature never fires.
+fn silent(d: usize) -> Dictionary {
+    Dictionary {
+        w_enc: vec![0.0; d],
+        b_enc: vec![0.0],
+        threshold: vec![f32::INFINITY],
+        w_dec: vec![0.0; d],
+        b_dec: vec![0.0; d],
+        w_skip: None,
+        activation: Activation::JumpRelu,
+        d_in: d,
+        d_out: d,
+    }
 }
 
 /// Per arm and L0, the arms in the order of the trainer's sites.
@@ -227,15 +267,9 @@ fn linear(x: &[f32], y: &[f32], d: usize) -> Dictionary {
         .for_each(|row| mean.iter_mut().zip(row).for_each(|(m, &y)| *m += f64::from(y) / rows as f64));
     let shift = |row: &[f64]| row.iter().zip(&ridge.moments.mean).map(|(w, m)| w * m).sum::<f64>();
     Dictionary {
-        w_enc: vec![0.0; d],
-        b_enc: vec![0.0],
-        threshold: vec![f32::INFINITY],
-        w_dec: vec![0.0; d],
         b_dec: mean.iter().zip(w.chunks_exact(d)).map(|(m, row)| (m - shift(row)) as f32).collect(),
         w_skip: Some(w.iter().map(|&w| w as f32).collect()),
-        activation: Activation::JumpRelu,
-        d_in: d,
-        d_out: d,
+        ..silent(d)
     }
 }
 
@@ -284,6 +318,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Arm>], without: &Without) -
     report.verdicts = verdicts(&of, without, &report.objections());
     report.tables.push(table(by_seed, without));
     report.plots.push(plot(by_seed, without));
+    report.notes.push("The MLP is that of the layer whose output's mean in its place costs most; other layers are not looked at.".into());
     report
 }
 

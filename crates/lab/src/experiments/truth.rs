@@ -94,6 +94,7 @@ fn mean(values: &[f64]) -> f64 {
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let need = Need {
         sites: Vec::new(),
+        layer: None,
         random_lm: name != RungName::Planted,
         train_rows: lab.effort.pick(160_000, 1_000_000),
         known_rows: lab.effort.pick(20_000, 50_000),
