@@ -271,6 +271,15 @@ impl Rung {
         Ok(probes.as_ref())
     }
 
+    /// Of each indicator of the truth: does the model represent it at the first site?
+    ///
+    /// # Errors
+    /// Those of [`Rung::known`].
+    pub fn represented(&self) -> Result<Vec<bool>, LabError> {
+        let least = Options::standard(self.seed).represented_auroc;
+        Ok(self.probes()?.map_or(Vec::new(), |probes| probes.auroc.iter().map(|&a| a >= least).collect()))
+    }
+
     fn random_seed(&self) -> Option<u64> {
         self.need.random_lm.then_some(self.seed)
     }

@@ -24,7 +24,7 @@ use crate::training::{How, Want, trained};
 use crate::verdict::{Gap, Outcome, judge, reaches, stays_below};
 use crate::{Lab, LabError};
 use lapidary_dictionary::Dictionary;
-use lapidary_evaluation::truth::{Options, Truth};
+use lapidary_evaluation::truth::Truth;
 use lapidary_kernels::{Csr, Device};
 use lapidary_report::number::significant;
 use lapidary_report::plot::{Axis, Scale};
@@ -134,7 +134,7 @@ fn of_seed(
         invalid!("missing: expected a rung whose truth is known, found {}; leave it out", rung.name)
     };
     let (x, device) = (&known.x[rung.site()], lab.catalog.device);
-    let represented = represented(rung, truth, lab.seed)?;
+    let represented = rung.represented()?;
     let mut found = Vec::new();
     let mut both = BTreeMap::new();
     for (i, t) in all[..widths.len()].iter().enumerate() {
@@ -184,13 +184,6 @@ fn of_seed(
         losses: losses(rung, device, x, &named, windows)?,
         given_back,
     })
-}
-
-/// Which indicators the model represents.
-fn represented(rung: &Rung, truth: &Truth, seed: u64) -> Result<Vec<bool>, LabError> {
-    let least = Options::standard(seed).represented_auroc;
-    let probes = rung.probes()?;
-    Ok((0..truth.indicators.len()).map(|v| probes.is_some_and(|p| p.auroc[v] >= least)).collect())
 }
 
 /// x − x̂ [N, D].
@@ -391,7 +384,8 @@ fn losses(
 fn half(frequency: &[f64], found: &[bool]) -> Option<f64> {
     let x: Vec<f64> = frequency.iter().map(|f| f.log10()).collect();
     let mean = x.iter().sum::<f64>() / x.len() as f64;
-    let points: Vec<(f64, f64)> = x.iter().zip(found).map(|(x, &y)| (x - mean, f64::from(u8::from(y)))).collect();
+    let points: Vec<(f64, f64)> =
+        x.iter().zip(found).map(|(x, &y)| (x - mean, f64::from(u8::from(y)))).collect();
     let line = logistic(&points);
     let half = mean - line[0] / line[1];
     let (low, high) = x.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));

@@ -83,7 +83,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let rung = Rung::open(lab, name, need)?;
     let width = lab.effort.pick(512, 1_024);
     let (rows, batch) = (lab.effort.pick(120_000, 1_500_000), lab.effort.pick(512, 2_048));
-    let most = lab.effort.pick(120, 500);
+    let most = lab.effort.pick(250, 600);
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };

@@ -117,7 +117,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": L0,
-            "widths": widths, "measure": 1 });
+            "widths": widths, "measure": 2 });
         by_seed.push(
             lab.cell(name, &format!("ladder-seed{seed}"), &plan, |lab| ladder(lab, &rung, &widths, how))?,
         );
@@ -138,7 +138,8 @@ fn ladder(lab: &mut Lab<'_>, rung: &Rung, widths: &[usize], how: How) -> Result<
         invalid!("splitting: expected a rung whose truth is known, found {}; leave it out", rung.name)
     };
     let (kept, implies) = implications(truth);
-    let labels = general(truth, &kept, &implies, lab.effort.pick(24, 60));
+    let represented = rung.represented()?;
+    let labels = general(truth, &kept, &implies, &represented, lab.effort.pick(24, 60));
     let is_fitted = halves(&truth.documents, lab.seed);
     let (x, d, device) = (&known.x[rung.site()], rung.d(), lab.catalog.device);
     let mut out: Vec<Step> = Vec::new();
@@ -178,14 +179,17 @@ fn step(want: &Want, trained: &Trained, l0: f64, absorbed: Absorption, family: F
     }
 }
 
-/// The most frequent variables that at least two narrower ones imply, not more than a quarter of all rows.
-fn general(truth: &Truth, kept: &[u32], implies: &[bool], most: usize) -> Labels {
+/// The most frequent variables that the model represents and at least two narrower ones imply, on in a quarter of all rows at most.
+fn general(truth: &Truth, kept: &[u32], implies: &[bool], represented: &[bool], most: usize) -> Labels {
     let all = Labels::of(truth);
     let n = kept.len();
     let count = |v: usize| all.rows[kept[v] as usize].len();
     let narrower = |u: usize| (0..n).filter(|&v| implies[v * n + u] && 10 * count(v) < 9 * count(u)).count();
-    let mut chosen: Vec<usize> =
-        (0..n).filter(|&u| (60..truth.rows() / 4).contains(&count(u)) && narrower(u) >= 2).collect();
+    let mut chosen: Vec<usize> = (0..n)
+        .filter(|&u| {
+            (60..truth.rows() / 4).contains(&count(u)) && represented[kept[u] as usize] && narrower(u) >= 2
+        })
+        .collect();
     chosen.sort_by_key(|&u| (std::cmp::Reverse(count(u)), u));
     chosen.truncate(most);
     Labels {
@@ -341,7 +345,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, widths: &[usize], by_seed: &[Vec<Step>]) -
         widths,
         by_seed,
         "absorption",
-        "How often a narrow feature takes a general one's place",
+        "Absorption by narrower features",
         "absorption, exact rate",
         Step::exact,
     ));
@@ -356,7 +360,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, widths: &[usize], by_seed: &[Vec<Step>]) -
     if let Some(worst) = worst(by_seed, widest) {
         report.notes.push(worst);
     }
-    report.notes.push(format!("{labels} general variables are looked at: the most frequent that at least two narrower variables imply."));
+    report.notes.push(format!("{labels} general variables are looked at: the most frequent that the model represents and at least two narrower variables imply."));
     report
 }
 
@@ -456,14 +460,15 @@ fn answer(reports: &[Report]) -> String {
         let right = r.metrics.get(&format!("{batch}: right parents, widest")).map_or(0.0, |v| v.value);
         let than = r.verdicts.iter().find(|v| v.claim.ends_with("exact rate"));
         let word = match than.map(|v| v.outcome) {
-            Some(Outcome::Better) => "less than",
-            Some(Outcome::Worse) => "more than",
-            Some(Outcome::Invalid) => "by an invalid measurement against",
-            _ => "not separably from",
+            Some(Outcome::Better) => "which Matryoshka lowers to",
+            Some(Outcome::Worse) => "which Matryoshka raises to",
+            Some(Outcome::Invalid) => {
+                "which is not to be believed, as probes on features are too poor; in Matryoshka"
+            }
+            _ => "not separable from Matryoshka's",
         };
         format!(
-            "on the rung {}, parents found by decoder cosine are right in {:.0} %; in the widest BatchTopK {:.0} % of the tokens of a general variable are absorbed, \
-             and Matryoshka absorbs {word} it ({:.0} %)",
+            "on the rung {}, parents found by decoder cosine are right in {:.0} %; the widest BatchTopK absorbs {:.1} % of the tokens of a general variable, {word} {:.1} %",
             r.rung,
             100.0 * right,
             100.0 * absorbed(&batch),
