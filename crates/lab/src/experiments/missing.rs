@@ -12,26 +12,27 @@
 //! features stand for a variable that A misses in 0.9 of the cases; Chao1 within 20 % of the truth.
 //! Left out: accuracy at single tasks with the missing part added back; Δloss over all tokens stands for it.
 
+mod added;
+mod frequency;
+
 use crate::counts::Counts;
 use crate::error::invalid;
 use crate::experiment::Experiment;
 use crate::held::Rounding;
-use crate::measure::{Spliced, encoded, firings, spearman, spliced, unit};
+use crate::measure::{Spliced, encoded, firings, spearman, spliced};
 use crate::plots::{Curve, Named, by_name, curves};
 use crate::report::{Report, Table, Value};
 use crate::rung::{Need, Rung, RungName};
 use crate::training::{How, Want, trained};
 use crate::verdict::{Gap, Outcome, judge, reaches, stays_below};
 use crate::{Lab, LabError};
+use added::{directions, error, gains, variants};
+use frequency::{binned, chao, half, prediction};
 use lapidary_dictionary::Dictionary;
-use lapidary_evaluation::truth::Truth;
-use lapidary_kernels::{Csr, Device};
+use lapidary_kernels::Device;
 use lapidary_report::number::significant;
 use lapidary_report::plot::{Axis, Scale};
-use lapidary_stats::{Ridge, pca};
 use lapidary_suite::grid::Architecture;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -186,170 +187,6 @@ fn of_seed(
     })
 }
 
-/// x − x̂ [N, D].
-fn error(dictionary: &Dictionary, device: Device, x: &[f32], features: &Csr) -> Vec<f32> {
-    let recon = dictionary.reconstruct(device, x, features);
-    x.iter().zip(recon).map(|(x, r)| x - r).collect()
-}
-
-/// g_j [F]: by how much the squared error falls if feature j of the wide dictionary is added.
-fn gains(wide: &Dictionary, features: &Csr, error: &[f32]) -> Vec<f64> {
-    let d = wide.d_out;
-    let mut gains = vec![0.0; wide.width()];
-    let norm: Vec<f64> = wide.w_dec.chunks_exact(d).map(|row| dot(row, row)).collect();
-    for n in 0..features.rows() {
-        let (index, value) = features.row(n);
-        for (&j, &f) in index.iter().zip(value) {
-            let (j, f) = (j as usize, f64::from(f));
-            gains[j] += 2.0 * f * dot(&wide.w_dec[j * d..][..d], &error[n * d..][..d]) - f * f * norm[j];
-        }
-    }
-    gains
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
-}
-
-/// Orthonormal directions [m, D] of the most frequent missing variables: the planted ones, or those of linear probes.
-fn directions(
-    rung: &Rung,
-    truth: &Truth,
-    x: &[f32],
-    kept: &[u32],
-    missing: &[usize],
-) -> Result<Vec<f32>, LabError> {
-    let d = rung.d();
-    let mut rows: BTreeMap<u32, Vec<u32>> = missing.iter().map(|&v| (kept[v], Vec::new())).collect();
-    for n in 0..truth.rows() {
-        for v in truth.row(n) {
-            rows.entry(*v).and_modify(|rows| rows.push(n as u32));
-        }
-    }
-    let mut order: Vec<(u32, Vec<u32>)> = rows.into_iter().collect();
-    order.sort_by_key(|(v, rows)| (std::cmp::Reverse(rows.len()), *v));
-    order.truncate(GIVEN);
-    let raw: Vec<f32> = match rung.planted() {
-        Some(planted) => {
-            order.iter().flat_map(|(v, _)| &planted.directions()[*v as usize * d..][..d]).copied().collect()
-        }
-        None => {
-            let Some(ridge) = Ridge::new(x, d, 1e-4) else { return Ok(Vec::new()) };
-            // Where the variable shows is the difference of means; the probe's direction only reads it.
-            let mean = &ridge.moments.mean;
-            let of = |rows: &[u32]| -> Vec<f32> {
-                let sum =
-                    |k: usize| rows.iter().map(|&n| f64::from(x[n as usize * d + k]) - mean[k]).sum::<f64>();
-                (0..d).map(|k| (sum(k) / rows.len() as f64) as f32).collect()
-            };
-            order.iter().flat_map(|(_, rows)| of(rows)).collect()
-        }
-    };
-    Ok(orthonormal(&raw, d))
-}
-
-/// Gram and Schmidt; what is left of a row that the others span is dropped.
-fn orthonormal(rows: &[f32], d: usize) -> Vec<f32> {
-    let mut out: Vec<f32> = Vec::new();
-    for row in unit(rows, d).chunks_exact(d) {
-        let mut rest = row.to_vec();
-        for _ in 0..2 {
-            for base in out.chunks_exact(d) {
-                let along = dot(&rest, base) as f32;
-                rest.iter_mut().zip(base).for_each(|(r, b)| *r -= along * b);
-            }
-        }
-        if dot(&rest, &rest) > 1e-4 {
-            out.extend(unit(&rest, d));
-        }
-    }
-    out
-}
-
-/// Everything that is scored, by name.
-fn variants(
-    small: &Dictionary,
-    wide: &Dictionary,
-    denser: &Dictionary,
-    gains: &[f64],
-    error: &[f32],
-    back: &[f32],
-    d: usize,
-    seed: u64,
-) -> Vec<(String, Dictionary)> {
-    let mut order: Vec<usize> = (0..gains.len()).filter(|&j| gains[j] > 0.0).collect();
-    order.sort_by(|&i, &j| gains[j].total_cmp(&gains[i]));
-    let top = &order[..order.len().min(ADDED)];
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let random = |n: usize, rng: &mut ChaCha8Rng| -> Vec<f32> {
-        let mut one =
-            || (0..12).map(|_| f64::from(rng.next_u32()) / f64::from(u32::MAX) - 0.5).sum::<f64>() as f32;
-        (0..n * d).map(|_| one()).collect()
-    };
-    let astray = random(top.len(), &mut rng);
-    let subspace = orthonormal(&random(back.len() / d, &mut rng), d);
-    let components: Vec<f32> = pca::eigen(&pca::moments(error, d).covariance, d).vectors[..back.len()]
-        .iter()
-        .map(|&v| v as f32)
-        .collect();
-    vec![
-        ("small".into(), small.clone()),
-        ("wide".into(), wide.clone()),
-        (format!("small + {ADDED} novel"), joined(small, wide, top, None)),
-        ("small + all novel".into(), joined(small, wide, &order, None)),
-        ("small + astray".into(), joined(small, wide, top, Some(&astray))),
-        ("denser small".into(), denser.clone()),
-        ("+ missing, by truth".into(), given(small, back, d)),
-        ("+ main components".into(), given(small, &components, d)),
-        ("+ random subspace".into(), given(small, &subspace, d)),
-    ]
-}
-
-/// The small dictionary with features of the wide one behind its own, along their directions or others of the same length [n, D].
-fn joined(small: &Dictionary, wide: &Dictionary, features: &[usize], along: Option<&[f32]>) -> Dictionary {
-    let d = small.d_in;
-    let mut out = small.clone();
-    let along = along.map(|rows| unit(rows, d));
-    for (k, &j) in features.iter().enumerate() {
-        out.w_enc.extend(&wide.w_enc[j * d..][..d]);
-        out.b_enc.push(wide.b_enc[j]);
-        out.threshold.push(wide.threshold[j]);
-        let own = &wide.w_dec[j * d..][..d];
-        match &along {
-            None => out.w_dec.extend(own),
-            Some(rows) => {
-                let norm = dot(own, own).sqrt() as f32;
-                out.w_dec.extend(rows[k * d..][..d].iter().map(|x| x * norm));
-            }
-        }
-    }
-    out
-}
-
-/// x̂ + P(x − x̂), P the projection on orthonormal rows [m, D]: a dictionary with a linear path.
-fn given(small: &Dictionary, rows: &[f32], d: usize) -> Dictionary {
-    let without = |vector: &[f32]| -> Vec<f32> {
-        let mut rest = vector.to_vec();
-        for row in rows.chunks_exact(d) {
-            let along = dot(vector, row) as f32;
-            rest.iter_mut().zip(row).for_each(|(r, x)| *r -= along * x);
-        }
-        rest
-    };
-    let mut skip = vec![0.0f32; d * d];
-    for row in rows.chunks_exact(d) {
-        for i in 0..d {
-            (0..d).for_each(|k| skip[i * d + k] += row[i] * row[k]);
-        }
-    }
-    Dictionary {
-        w_dec: small.w_dec.chunks_exact(d).flat_map(without).collect(),
-        b_dec: without(&small.b_dec),
-        w_skip: Some(skip),
-        ..small.clone()
-    }
-}
-
 fn losses(
     rung: &Rung,
     device: Device,
@@ -378,86 +215,6 @@ fn losses(
         Loss { name: name.clone(), l0: on.l0, fvu: on.fvu, delta_loss }
     };
     Ok(named.iter().enumerate().map(of).collect())
-}
-
-/// Frequency at which half of the variables are found, log10, by a logistic line; none where that lies outside of the frequencies that occur.
-fn half(frequency: &[f64], found: &[bool]) -> Option<f64> {
-    let x: Vec<f64> = frequency.iter().map(|f| f.log10()).collect();
-    let mean = x.iter().sum::<f64>() / x.len() as f64;
-    let points: Vec<(f64, f64)> =
-        x.iter().zip(found).map(|(x, &y)| (x - mean, f64::from(u8::from(y)))).collect();
-    let line = logistic(&points);
-    let half = mean - line[0] / line[1];
-    let (low, high) = x.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
-    (line[1] > 0.0 && (low..=high).contains(&half)).then_some(half)
-}
-
-/// a, b of P(y = 1) = 1/(1 + e^−(a + bx)), by Newton's steps, halved until the likelihood rises. A little ridge on the slope keeps separable data finite.
-fn logistic(points: &[(f64, f64)]) -> [f64; 2] {
-    const RIDGE: f64 = 1e-3;
-    let value = |[a, b]: [f64; 2]| {
-        let one = |&(x, y): &(f64, f64)| {
-            let z = a + b * x;
-            y * z - z.max(0.0) - (-z.abs()).exp().ln_1p()
-        };
-        points.iter().map(one).sum::<f64>() - RIDGE * b * b / 2.0
-    };
-    let mut line = [0.0, 0.0];
-    for _ in 0..50 {
-        let (mut ga, mut gb, mut haa, mut hab, mut hbb) = (0.0, -RIDGE * line[1], 1e-9, 0.0, RIDGE);
-        for &(x, y) in points {
-            let p = 1.0 / (1.0 + (-(line[0] + line[1] * x)).exp());
-            let (e, w) = (y - p, p * (1.0 - p));
-            (ga, gb) = (ga + e, gb + e * x);
-            (haa, hab, hbb) = (haa + w, hab + w * x, hbb + w * x * x);
-        }
-        let determinant = haa * hbb - hab * hab;
-        let step = [(hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant];
-        let shorter = (0..30).map(|k| 0.5f64.powi(k)).map(|t| [line[0] + t * step[0], line[1] + t * step[1]]);
-        let before = value(line);
-        match shorter.into_iter().find(|&next| value(next) > before) {
-            Some(next) => line = next,
-            None => break,
-        }
-    }
-    line
-}
-
-/// Completeness by bins of equally many variables: (geometric mean frequency, share found).
-fn binned(frequency: &[f64], found: &[bool]) -> Vec<(f64, f64)> {
-    let mut order: Vec<usize> = (0..frequency.len()).collect();
-    order.sort_by(|&i, &j| frequency[i].total_cmp(&frequency[j]));
-    let of = |bin: usize| {
-        let part = &order[bin * order.len() / BINS..(bin + 1) * order.len() / BINS];
-        let n = part.len().max(1) as f64;
-        let log = part.iter().map(|&v| frequency[v].log10()).sum::<f64>() / n;
-        (10f64.powf(log), part.iter().filter(|&&v| found[v]).count() as f64 / n)
-    };
-    (0..BINS).map(of).collect()
-}
-
-/// The factor by which a line through the narrower widths misses the half-frequency of the widest.
-fn prediction(widths: &[usize], halves: &[Option<f64>]) -> Option<f64> {
-    let points: Vec<(f64, f64)> =
-        widths.iter().zip(halves).filter_map(|(&w, h)| Some(((w as f64).log10(), (*h)?))).collect();
-    if points.len() < widths.len() || points.len() < 3 {
-        return None;
-    }
-    let (last, before) = points.split_last()?;
-    let n = before.len() as f64;
-    let (mx, my) = (before.iter().map(|p| p.0).sum::<f64>() / n, before.iter().map(|p| p.1).sum::<f64>() / n);
-    let slope = before.iter().map(|p| (p.0 - mx) * (p.1 - my)).sum::<f64>()
-        / before.iter().map(|p| (p.0 - mx).powi(2)).sum::<f64>();
-    Some(10f64.powf((my + slope * (last.0 - mx) - last.1).abs()))
-}
-
-/// Chao1 of the variables found by some seed: observed + (found once)² / (2 · found twice).
-fn chao(found: &[&Vec<bool>]) -> f64 {
-    let n = found[0].len();
-    let times = |v: usize| found.iter().filter(|f| f[v]).count();
-    let of = |k: usize| (0..n).filter(|&v| times(v) == k).count() as f64;
-    let observed = (0..n).filter(|&v| times(v) > 0).count() as f64;
-    observed + of(1).powi(2) / (2.0 * of(2).max(1.0))
 }
 
 fn report(lab: &Lab<'_>, rung: &Rung, widths: &[usize], by_seed: &[OfSeed]) -> Report {
@@ -701,57 +458,4 @@ fn answer(reports: &[Report]) -> String {
     let all = reports.iter().map(of).collect::<Vec<_>>().join("; ");
     let mut letters = all.chars();
     letters.next().map(|c| c.to_uppercase().chain(letters).collect::<String>() + ".").unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Found from 10⁻² on, with one error on each side: half is found there.
-    #[test]
-    fn the_half_frequency_lies_where_it_was_put() {
-        let frequency: Vec<f64> = (0..41).map(|i| 10f64.powf(-4.0 + 0.1 * f64::from(i))).collect();
-        let mut found: Vec<bool> = (0..41).map(|i| i >= 20).collect();
-        (found[17], found[23]) = (true, false);
-        let half = half(&frequency, &found).unwrap();
-        assert!((half + 2.05).abs() < 0.1, "{half}");
-    }
-
-    /// Three lists of four: one variable in all, one in two, one in one, one in none: 3 + 1²/(2·1).
-    #[test]
-    fn chao_adds_what_was_seen_once_over_what_was_seen_twice() {
-        let lists =
-            [vec![true, true, true, false], vec![true, true, false, false], vec![true, false, false, false]];
-        assert_eq!(chao(&lists.iter().collect::<Vec<_>>()), 3.5);
-    }
-
-    /// Halves fall by a decade per decade of width: the last is predicted exactly; half a decade off is √10.
-    #[test]
-    fn a_ladder_predicts_its_last_step() {
-        let widths = [100, 1_000, 10_000];
-        assert!((prediction(&widths, &[Some(-1.0), Some(-2.0), Some(-3.0)]).unwrap() - 1.0).abs() < 1e-9);
-        assert!(
-            (prediction(&widths, &[Some(-1.0), Some(-2.0), Some(-3.5)]).unwrap() - 10f64.sqrt()).abs() < 1e-9
-        );
-        assert_eq!(prediction(&widths, &[None, Some(-2.0), Some(-3.0)]), None);
-    }
-
-    #[test]
-    fn giving_back_everything_leaves_no_error() {
-        let small = Dictionary {
-            w_enc: vec![1.0, 0.0],
-            b_enc: vec![0.0],
-            threshold: vec![0.5],
-            w_dec: vec![0.6, 0.8],
-            b_dec: vec![0.1, 0.2],
-            w_skip: None,
-            activation: lapidary_dictionary::Activation::JumpRelu,
-            d_in: 2,
-            d_out: 2,
-        };
-        let x = [2.0, -1.0, 0.1, 3.0];
-        let whole = given(&small, &orthonormal(&[1.0, 1.0, 0.0, 2.0], 2), 2);
-        let on = encoded(&whole, Device::detect(), &x, &x);
-        assert!(on.fvu < 1e-9, "{}", on.fvu);
-    }
 }

@@ -54,6 +54,9 @@ const L0: f64 = 12.0;
 /// Where the narrow f32 dictionaries stand: bytes with their scales, in bits per number.
 const BITS: [(&str, f64); 5] = [("bf16", 16.0), ("int8", 8.25), ("int4", 5.0), ("int3", 4.0), ("int2", 3.0)];
 
+/// Survival below which a form counts as broken.
+const BROKEN: f64 = 0.9;
+
 /// One stored form against f32, or one training against another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Form {
@@ -420,7 +423,8 @@ fn answer(reports: &[Report]) -> String {
             .find(|v| v.claim.starts_with("int4"))
             .map_or("not measured".into(), |v| v.outcome.to_string());
         format!(
-            "on the rung {}, storing in int8 flips {} of the firings and int4 {} (int4 against a narrow f32 dictionary of its bytes: {int4}), and the worst \
+            "on the rung {}, storing in int8 flips {} of the firings and int4 {} (int4 against a narrow f32 dictionary of its bytes: {int4}), the first form that loses a \
+             tenth of the features is {broken}, and the worst \
              low-precision training costs {:.1} % of FVU (bf16 parameters rounded to nearest: {:.1} %)",
             r.rung,
             percent("int8: flips"),

@@ -484,8 +484,8 @@ fn answer(reports: &[Report]) -> String {
     let hoped = all().filter_map(|v| v.passed).all(|passed| passed);
     let said = match all().all(|v| v.outcome == Outcome::Better) {
         true if hoped => "Yes",
-        true => "Only in part, though they beat everything that was not trained",
-        false => "No: what was not trained finds as much",
+        true => "Only in part, as they beat every baseline by less than was hoped",
+        false => "Not as far as can be shown, because some baseline finds as much",
     };
     let of = |r: &Report| {
         let (name, value, verdicts) = best(r)?;
@@ -500,7 +500,7 @@ fn answer(reports: &[Report]) -> String {
         let line =
             verdicts.iter().filter(|v| v.pass_line.is_some()).map(|v| v.margin).fold(f64::INFINITY, f64::min);
         Some(format!(
-            "on the rung {} the best ({name}) has a matched F1 of {} where {} is possible, {} above the nearest trained baseline{lost}",
+            "on the rung {} the best ({name}) has a matched F1 of {} where {} is possible, {} above the nearest baseline that was trained alike{lost}",
             r.rung,
             significant(value, 2),
             significant(most, 2),
