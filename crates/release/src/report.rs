@@ -10,6 +10,7 @@ use crate::{EvaluationFile, ReleaseError};
 use lapidary_files::{self as files, Kind};
 use lapidary_report::html::{Html, Part, Section, html};
 use lapidary_report::number::{count, significant};
+use lapidary_report::plot::Plot;
 use lapidary_report::table::Align;
 use std::path::Path;
 
@@ -43,6 +44,8 @@ pub struct Group {
     pub text: String,
     /// In order.
     pub figures: Vec<Figure>,
+    /// How many of them belong side by side.
+    pub abreast: usize,
 }
 
 const PARETO: &str = "Fewer active features and less loss are better: nearer the lower left corner. A line joins the dictionaries of \
@@ -57,6 +60,7 @@ const PRECISION: &str = "Every dictionary with its matrices in fewer bits, again
     active features that flip, and the share of features whose activations stay the same (correlation of 0.95 and more).";
 const PAIRS: &str = "Dictionaries of one site on the same tokens; at matched L0 the curves of two kinds, read off between their points. Better \
     or worse only where the 95 % interval of the difference excludes 0.";
+const WIDTH: &str = "Width";
 const WIDTHS: &str = "The same site and architecture at several widths, compared at one L0: values are interpolated, in the logarithm of \
     L0, between the dictionaries of each width, and so are the ends of their intervals.";
 const TRUTH: &str = "The text is of a language whose variables are known at every token. F1: does one feature fire where one variable has \
@@ -87,10 +91,11 @@ impl<'a> Report<'a> {
             ("How often features fire", FIRING.into(), firing::figures(entries, canonical)),
             ("By position", POSITION.into(), slices::by_position(entries, beside, canonical)),
             ("By part of the text", PARTS.into(), slices::by_part(entries, beside, canonical)),
-            ("Width", WIDTHS.into(), widths::figures(entries)),
+            (WIDTH, WIDTHS.into(), widths::figures(entries)),
             ("Against the truth", TRUTH.into(), against_truth::figures(self.file.truth.as_ref())),
         ];
-        let group = |(heading, text, figures)| Group { heading, text, figures };
+        let abreast = |heading| if heading == WIDTH { 3 } else { 2 };
+        let group = |(heading, text, figures)| Group { heading, text, figures, abreast: abreast(heading) };
         groups.into_iter().map(group).filter(|group| !group.figures.is_empty()).collect()
     }
 
@@ -197,8 +202,12 @@ impl<'a> Report<'a> {
 }
 
 fn section(group: Group) -> Section {
-    let plots = group.figures.into_iter().map(|figure| figure.plot).collect();
-    Section { heading: group.heading.into(), parts: vec![Part::Text(group.text), Part::Plots(plots)] }
+    let plots: Vec<Plot> = group.figures.into_iter().map(|figure| figure.plot).collect();
+    let rows = plots.chunks(group.abreast).map(|row| Part::Plots(row.to_vec()));
+    Section {
+        heading: group.heading.into(),
+        parts: std::iter::once(Part::Text(group.text)).chain(rows).collect(),
+    }
 }
 
 fn words() -> Vec<String> {

@@ -35,7 +35,7 @@ pub enum Part {
     Text(String),
     /// Sentences, one below the other.
     List(Vec<String>),
-    /// Pictures side by side, as many as fit.
+    /// Pictures side by side, as many as fit; up to three.
     Plots(Vec<Plot>),
     /// Cells by columns; a cell whose second half is after a tab has it small below.
     Table(Vec<(String, Align)>, Vec<Vec<String>>),
@@ -47,14 +47,14 @@ body{margin:0 auto;max-width:1400px;padding:0 16px 48px;background:#fff;color:#2
 font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 h1{font-size:26px;margin:24px 0 8px}h2{font-size:20px;margin:40px 0 8px;padding-top:8px;border-top:1px solid #d8dee4}
 p,ul{max-width:76ch;margin:8px 0}nav{margin:12px 0;line-height:2}nav a{margin-right:18px;white-space:nowrap}a{color:#0b63a5}
-.plots{display:flex;flex-wrap:wrap;gap:20px;margin:12px 0}
-.plots svg{flex:1 1 400px;width:100%;max-width:560px;min-width:0;height:auto}
+.plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(380px,100%),1fr));gap:20px;margin:12px 0;align-items:end}
+.two{max-width:1120px}.one{max-width:540px}.plots svg{width:100%;height:auto}
 .wide{overflow-x:auto;margin:12px 0}table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 14px 3px 0;text-align:left;white-space:nowrap;vertical-align:top}th{border-bottom:1px solid #8c959f}
 .r{text-align:right}small,footer{color:#57606a}td small{display:block;font-size:11px;line-height:1.2}footer{margin-top:48px;font-size:14px}
 @media screen and (prefers-color-scheme:dark){body{background:#14181d;color:#e6edf3}h2{border-color:#2d333b}a{color:#6cb6ff}
 th{border-color:#6e7681}small,footer{color:#9aa4af}}
-@media print{nav{display:none}.plots svg{flex:0 0 45%;max-width:45%}svg,tr{break-inside:avoid}h2{break-after:avoid}.wide{overflow:visible}
+@media print{nav{display:none}.plots{grid-template-columns:1fr 1fr}svg,tr{break-inside:avoid}h2{break-after:avoid}.wide{overflow:visible}
 table{font-size:10px}td small{font-size:8px}th,td{padding-right:8px}}
 ";
 
@@ -89,8 +89,9 @@ fn part(part: &Part) -> String {
             format!("<ul>\n{lines}</ul>\n")
         }
         Part::Plots(plots) => {
+            let many = ["one", "one", "two"].get(plots.len()).unwrap_or(&"three");
             let plots: String = plots.iter().map(Plot::inline_svg).collect();
-            format!("<div class=\"plots\">\n{plots}</div>\n")
+            format!("<div class=\"plots {many}\">\n{plots}</div>\n")
         }
         Part::Table(columns, rows) => table(columns, rows),
     }

@@ -81,11 +81,15 @@ impl Curve {
         let layers = others.iter().any(|c| c.layer != self.layer);
         let architectures = others.iter().any(|c| c.architecture != self.architecture);
         let widths = others.iter().any(|c| c.width != self.width);
+        let width = match layers && architectures {
+            true => count(self.width as u64),
+            false => format!("width {}", count(self.width as u64)),
+        };
         let layer = self.layer.map_or("embed".into(), |layer| format!("layer {layer}"));
         let parts = [
             layers.then_some(layer),
             architectures.then(|| self.architecture.clone()),
-            widths.then(|| format!("width {}", count(self.width as u64))),
+            widths.then_some(width),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -106,4 +110,31 @@ pub(crate) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 pub(crate) fn slug(text: &str) -> String {
     let text = text.replace(" → ", "-to-").to_lowercase();
     text.chars().map(|c| if c.is_ascii_alphanumeric() || ".-".contains(c) { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_is_named_by_what_differs() {
+        let curve = |layer, width, architecture: &str| Curve {
+            layer: Some(layer),
+            width,
+            architecture: architecture.into(),
+        };
+        let own = curve(2, 4096, "topk");
+        assert_eq!(own.name(&[own.clone()]), "");
+        assert_eq!(own.name(&[own.clone(), curve(2, 64, "topk")]), "width 4,096");
+        assert_eq!(own.name(&[own.clone(), curve(3, 64, "gated")]), "layer 2, topk, 4,096");
+        assert_eq!(Curve { layer: None, ..own.clone() }.name(&[own.clone()]), "embed");
+    }
+
+    #[test]
+    fn values_of_one_size_are_not_logarithmic() {
+        assert_eq!(scale([1.0, 4.0].into_iter()), Scale::FromZero);
+        assert_eq!(scale([1.0, 4.1, f64::NAN].into_iter()), Scale::Log);
+        assert_eq!(scale([-0.1, 4.1].into_iter()), Scale::FromZero);
+        assert_eq!(slug("3.mlp-in → 3.mlp"), "3.mlp-in-to-3.mlp");
+    }
 }
