@@ -20,7 +20,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("trainer", &["kernels", "files", "store", "dictionary", "objective"]),
     ("splice", &["lm", "text", "dictionary"]),
     ("evaluation", &["kernels", "lm", "text", "dictionary", "splice", "stats"]),
-    ("atlas", &["kernels", "lm", "text", "store", "harvest", "dictionary"]),
+    ("atlas", &["files", "kernels", "lm", "text", "store", "harvest", "dictionary"]),
     ("catalog", &["files", "kernels", "lm", "text", "world"]),
     ("suite", &["files", "kernels", "lm", "text", "store", "harvest", "dictionary", "trainer", "catalog"]),
     (

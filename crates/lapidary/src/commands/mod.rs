@@ -1,5 +1,6 @@
 //! One file per verb.
 
+pub mod atlas;
 pub mod bench;
 pub mod convert;
 pub mod demo;
