@@ -48,6 +48,27 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "lab",
+        &[
+            "files",
+            "kernels",
+            "stats",
+            "report",
+            "lm",
+            "text",
+            "store",
+            "harvest",
+            "dictionary",
+            "trainer",
+            "splice",
+            "evaluation",
+            "world",
+            "catalog",
+            "suite",
+            "ground-truth",
+        ],
+    ),
+    (
         "lapidary",
         &[
             "kernels",
@@ -69,6 +90,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "suite",
             "ground-truth",
             "release",
+            "lab",
         ],
     ),
 ];
