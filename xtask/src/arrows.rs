@@ -20,7 +20,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("trainer", &["kernels", "files", "store", "dictionary", "objective"]),
     ("splice", &["lm", "text", "dictionary"]),
     ("evaluation", &["kernels", "lm", "text", "dictionary", "splice", "stats"]),
-    ("atlas", &["kernels", "lm", "text", "store", "harvest", "dictionary"]),
+    ("atlas", &["files", "kernels", "lm", "text", "store", "harvest", "dictionary"]),
     ("catalog", &["files", "kernels", "lm", "text", "world"]),
     ("suite", &["files", "kernels", "lm", "text", "store", "harvest", "dictionary", "trainer", "catalog"]),
     (
@@ -48,6 +48,27 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "lab",
+        &[
+            "files",
+            "kernels",
+            "stats",
+            "report",
+            "lm",
+            "text",
+            "store",
+            "harvest",
+            "dictionary",
+            "trainer",
+            "splice",
+            "evaluation",
+            "world",
+            "catalog",
+            "suite",
+            "ground-truth",
+        ],
+    ),
+    (
         "lapidary",
         &[
             "kernels",
@@ -69,6 +90,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "suite",
             "ground-truth",
             "release",
+            "lab",
         ],
     ),
 ];

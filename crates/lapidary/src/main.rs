@@ -44,6 +44,10 @@ enum Verb {
     Evaluate(commands::evaluate::EvaluateArgs),
     Features(commands::features::FeaturesArgs),
     Release(commands::release::ReleaseArgs),
+    /// Every feature of a suite in one folder: build, query
+    #[command(subcommand)]
+    Atlas(commands::atlas::AtlasCommand),
+    Lab(commands::lab::LabArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
     Verify(commands::verify::VerifyArgs),
@@ -66,6 +70,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Evaluate(args) => commands::evaluate::run(args, &global),
         Verb::Features(args) => commands::features::run(args, &global),
         Verb::Release(args) => commands::release::run(args, &global),
+        Verb::Atlas(command) => commands::atlas::run(command, &global),
+        Verb::Lab(args) => commands::lab::run(&args, &global),
         Verb::Convert(args) => commands::convert::run(args, &global),
         Verb::Encode(args) => commands::encode::run(args, &global),
         Verb::Verify(args) => commands::verify::run(args, &global),

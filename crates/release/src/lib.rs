@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod agreement;
+pub mod atlas;
 mod beside;
 pub mod canonical;
 pub mod cards;

@@ -44,10 +44,7 @@ pub fn measure<S: RowSource>(batches: &mut Batches<S>, rows: u64) -> Result<Vec<
 }
 
 /// μ [D] of every site of the source over the first `rows` rows of the order, raw.
-pub(crate) fn mean_rows<S: RowSource>(
-    batches: &mut Batches<S>,
-    rows: u64,
-) -> Result<Vec<Vec<f64>>, SourceError> {
+pub fn mean_rows<S: RowSource>(batches: &mut Batches<S>, rows: u64) -> Result<Vec<Vec<f64>>, SourceError> {
     let rows = rows.min(batches.rows_per_epoch());
     let mut sums: Vec<Vec<f64>> = batches.source().sites().iter().map(|s| vec![0.0; s.width]).collect();
     sweep(batches, rows, &mut sums, |sum, row, _| {
@@ -65,19 +62,11 @@ fn sweep<S: RowSource, T: Send>(
     add: impl Fn(&mut T, &[f32], usize) + Sync,
 ) -> Result<(), SourceError> {
     let widths: Vec<usize> = batches.source().sites().iter().map(|s| s.width).collect();
-    let (step, batch_rows) = (batches.step(), batches.batch_rows() as u64);
-    batches.seek(0);
-    let mut done = 0;
-    while done < rows {
-        let count = (rows - done).min(batch_rows) as usize;
-        let batch = batches.next()?;
-        states.par_iter_mut().zip(batch).enumerate().for_each(|(site, (state, values))| {
-            let rows = values.chunks_exact(widths[site]).take(count);
-            rows.for_each(|row| add(state, row, site));
+    batches.first(rows, |sites| {
+        states.par_iter_mut().zip(sites).enumerate().for_each(|(site, (state, values))| {
+            values.chunks_exact(widths[site]).for_each(|row| add(state, row, site));
         });
-        done += count as u64;
-    }
-    batches.seek(step);
+    })?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+pub mod atlas;
 pub mod bench;
 pub mod convert;
 pub mod demo;
@@ -8,6 +9,7 @@ pub mod encode;
 pub mod evaluate;
 pub mod features;
 pub mod harvest;
+pub mod lab;
 pub mod lm;
 pub mod planted;
 pub mod release;
