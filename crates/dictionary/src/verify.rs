@@ -32,7 +32,7 @@ pub fn verify(path: &Path, device: Device) -> Vec<Check> {
             return out;
         }
     };
-    check(path, what, Ok(()));
+    check(path, if meta.is_some() { what } else { "weights: shapes, finite" }, Ok(()));
     let Some(meta) = meta else {
         if let Some(width) = width_in(path) {
             let found = if width.fits(dictionary.width()) {

@@ -123,7 +123,7 @@ impl Rounded {
             change("fvu"),
             change("delta-loss"),
             share("flip_rate"),
-            share("share"),
+            share("survival"),
         ]
     }
 }

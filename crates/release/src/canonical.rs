@@ -42,7 +42,7 @@ impl Canonical {
 
     /// The rule, a sentence.
     pub fn rule(&self) -> String {
-        let target = significant(self.target, 3);
+        let target = self.target;
         let whence = if self.given { "" } else { ", the median of all" };
         format!(
             "Canonical is, at each site and width, the dictionary whose L0 is nearest {target}{whence}; of two as near, the one with the smaller FVU."
@@ -80,7 +80,7 @@ mod tests {
         // L0 5, 8, 11, 12, 30: the median is 11.
         let own = Canonical::new(&entries, None);
         assert_eq!((own.target, own.chosen.as_slice()), (11.0, &[1, 2, 4][..]));
-        assert!(own.rule().contains("nearest 11.0, the median of all"), "{}", own.rule());
+        assert!(own.rule().contains("nearest 11, the median of all"), "{}", own.rule());
         assert_eq!(Canonical::new(&[], None).chosen, Vec::<usize>::new());
     }
 }

@@ -139,7 +139,11 @@ impl<'a> Report<'a> {
         let baselines = self.entries.iter().filter(|e| e.baseline.is_some()).count();
         let own = self.entries.len() - baselines;
         let dictionaries = if own == 1 { "dictionary" } else { "dictionaries" };
-        let beaten = if baselines > 0 { format!(" and {baselines} to be beaten") } else { String::new() };
+        let beaten = match baselines {
+            0 => String::new(),
+            1 => " and a baseline".into(),
+            n => format!(" and {n} baselines"),
+        };
         let what = format!("{own} {dictionaries}{beaten} of {}.", self.file.model);
         vec![format!("{what} {}", self.file.scored_on())]
     }

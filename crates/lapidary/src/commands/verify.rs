@@ -3,7 +3,7 @@
 use crate::commands::evaluate::progress;
 use crate::global::Global;
 use crate::terminal;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use lapidary_catalog::{Opened, Text};
 use lapidary_release::EvaluationFile;
 use lapidary_release::evaluate::On;
@@ -41,7 +41,7 @@ pub struct VerifyArgs {
 
 /// Runs the verb.
 pub fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<()> {
-    let path = global.catalog.find(&args.path)?;
+    let path = args.found(global)?;
     let dictionaries = dictionaries(&path)?;
     if global.dry_run {
         let json = serde_json::json!({ "path": path, "dictionaries": dictionaries.len() });
@@ -62,6 +62,18 @@ pub fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 impl VerifyArgs {
+    /// Where it is. What may be an id of the Hub is not fetched, but the way is said.
+    fn found(&self, global: &Global) -> anyhow::Result<PathBuf> {
+        let id =
+            self.path.to_str().filter(|id| id.split('/').count() == 2 && !id.starts_with(['/', '.', '~']));
+        global.catalog.find(&self.path).map_err(|missing| match id {
+            Some(id) => {
+                anyhow!("{missing}; if it is an id of the Hub, fetch it: `hf download {id} --local-dir DIR`")
+            }
+            None => missing.into(),
+        })
+    }
+
     /// A sample of the scores, measured again.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Do the features find the variables? Matched F1 of each judged dictionary beside what it has to beat, in grey.
 
 use super::Figure;
+use lapidary_dictionary::Setting;
 use lapidary_evaluation::Interval;
 use lapidary_evaluation::truth::Baseline;
 use lapidary_ground_truth::TruthTable;
@@ -30,7 +31,7 @@ pub(crate) fn figures(table: Option<&TruthTable>) -> Vec<Figure> {
         points: untrained(&judged, baseline),
     });
     let series = std::iter::once(own).chain(beaten).filter(|s| !s.points.is_empty()).collect();
-    let names = judged.iter().map(|d| d.label.clone().unwrap_or_else(|| d.name.clone())).collect();
+    let names = judged.iter().map(|d| name(d)).collect();
     let plot = Plot {
         title: "Matched F1 with the variables of the text".into(),
         x: Axis::new("F1", "mean over variables that the model represents", Scale::FromZero),
@@ -38,6 +39,13 @@ pub(crate) fn figures(table: Option<&TruthTable>) -> Vec<Figure> {
         series,
     };
     vec![Figure { file: "truth-f1".into(), plot }]
+}
+
+/// `2.res topk 512 L0 16`
+fn name(d: &DictionaryTruth) -> String {
+    let setting = d.target_l0.map(Setting::L0).or(d.lambda.map(Setting::Lambda));
+    let setting = setting.map(|setting| format!(" {setting}")).unwrap_or_default();
+    format!("{} {}{setting}", d.label.as_ref().unwrap_or(&d.site), d.width)
 }
 
 fn f1(judged: &[&DictionaryTruth]) -> Vec<Point> {

@@ -67,7 +67,7 @@ fn figure(group: &str, curves: &[Vec<&Entry<'_>>], l0: f64, metric: Metric) -> F
     let y = scale(points.iter().map(|p| p.y));
     let plot = Plot {
         title: format!("{group}: {} at L0 {}", metric.label, significant(l0, 3)),
-        x: Axis::new("width", "features", Scale::Log),
+        x: Axis::new("width", "features", Scale::Doubling),
         y: Axis::new(metric.label, metric.unit, y),
         series: vec![Series { name: String::new(), mark: Mark::Path, tone: Tone::Colour(0), points }],
     };
