@@ -86,7 +86,7 @@ proptest! {
         for (name, bytes) in &files {
             fs::write(dir.path().join(name), bytes).unwrap();
         }
-        write(dir.path()).unwrap();
+        write(dir.path(), made_from()).unwrap();
         fs::write(dir.path().join(".hidden"), "of the place").unwrap();
         let found = compare(dir.path()).unwrap();
         prop_assert_eq!(found.iter().map(|e| &e.name).collect::<Vec<_>>(), files.keys().collect::<Vec<_>>());

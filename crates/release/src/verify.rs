@@ -4,8 +4,9 @@
 use crate::ReleaseError;
 use crate::agreement::agreement;
 use crate::error::invalid;
-use lapidary_files::FileError;
+use crate::release::RELEASE;
 use lapidary_files::inventory::{self, Entry};
+use lapidary_files::{FileError, folder_kind};
 use lapidary_kernels::Device;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -109,12 +110,13 @@ fn is_dictionary(path: &Path) -> bool {
     path.is_file() || path.join("cfg.json").is_file() || path.join("params.npz").is_file()
 }
 
-/// A release says so itself, or holds what a release holds; a run has its dictionaries in a folder of their own.
+/// A release says so itself, also if it was cut short, or holds what a release holds; a run has its dictionaries in a folder of
+/// their own.
 fn is_release(path: &Path) -> bool {
     let run = path.join("dictionaries").is_dir();
-    !is_dictionary(path)
-        && !run
-        && [inventory::FILE_NAME, "plan.json"].iter().any(|name| path.join(name).is_file())
+    let begun = folder_kind(path).is_some_and(|kind| kind == RELEASE.name);
+    let holds = || [inventory::FILE_NAME, "plan.json"].iter().any(|name| path.join(name).is_file());
+    !is_dictionary(path) && !run && (begun || holds())
 }
 
 /// Every file of a release against its manifest.
