@@ -226,6 +226,6 @@ fn wrapped(text: &str, most: usize) -> Vec<String> {
 }
 
 /// For XML and HTML, in text and in attributes.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

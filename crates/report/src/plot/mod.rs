@@ -11,6 +11,7 @@ mod marks;
 mod scale;
 mod style;
 
+pub(crate) use draw::escaped;
 pub use style::STYLE;
 
 /// A picture.
