@@ -18,7 +18,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ("harvest", &["files", "lm", "text", "store"]),
     ("objective", &["kernels", "dictionary"]),
     ("trainer", &["kernels", "files", "store", "dictionary", "objective"]),
-    ("splice", &["lm", "text", "dictionary"]),
+    ("splice", &["kernels", "lm", "text", "dictionary"]),
     ("evaluation", &["kernels", "lm", "text", "dictionary", "splice", "stats"]),
     ("atlas", &["kernels", "lm", "text", "store", "harvest", "dictionary"]),
     ("catalog", &["files", "kernels", "lm", "text", "world"]),

@@ -11,6 +11,7 @@ pub mod harvest;
 pub mod lm;
 pub mod planted;
 pub mod release;
+pub mod steer;
 pub mod train;
 pub mod verify;
 pub mod world;
