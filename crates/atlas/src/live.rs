@@ -44,12 +44,19 @@ impl LiveText {
     ///
     /// # Errors
     /// It has no tokens or more than `most`, or the tokenizer fails.
-    pub fn read(tokenizer: &Tokenizer, model: &Model, text: &str, most: usize) -> Result<LiveText, AtlasError> {
+    pub fn read(
+        tokenizer: &Tokenizer,
+        model: &Model,
+        text: &str,
+        most: usize,
+    ) -> Result<LiveText, AtlasError> {
         let spec = &model.spec;
         let ids = tokenizer.encode(text)?;
         if ids.is_empty() || ids.len() > most {
             let found = ids.len();
-            return Err(AtlasError::Invalid(format!("text: expected 1 to {most} tokens, found {found}; shorten it")));
+            return Err(AtlasError::Invalid(format!(
+                "text: expected 1 to {most} tokens, found {found}; shorten it"
+            )));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= spec.vocab) {
             let vocab = spec.vocab;
@@ -96,7 +103,9 @@ impl LiveText {
             let width = model.spec.width(site);
             let x: Vec<f32> = self.rows().flat_map(|n| &rows[n * width..][..width]).copied().collect();
             let here = subjects.iter().zip(&mut out).filter(|(subject, _)| subject.site == site);
-            here.for_each(|(subject, out)| *out = Some(self.spread(&subject.dictionary.encode(model.device, &x))));
+            here.for_each(|(subject, out)| {
+                *out = Some(self.spread(&subject.dictionary.encode(model.device, &x)))
+            });
         });
         Ok(out.into_iter().map(|features| features.expect("every site was met")).collect())
     }
@@ -183,7 +192,12 @@ mod tests {
 
     /// Rows: {0: 1, 2: 5}, {}, {1: 3, 2: 4}.
     fn csr() -> Csr {
-        Csr { columns: 3, row_start: vec![0, 2, 2, 4], index: vec![0, 2, 1, 2], value: vec![1.0, 5.0, 3.0, 4.0] }
+        Csr {
+            columns: 3,
+            row_start: vec![0, 2, 2, 4],
+            index: vec![0, 2, 1, 2],
+            value: vec![1.0, 5.0, 3.0, 4.0],
+        }
     }
 
     #[test]
@@ -198,10 +212,15 @@ mod tests {
     #[test]
     fn features_are_ranked_by_their_largest_value_or_at_tokens() {
         let all = [csr(), csr()];
-        let names = |found: Vec<LiveFeature>| found.iter().map(|f| (f.subject, f.feature)).collect::<Vec<_>>();
+        let names =
+            |found: Vec<LiveFeature>| found.iter().map(|f| (f.subject, f.feature)).collect::<Vec<_>>();
         assert_eq!(names(rank(&all, &[], 3, |_, _| true)), [(0, 2), (1, 2), (0, 1)]);
         assert_eq!(names(rank(&all, &[2], 9, |s, _| s == 1)), [(1, 2), (1, 1)]);
-        assert_eq!(names(rank(&all, &[0, 2], 1, |_, f| f < 2)), [(0, 1)], "3 at token 2 is above 1 at token 0");
+        assert_eq!(
+            names(rank(&all, &[0, 2], 1, |_, f| f < 2)),
+            [(0, 1)],
+            "3 at token 2 is above 1 at token 0"
+        );
         assert!(rank(&all, &[1], 9, |_, _| true).is_empty());
     }
 

@@ -21,6 +21,7 @@ mod attention;
 mod checkpoint;
 mod config;
 mod decoder;
+mod effects;
 mod error;
 mod family;
 pub mod folder;

@@ -134,7 +134,8 @@ impl Live {
 /// The dictionaries are those that the atlas is of, by name and width.
 fn check(atlas: &Atlas, live: &Live) -> Result<(), ServeError> {
     let (expected, found) = (&atlas.suite().dictionaries, &live.dictionaries);
-    let differs = || expected.iter().zip(found).find(|(e, f)| e.name != f.name || e.features != f.dictionary.width());
+    let differs =
+        || expected.iter().zip(found).find(|(e, f)| e.name != f.name || e.features != f.dictionary.width());
     let folder = atlas.folder.display();
     if expected.len() != found.len() {
         let (expected, found) = (expected.len(), found.len());

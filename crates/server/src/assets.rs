@@ -36,7 +36,8 @@ pub(crate) async fn serve(State(app): State<Arc<App>>, method: Method, uri: Uri)
     let path = uri.path().trim_start_matches('/');
     if method != Method::GET && method != Method::HEAD {
         let hint = "see /openapi.json for what there is";
-        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path}: nothing to {method}"), hint).into_response();
+        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path}: nothing to {method}"), hint)
+            .into_response();
     }
     if let Some(bytes) = file(path) {
         return answer(path, Bytes::from_static(bytes));
@@ -74,6 +75,9 @@ fn answer(path: &str, bytes: Bytes) -> Response {
     headers.insert(CONTENT_TYPE, text(kind(path).unwrap_or("application/octet-stream")));
     // The names of built assets change with their content.
     let forever = path.starts_with("assets/");
-    headers.insert(CACHE_CONTROL, text(if forever { "public, max-age=31536000, immutable" } else { "no-cache" }));
+    headers.insert(
+        CACHE_CONTROL,
+        text(if forever { "public, max-age=31536000, immutable" } else { "no-cache" }),
+    );
     response
 }

@@ -31,9 +31,12 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {
         }
         let limits = app.limits();
         let bytes = read(request.into_body(), limits.body_bytes);
-        let late = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "send it at once");
+        let late =
+            |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time", "send it at once");
         let bytes = tokio::time::timeout(limits.body_time, bytes).await.map_err(late)??;
-        let wrong = |e: serde_json::Error| Refusal::bad(format!("body: {e}"), "see /openapi.json for what is expected");
+        let wrong = |e: serde_json::Error| {
+            Refusal::bad(format!("body: {e}"), "see /openapi.json for what is expected")
+        };
         serde_json::from_slice(&bytes).map(Input).map_err(wrong)
     }
 }
@@ -41,9 +44,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {
 async fn read(body: Body, most: usize) -> Result<bytes::Bytes, Refusal> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            Err(Refusal::too_large(format!("expected a body of at most {most} bytes, found more"), "shorten it"))
-        }
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Refusal::too_large(
+            format!("expected a body of at most {most} bytes, found more"),
+            "shorten it",
+        )),
         Err(_) => Err(Refusal::bad("the body broke off", "send it again")),
     }
 }
@@ -54,13 +58,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(query)) => Ok(Asked(query)),
-            Err(error) => Err(Refusal::bad(format!("query: {}", error.body_text()), "see /openapi.json for what is expected")),
+            Err(error) => Err(Refusal::bad(
+                format!("query: {}", error.body_text()),
+                "see /openapi.json for what is expected",
+            )),
         }
     }
 }
 
 /// A feature's number in a path; what is none is not found.
 pub(crate) fn index(text: &str) -> Result<u32, Refusal> {
-    let missing = |_| Refusal::missing(format!("expected a feature's number, found `{text}`"), "numbers begin at 0");
+    let missing =
+        |_| Refusal::missing(format!("expected a feature's number, found `{text}`"), "numbers begin at 0");
     text.parse().map_err(missing)
 }

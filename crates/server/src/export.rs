@@ -18,7 +18,11 @@ use tower::ServiceExt;
 ///
 /// # Errors
 /// A file of the atlas cannot be read, or one of the copy cannot be written.
-pub async fn export(app: Arc<App>, folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), ServeError> {
+pub async fn export(
+    app: Arc<App>,
+    folder: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), ServeError> {
     for (name, bytes) in FILES {
         let bytes = if *name == "index.html" { first_page(true).to_vec() } else { bytes.to_vec() };
         write(&folder.join(name), &bytes)?;

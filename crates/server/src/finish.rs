@@ -3,8 +3,8 @@
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
@@ -78,7 +78,8 @@ impl Asked {
         if self.method == Method::GET && head.status == StatusCode::OK {
             let tag = format!("\"{}\"", &hash::bytes(&bytes)[..24]);
             let same = self.known.as_ref().and_then(|known| known.to_str().ok());
-            let same = same.is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
+            let same = same
+                .is_some_and(|known| known.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
             head.headers.insert(ETAG, HeaderValue::from_str(&tag).expect("hexadecimal"));
             if same {
                 head.status = StatusCode::NOT_MODIFIED;

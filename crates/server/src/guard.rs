@@ -32,7 +32,9 @@ pub(crate) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         return next.run(request).await;
     }
     match asked(request.uri()) {
-        Some(given) if request.method() == Method::GET && is_same(&given, token) => welcome(request.uri(), token),
+        Some(given) if request.method() == Method::GET && is_same(&given, token) => {
+            welcome(request.uri(), token)
+        }
         _ => {
             let hint = "open the address with ?token=TOKEN, or send the header authorization: Bearer TOKEN";
             Refusal::new(StatusCode::UNAUTHORIZED, "this server asks for its token", hint).into_response()
@@ -58,7 +60,11 @@ fn check_host(app: &App, request: &Request) -> Result<(), Refusal> {
 
 fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) && !(name.contains(':') && !name.ends_with(']')) => name,
+        Some((name, port))
+            if port.bytes().all(|b| b.is_ascii_digit()) && !(name.contains(':') && !name.ends_with(']')) =>
+        {
+            name
+        }
         _ => host,
     }
 }
@@ -88,7 +94,8 @@ fn check_origin(request: &Request) -> Result<(), Refusal> {
 fn knows(headers: &HeaderMap, token: &str) -> bool {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = header(AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
-    let cookies = header(COOKIE.as_str()).unwrap_or("").split(';').filter_map(|one| one.trim().split_once('='));
+    let cookies =
+        header(COOKIE.as_str()).unwrap_or("").split(';').filter_map(|one| one.trim().split_once('='));
     let cookie = cookies.filter(|(name, _)| *name == NAME).map(|(_, value)| value);
     // `x-api-key` and `x-secret-key` are what programs that speak Neuronpedia's routes send.
     let given = [bearer, header("x-api-key"), header("x-secret-key")];
@@ -130,7 +137,13 @@ mod tests {
 
     #[test]
     fn a_port_is_no_part_of_a_name() {
-        let cases = [("localhost:8000", "localhost"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("::1", "::1"), ("a:b", "a:b")];
+        let cases = [
+            ("localhost:8000", "localhost"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("a:b", "a:b"),
+        ];
         cases.into_iter().for_each(|(host, name)| assert_eq!(without_port(host), name));
     }
 

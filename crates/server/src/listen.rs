@@ -59,7 +59,10 @@ pub async fn serve(listener: TcpListener, app: Arc<App>, stop: impl Future<Outpu
 }
 
 /// What `work` gives, or none if `stop` was ready before it.
-async fn race<T>(work: impl Future<Output = T>, stop: std::pin::Pin<&mut impl Future<Output = ()>>) -> Option<T> {
+async fn race<T>(
+    work: impl Future<Output = T>,
+    stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Option<T> {
     let work = std::pin::pin!(work);
     match futures_util::future::select(work, stop).await {
         futures_util::future::Either::Left((done, _)) => Some(done),

@@ -61,7 +61,11 @@ impl Work {
         let own = streams.entry(client).or_default();
         if *own >= self.limits.streams {
             let error = format!("expected at most {} streams at once, found one more", self.limits.streams);
-            return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, error, "wait until one of them has ended"));
+            return Err(Refusal::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                error,
+                "wait until one of them has ended",
+            ));
         }
         *own += 1;
         Ok(Stream { client, streams: self.streams.clone() })
@@ -74,7 +78,9 @@ pub(crate) async fn run<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(_) => Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed", "report the request")),
+        Err(_) => {
+            Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed", "report the request"))
+        }
     }
 }
 

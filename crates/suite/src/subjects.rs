@@ -133,30 +133,7 @@ pub fn read(
     Ok(out)
 }
 
-/// The dictionary that is called `name`, or whose id is that: `2.res-width1024` is `2-res-width1024`, too.
-///
-/// # Errors
-/// There is none; says which there are.
-pub fn find<'a>(named: &'a [Named], name: &str) -> Result<&'a Named, SuiteError> {
-    match named.iter().find(|one| one.name == name || one.id() == name) {
-        Some(found) => Ok(found),
-        None => {
-            let known: Vec<&str> = named.iter().map(|one| one.name.as_str()).collect();
-            invalid!("{name}: expected one of the dictionaries {}, found none of that name", known.join(", "))
-        }
-    }
-}
-
 impl Named {
-    /// Its name where others write `LAYER-SET`: the last part of a path, with `-` after the layer.
-    pub fn id(&self) -> String {
-        let last = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
-        match last.split_once('.') {
-            Some((layer, rest)) if layer.parse::<usize>().is_ok() => format!("{layer}-{rest}"),
-            _ => last.to_string(),
-        }
-    }
-
     fn of_run(
         run: &Run,
         number: usize,

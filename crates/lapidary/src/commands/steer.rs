@@ -8,9 +8,10 @@ use crate::terminal;
 use anyhow::{Context, bail};
 use lapidary_catalog::Opened;
 use lapidary_lm::Sampling;
+use lapidary_release::atlas::find;
 use lapidary_splice::sweep::Probe;
 use lapidary_splice::{Asked, Intervention, Placed, Positions, Steering};
-use lapidary_suite::subjects::{self, Named, Run, Sites, find};
+use lapidary_suite::subjects::{self, Named, Run, Sites};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 

@@ -36,8 +36,10 @@ pub(super) async fn initialize() -> Json<Value> {
 pub(super) async fn capabilities(State(app): State<Arc<App>>) -> Json<Value> {
     let suite = app.atlas.suite();
     let sources: Vec<&str> = suite.dictionaries.iter().map(|d| d.source.as_str()).collect();
-    Json(json!({ "model": suite.model.id, "sources": sources, "activations": app.is_live(), "steering": app.is_live(),
-                 "chat": false, "logprobs": false }))
+    Json(
+        json!({ "model": suite.model.id, "sources": sources, "activations": app.is_live(), "steering": app.is_live(),
+                 "chat": false, "logprobs": false }),
+    )
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -60,7 +62,10 @@ pub(super) struct SingleBatch {
 #[utoipa::path(post, path = "/v1/activation/single", request_body = Single, responses((status = 200, body = Value)))]
 pub(super) async fn single(State(app): State<Arc<App>>, Input(request): Input<Single>) -> Answer {
     let own = app.clone();
-    computed(&own, move || one_feature(&app, &request.model, request.source.as_deref(), request.index.as_ref(), &request.prompt)).await
+    computed(&own, move || {
+        one_feature(&app, &request.model, request.source.as_deref(), request.index.as_ref(), &request.prompt)
+    })
+    .await
 }
 
 /// One feature on several texts
@@ -85,7 +90,10 @@ fn one_feature(
 ) -> Result<Value, Refusal> {
     check_model(app, model)?;
     let (Some(source), Some(index)) = (source, index) else {
-        return Err(Refusal::bad("expected source and index, found one of them or none", "vectors of one's own are not offered"));
+        return Err(Refusal::bad(
+            "expected source and index, found one of them or none",
+            "vectors of one's own are not offered",
+        ));
     };
     let index = index.value()?;
     let read = read(app, text, vec![feature_of(app, source, index)?])?;
@@ -117,7 +125,8 @@ pub(super) async fn all(State(app): State<Arc<App>>, Input(request): Input<All>)
     computed(&own, move || {
         check_model(&app, &request.model)?;
         let sources = of_set(&app, Some(&request.source_set), &request.selected_sources)?;
-        let (at, most) = (&request.sort_by_token_indexes, request.num_results.unwrap_or(25).min(app.limits().results));
+        let (at, most) =
+            (&request.sort_by_token_indexes, request.num_results.unwrap_or(25).min(app.limits().results));
         let (read, found) = find(&app, &request.prompt, &sources, at, 1.0, most)?;
         let one = |hit: &LiveFeature| {
             let sum: Option<f32> = (!at.is_empty()).then(|| at.iter().map(|&t| hit.values[t]).sum());
@@ -234,15 +243,22 @@ pub(super) struct TopkByCosine {
 
 /// Features of a source with the nearest decoder rows
 #[utoipa::path(post, path = "/v1/util/sae-topk-by-decoder-cossim", request_body = TopkByCosine, responses((status = 200, body = Value)))]
-pub(super) async fn topk_by_cosine(State(app): State<Arc<App>>, Input(request): Input<TopkByCosine>) -> Answer {
+pub(super) async fn topk_by_cosine(
+    State(app): State<Arc<App>>,
+    Input(request): Input<TopkByCosine>,
+) -> Answer {
     answer(move || {
         check_model(&app, &request.model)?;
         let Some(of) = &request.feature else {
-            return Err(Refusal::bad("expected a feature, found none", "vectors of one's own are not offered"));
+            return Err(Refusal::bad(
+                "expected a feature, found none",
+                "vectors of one's own are not offered",
+            ));
         };
         let index = of.index.value()?;
         let nearest = super::pages::nearest(&app, &of.source, index)?.into_iter();
-        let feature = |source: &str, index: u32| json!({ "model": request.model, "source": source, "index": index });
+        let feature =
+            |source: &str, index: u32| json!({ "model": request.model, "source": source, "index": index });
         let nearest = nearest.filter(|one| one.source == request.source).take(request.num_results);
         let list: Vec<Value> = nearest
             .map(|one| json!({ "feature": feature(&one.source, one.index), "cosineSimilarity": one.cosine }))
@@ -274,8 +290,13 @@ pub(super) async fn completion(State(app): State<Arc<App>>, Input(request): Inpu
     let own = app.clone();
     computed(&own, move || {
         check_model(&app, &request.model)?;
-        if let Some(other) = request.types.iter().find(|kind| !["STEERED", "DEFAULT"].contains(&kind.as_str())) {
-            return Err(Refusal::bad(format!("types: expected STEERED or DEFAULT, found `{other}`"), "name one of them"));
+        if let Some(other) =
+            request.types.iter().find(|kind| !["STEERED", "DEFAULT"].contains(&kind.as_str()))
+        {
+            return Err(Refusal::bad(
+                format!("types: expected STEERED or DEFAULT, found `{other}`"),
+                "name one of them",
+            ));
         }
         let features = steered(&app, &request.features, &request.steer_method, request.strength_multiplier)?;
         let asked = SteerRequest {
@@ -293,7 +314,8 @@ pub(super) async fn completion(State(app): State<Arc<App>>, Input(request): Inpu
         let output = |kind: &str, text: Option<String>| {
             text.map(|text| json!({ "type": kind, "output": asked.prompt.clone() + &text, "logprobs": null }))
         };
-        let outputs: Vec<Value> = [output("STEERED", steered), output("DEFAULT", default)].into_iter().flatten().collect();
+        let outputs: Vec<Value> =
+            [output("STEERED", steered), output("DEFAULT", default)].into_iter().flatten().collect();
         Ok(json!({ "outputs": outputs }))
     })
     .await

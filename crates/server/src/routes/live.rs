@@ -40,7 +40,8 @@ pub(super) fn named(app: &App, sources: &[String]) -> Result<Vec<usize>, Refusal
     if sources.is_empty() {
         return Ok((0..app.atlas.suite().dictionaries.len()).collect());
     }
-    let numbers = sources.iter().map(|source| app.atlas.dictionary(source)).collect::<Result<BTreeSet<_>, _>>()?;
+    let numbers =
+        sources.iter().map(|source| app.atlas.dictionary(source)).collect::<Result<BTreeSet<_>, _>>()?;
     Ok(numbers.into_iter().collect())
 }
 
@@ -67,7 +68,9 @@ pub(super) async fn activations(
 ) -> Result<Response, Refusal> {
     let own = app.clone();
     match (request.index, request.source.clone()) {
-        (Some(index), Some(source)) => computed(&own, move || test(&app, &request.text, &source, index)).await,
+        (Some(index), Some(source)) => {
+            computed(&own, move || test(&app, &request.text, &source, index)).await
+        }
         (Some(_), None) => Err(Refusal::bad("index: expected a source with it, found none", "add source")),
         (None, _) => computed(&own, move || microscope(&app, &request)).await,
     }
@@ -146,7 +149,10 @@ pub(super) fn find(
     let read = read(app, text, named(app, sources)?)?;
     let tokens = read.text.tokens.len();
     if let Some(token) = at.iter().find(|&&token| token >= tokens) {
-        return Err(Refusal::bad(format!("expected a token below {tokens} to sort by, found {token}"), "numbers begin at 0"));
+        return Err(Refusal::bad(
+            format!("expected a token below {tokens} to sort by, found {token}"),
+            "numbers begin at 0",
+        ));
     }
     let densities = read.dictionaries.iter().map(|&d| app.densities(d)).collect::<Result<Vec<_>, _>>()?;
     let keep = |s: usize, f: u32| densities[s].get(f as usize).is_none_or(|&density| density <= dense);

@@ -118,7 +118,8 @@ async fn computed<T: Serialize>(
 }
 
 fn json(value: &impl Serialize) -> Result<Response, Refusal> {
-    let failed = |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer is no JSON", "report the request");
+    let failed =
+        |_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer is no JSON", "report the request");
     let bytes = serde_json::to_vec(value).map_err(failed)?;
     let mut response = bytes.into_response();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -2,8 +2,8 @@
 //! reads there reads here when its host is changed. A `layer` is a source id; numbers of features are strings in rows.
 
 use super::live::{feature_of, find, read};
-use super::steer::Plan;
 use super::schema::{SteerRequest, SteeredFeature};
+use super::steer::Plan;
 use super::{answer, computed, row};
 use crate::app::App;
 use crate::body::{Input, index};
@@ -60,7 +60,10 @@ pub(super) fn check_model(app: &App, asked: &str) -> Result<(), Refusal> {
     let own = &app.atlas.suite().model;
     match asked == own.id || asked == own.name {
         true => Ok(()),
-        false => Err(Refusal::missing(format!("expected the model {}, found {asked}", own.id), "this server has one model")),
+        false => Err(Refusal::missing(
+            format!("expected the model {}, found {asked}", own.id),
+            "this server has one model",
+        )),
     }
 }
 
@@ -98,7 +101,10 @@ pub(super) struct NewActivation {
 
 /// One feature on texts
 #[utoipa::path(post, path = "/api/activation/new", request_body = NewActivation, responses((status = 200, body = Value)))]
-pub(super) async fn activation_new(State(app): State<Arc<App>>, Input(request): Input<NewActivation>) -> Answer {
+pub(super) async fn activation_new(
+    State(app): State<Arc<App>>,
+    Input(request): Input<NewActivation>,
+) -> Answer {
     let own = app.clone();
     computed(&own, move || {
         let FeatureRef { model_id, source, index } = &request.feature;
@@ -229,10 +235,14 @@ pub(super) fn of_set(app: &App, set: Option<&str>, selected: &[String]) -> Resul
         return Ok(selected.to_vec());
     }
     let all = app.atlas.suite().dictionaries.iter().map(|d| d.source.clone());
-    let of: Vec<String> = all.filter(|source| set.is_none_or(|set| set.is_empty() || row::set_of(source) == set)).collect();
+    let of: Vec<String> =
+        all.filter(|source| set.is_none_or(|set| set.is_empty() || row::set_of(source) == set)).collect();
     match of.is_empty() {
         false => Ok(of),
-        true => Err(Refusal::missing(format!("no source is of the set {}", set.unwrap_or("")), "GET /api/v1/suite names all sources")),
+        true => Err(Refusal::missing(
+            format!("no source is of the set {}", set.unwrap_or("")),
+            "GET /api/v1/suite names all sources",
+        )),
     }
 }
 
@@ -248,7 +258,10 @@ pub(super) struct SearchTopk {
 
 /// The strongest features at each token of a text
 #[utoipa::path(post, path = "/api/search-topk-by-token", request_body = SearchTopk, responses((status = 200, body = Value)))]
-pub(super) async fn search_topk_by_token(State(app): State<Arc<App>>, Input(request): Input<SearchTopk>) -> Answer {
+pub(super) async fn search_topk_by_token(
+    State(app): State<Arc<App>>,
+    Input(request): Input<SearchTopk>,
+) -> Answer {
     let own = app.clone();
     computed(&own, move || {
         check_model(&app, &request.model_id)?;
@@ -406,7 +419,8 @@ pub(super) fn steered(
         "ORTHOGONAL_DECOMP" => "orthogonal",
         "PROJECTION_CAP" => "cap",
         other => {
-            let error = format!("expected SIMPLE_ADDITIVE, ORTHOGONAL_DECOMP or PROJECTION_CAP, found `{other}`");
+            let error =
+                format!("expected SIMPLE_ADDITIVE, ORTHOGONAL_DECOMP or PROJECTION_CAP, found `{other}`");
             return Err(Refusal::bad(error, "name one of them"));
         }
     };

@@ -55,7 +55,10 @@ fn sort(name: Option<&str>) -> Result<Sort, Refusal> {
         "density" => Ok(Sort::Density),
         "max" => Ok(Sort::Max),
         "f1" => Ok(Sort::F1),
-        other => Err(Refusal::bad(format!("sort: expected density, max, index or f1, found `{other}`"), "name one of them")),
+        other => Err(Refusal::bad(
+            format!("sort: expected density, max, index or f1, found `{other}`"),
+            "name one of them",
+        )),
     }
 }
 
@@ -63,7 +66,9 @@ fn descending(name: Option<&str>) -> Result<bool, Refusal> {
     match name.unwrap_or("asc") {
         "asc" => Ok(false),
         "desc" => Ok(true),
-        other => Err(Refusal::bad(format!("order: expected asc or desc, found `{other}`"), "name one of them")),
+        other => {
+            Err(Refusal::bad(format!("order: expected asc or desc, found `{other}`"), "name one of them"))
+        }
     }
 }
 
@@ -71,7 +76,10 @@ fn limit(app: &App, asked: Option<u64>) -> Result<u64, Refusal> {
     let most = app.limits().results as u64;
     match asked.unwrap_or(50) {
         limit if limit <= most => Ok(limit),
-        limit => Err(Refusal::bad(format!("limit: expected at most {most}, found {limit}"), "ask again with offset for the rest")),
+        limit => Err(Refusal::bad(
+            format!("limit: expected at most {most}, found {limit}"),
+            "ask again with offset for the rest",
+        )),
     }
 }
 
@@ -100,7 +108,10 @@ pub(super) async fn search(State(app): State<Arc<App>>, Asked(query): Asked<Sear
             "explanation" => SearchKind::Explanation,
             "token" => SearchKind::Token,
             other => {
-                return Err(Refusal::bad(format!("kind: expected explanation or token, found `{other}`"), "name one of them"));
+                return Err(Refusal::bad(
+                    format!("kind: expected explanation or token, found `{other}`"),
+                    "name one of them",
+                ));
             }
         };
         if query.q.len() > 1_000 {

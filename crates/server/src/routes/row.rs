@@ -19,7 +19,8 @@ pub(super) fn set_of(source: &str) -> &str {
 pub(super) fn feature(app: &App, page: &FeaturePage) -> Value {
     let mut row = neuron(app, page);
     row["activations"] = activations(page);
-    row["explanations"] = page.explanations.iter().enumerate().map(|(n, said)| explanation(page, n, said)).collect();
+    row["explanations"] =
+        page.explanations.iter().enumerate().map(|(n, said)| explanation(page, n, said)).collect();
     (row["comments"], row["lists"]) = (json!([]), json!([]));
     row["source"] = json!({ "id": page.source, "modelId": page.model, "setName": set_of(&page.source),
                             "visibility": "PUBLIC", "creatorId": CREATOR, "hookName": hook(app, &page.source) });
@@ -30,13 +31,15 @@ fn neuron(app: &App, page: &FeaturePage) -> Value {
     let (effects, frequencies) = (page.logits.as_ref(), bars(&page.histogram));
     let ends = |of: fn(&lapidary_atlas::pages::Logits) -> &Vec<TokenEffect>| {
         let list = effects.map(of).map(Vec::as_slice).unwrap_or_default();
-        let (tokens, values): (Vec<&str>, Vec<f32>) = list.iter().map(|e| (e.token.as_str(), e.value)).unzip();
+        let (tokens, values): (Vec<&str>, Vec<f32>) =
+            list.iter().map(|e| (e.token.as_str(), e.value)).unzip();
         (json!(tokens), json!(values))
     };
     let (positive, negative) = (ends(|l| &l.top), ends(|l| &l.bottom));
     let logits = effects.map_or_else(|| (json!([]), json!([])), |l| bars(&l.histogram));
     let alike: (Vec<u32>, Vec<f32>) = page.neighbours.same.iter().map(|n| (n.index, n.cosine)).unzip();
-    let together: (Vec<u32>, Vec<f32>) = page.correlated.features.iter().map(|c| (c.index, c.pearson)).unzip();
+    let together: (Vec<u32>, Vec<f32>) =
+        page.correlated.features.iter().map(|c| (c.index, c.pearson)).unzip();
     let heads: Vec<f32> = page.heads.iter().flatten().map(|head| head.share).collect();
     json!({
         "modelId": page.model, "layer": page.source, "index": page.index.to_string(),

@@ -206,7 +206,12 @@ pub(super) struct SteeredFeature {
 impl SteeredFeature {
     pub(super) fn asked(&self) -> Result<Asked, Refusal> {
         let method: Method = self.method.parse()?;
-        Ok(Asked { source: self.source.clone(), feature: self.index as usize, method, strength: self.strength })
+        Ok(Asked {
+            source: self.source.clone(),
+            feature: self.index as usize,
+            method,
+            strength: self.strength,
+        })
     }
 }
 

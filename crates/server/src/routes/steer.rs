@@ -40,7 +40,8 @@ impl Plan {
             if found > most { Err(Refusal::bad(error, "ask for less")) } else { Ok(()) }
         };
         if prompt.len() > limits.text_bytes {
-            let error = format!("prompt: expected at most {} bytes, found {}", limits.text_bytes, prompt.len());
+            let error =
+                format!("prompt: expected at most {} bytes, found {}", limits.text_bytes, prompt.len());
             return Err(Refusal::too_large(error, "shorten it"));
         }
         most("features", limits.interventions, request.features.len())?;
@@ -48,7 +49,8 @@ impl Plan {
         let mut tokens: Vec<u32> = model.spec.bos.into_iter().collect();
         tokens.extend(live.opened.tokenizer.encode(prompt)?);
         model.spec.check_tokens(&tokens).map_err(SpliceError::from)?;
-        let sampling = Sampling { temperature: request.temperature, top_p: request.top_p, seed: request.seed };
+        let sampling =
+            Sampling { temperature: request.temperature, top_p: request.top_p, seed: request.seed };
         sampling.check().map_err(SpliceError::from)?;
         Ok(Plan {
             prompt: tokens,
@@ -131,7 +133,11 @@ impl Voice {
 
     /// Goes on only while somebody listens.
     fn listened(&self) -> ControlFlow<()> {
-        if self.app.is_stopped() || self.to.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if self.app.is_stopped() || self.to.is_closed() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }
 
@@ -278,7 +284,8 @@ fn points(voice: &Voice, plans: &[Plan], command: &str) -> Result<(), Refusal> {
 /// The same on a command line.
 fn command(app: &App, request: &SteerRequest) -> String {
     let features = request.features.iter().filter_map(|feature| feature.asked().ok());
-    let features: String = features.map(|asked| format!(" --feature {}", quoted(&asked.to_string()))).collect();
+    let features: String =
+        features.map(|asked| format!(" --feature {}", quoted(&asked.to_string()))).collect();
     let error = if request.keep_error { "" } else { " --drop-error" };
     format!(
         "lapidary steer{}{features} --prompt {} --positions {}{error} --max-tokens {} --temperature {} --top-p {} --seed {}",
