@@ -7,7 +7,7 @@ use crate::file::EvaluationFile;
 use lapidary_atlas::build::Job;
 use lapidary_atlas::pages::{DictionaryInfo, ModelInfo, ScoreColumn, SuitePage, TextInfo};
 use lapidary_atlas::{Subject, Truth};
-use lapidary_catalog::{Catalog, Opened, Text, World};
+use lapidary_catalog::{Catalog, CatalogError, Opened, Text, World};
 use lapidary_dictionary::Activation;
 use lapidary_evaluation::{Interval, Score, Scores};
 use lapidary_files::hash;
@@ -112,7 +112,7 @@ impl Asked {
         let files: Vec<Option<EvaluationFile>> = runs.iter().map(|run| scored(run, note)).collect();
         let text = self.text(run, &files, catalog)?;
         let asked = self.context.or(run.map(|run| run.plan.text.context));
-        let context = resolve_context(&opened.spec, asked)?;
+        let context = resolve_context(&opened.spec, asked).map_err(CatalogError::Text)?;
         let mut corpus = text.corpus(&opened, context, self.split)?;
         corpus.windows.truncate(self.max_windows.unwrap_or(usize::MAX));
         let truth = truth(&text, &corpus, &opened);
@@ -240,11 +240,8 @@ fn policy(has_bos: bool) -> String {
 
 impl Prepared {
     /// The dictionaries as an atlas wants them.
-    pub fn subjects(&self) -> (Vec<Subject<'_>>, Vec<Site>) {
-        let subject = |s| -> Subject<'_> {
-            let Named { name, site, dictionary, .. } = s;
-            Subject { name, site: *site, dictionary }
-        };
+    pub fn subjects<'a>(&'a self) -> (Vec<Subject<'a>>, Vec<Site>) {
+        let subject = |s: &'a Named| Subject { name: &s.name, site: s.site, dictionary: &s.dictionary };
         (self.named.iter().map(subject).collect(), self.named.iter().map(|s| s.output).collect())
     }
 
