@@ -148,7 +148,9 @@ fn build(asked: &Asked, of: Dictionaries, folder: &Path, global: &Global) -> any
         folder.display()
     ));
     let prepared = asked.open_text(of, &global.catalog, &|line| terminal::note(line))?;
-    let out = OutFolder::open(folder, &ATLAS, Mode::Resume)?;
+    // What an earlier start began is gone on with, once there is something to go on with.
+    let mode = if folder.join("state.bin").is_file() { Mode::Resume } else { Mode::Replace };
+    let out = OutFolder::open(folder, &ATLAS, mode)?;
     let (subjects, outputs) = prepared.subjects();
     let job = prepared.job(&subjects, &outputs, lapidary_atlas::build::SHARD_ROWS)?;
     let mut bars = super::atlas::Bars::new(global);
