@@ -49,6 +49,27 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("server", &["files", "kernels", "lm", "text", "dictionary", "splice", "atlas", "catalog", "suite"]),
     (
+        "lab",
+        &[
+            "files",
+            "kernels",
+            "stats",
+            "report",
+            "lm",
+            "text",
+            "store",
+            "harvest",
+            "dictionary",
+            "trainer",
+            "splice",
+            "evaluation",
+            "world",
+            "catalog",
+            "suite",
+            "ground-truth",
+        ],
+    ),
+    (
         "lapidary",
         &[
             "kernels",
@@ -71,6 +92,7 @@ pub(crate) const ARROWS: &[(&str, &[&str])] = &[
             "ground-truth",
             "release",
             "server",
+            "lab",
         ],
     ),
 ];

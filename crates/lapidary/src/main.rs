@@ -49,6 +49,7 @@ enum Verb {
     /// Every feature of a suite in one folder: build, query
     #[command(subcommand)]
     Atlas(commands::atlas::AtlasCommand),
+    Lab(commands::lab::LabArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
     Verify(commands::verify::VerifyArgs),
@@ -74,6 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Steer(args) => commands::steer::run(args, &global),
         Verb::Release(args) => commands::release::run(args, &global),
         Verb::Atlas(command) => commands::atlas::run(command, &global),
+        Verb::Lab(args) => commands::lab::run(&args, &global),
         Verb::Convert(args) => commands::convert::run(args, &global),
         Verb::Encode(args) => commands::encode::run(args, &global),
         Verb::Verify(args) => commands::verify::run(args, &global),

@@ -9,6 +9,7 @@ pub mod encode;
 pub mod evaluate;
 pub mod features;
 pub mod harvest;
+pub mod lab;
 pub mod lm;
 pub mod planted;
 pub mod release;
