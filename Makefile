@@ -5,6 +5,7 @@
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
 #   make test-avx512    the same for AVX-512 in an emulated machine; by hand, see .ci/avx512 for the packages
 #   make bench          speed of the dense products
+#   make bench-server  how fast the embedded suite's atlas is served
 #   make fuzz           every reader of foreign bytes under cargo fuzz, RUNS executions each; needs a nightly toolchain and cargo-fuzz
 #   make miri           the kernels' portable path under Miri; needs a nightly toolchain with it
 #   make fixtures       golden files again, by PyTorch (PYTHON=…, see fixtures/README.md)
@@ -30,7 +31,7 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri
+.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench bench-server fixtures fuzz miri
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
@@ -91,6 +92,14 @@ test-avx512:
 
 bench:
 	$(CARGO) bench --locked -p lapidary-kernels --bench product
+
+# The atlas is built at the first start.
+BENCH_PORT := 18420
+bench-server:
+	$(CARGO) build --release --locked -p lapidary
+	@target/release/lapidary serve organism-suite --port $(BENCH_PORT) > target/bench-server.log & server=$$!; trap "kill $$server" EXIT; \
+	until grep -q http target/bench-server.log; do sleep 0.2; kill -0 $$server; done; \
+	target/release/lapidary bench server --at 127.0.0.1:$(BENCH_PORT)
 
 # What is found is kept in target/fuzz/READER; copy it into fuzz/corpus/READER under a name that says what it was.
 RUNS := 1000000
