@@ -7,6 +7,8 @@
 #   make bench          speed of the dense products
 #   make fuzz           every reader of foreign bytes under cargo fuzz, RUNS executions each; needs a nightly toolchain and cargo-fuzz
 #   make miri           the kernels' portable path under Miri; needs a nightly toolchain with it
+#   make ui             the web app again, ui/dist, from the lockfile; needs Node 20 and the npm registry
+#   make ui-check       is ui/dist what ui/ builds, and does Chromium walk through every screen; PICTURES=DIR keeps them
 #   make fixtures       golden files again, by PyTorch (PYTHON=…, see fixtures/README.md)
 
 SHELL := bash
@@ -30,7 +32,7 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri
+.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri ui ui-check
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
@@ -106,3 +108,15 @@ miri:
 
 fixtures:
 	$(CARGO) run --release --locked --quiet --package xtask -- fixtures
+
+ui/node_modules: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --silent && touch node_modules
+
+ui: ui/node_modules
+	cd ui && npm run --silent build
+
+# Built twice from one lockfile, the app has the same bytes.
+PICTURES :=
+ui-check: ui
+	git diff --exit-code --stat -- ui/dist && test -z "$$(git status --porcelain -- ui/dist)"
+	cd ui && node --test --test-reporter=dot tests/unit.test.mjs && node tests/run.mjs $(if $(PICTURES),--pictures $(abspath $(PICTURES)))

@@ -1,0 +1,31 @@
+// What a feature's direction does to the next word, by the unembedding alone: the ten words it favours, the ten it holds back, and all of them.
+import type { Feature, LogitEffect } from "../api";
+import { HistogramChart } from "../charts/histogram";
+import { signed, visible } from "../format";
+import { Bar } from "./bar";
+
+export function LogitEffects({ of: f, brief = false }: { of: Feature; brief?: boolean }) {
+  if (!f.logits) return null;
+  const { top, bottom, histogram, note, with_gain } = f.logits;
+  const most = Math.max(...[...top, ...bottom].map((e) => Math.abs(e.value)), 1e-9), n = brief ? 5 : 10;
+  return (
+    <section>
+      <h2>Effect on the next word</h2>
+      <div class="effects">
+        <EffectList label="favoured" effects={top.slice(0, n)} most={most} tone="plus" />
+        <EffectList label="held back" effects={bottom.slice(0, n)} most={most} tone="minus" />
+      </div>
+      {!brief && <HistogramChart of={histogram} xLabel="logit effect, all words" yLabel="words" signed />}
+      <p class="quiet small-print">{note || (with_gain ? "with the final norm's gain" : "without the final norm's gain")}</p>
+    </section>
+  );
+}
+
+function EffectList({ label, effects, most, tone }: { label: string; effects: LogitEffect[]; most: number; tone: "plus" | "minus" }) {
+  return (
+    <div>
+      <h3>{label}</h3>
+      <ol class="bars">{effects.map((e) => <li key={e.id}><code>{visible(e.token)}</code><Bar value={e.value} max={most} text={signed(e.value)} tone={tone} /></li>)}</ol>
+    </div>
+  );
+}
