@@ -28,7 +28,6 @@ const CONCEPTS = [
   ["numbers written as words", words("one two four seven ten eleven nine"), "calendar: shift"],
   ["common words", words("the The is a to in and was it It then"), null],
 ];
-const ARCHITECTURE = { res: "JumpReLU", att: "JumpReLU", mlp: "JumpReLU" };
 const TABLE = { // L0, FVU, Δloss of each layer, by kind: roughly those of the organism's suite
   att: [[4.65, 0.0486, 0.000355], [5.02, 0.0357, 0.000293], [6.43, 0.063, 0.000708], [5.94, 0.0725, 0.000642], [7.14, 0.0505, 0.00001], [6, 0.0459, 0.0000443]],
   mlp: [[3.03, 0.00787, 0.0000046], [4.61, 0.0201, 0.000159], [6.01, 0.0308, 0.000277], [5.46, 0.0289, 0.000335], [5.7, 0.0302, 0.000438], [5.04, 0.0279, 0.000522]],
@@ -50,7 +49,7 @@ export const dictionaries = [0, 1, 2, 3, 4, 5].flatMap((layer) => ["res", "att",
   const alive = Math.round(FEATURES * (0.75 + 0.25 * chance(layer, kind)));
   return {
     source: `${layer}-${kind}-1k`, site: `${layer}.${kind}`, layer, kind, name: `${layer}.${kind}-width1024-lambda0.002`,
-    architecture: ARCHITECTURE[kind], features: FEATURES, width: kind === "att" ? 128 : 128, alive,
+    architecture: "JumpReLU", features: FEATURES, width: 128, alive, intervals: { l0: [l0 * 0.985, l0 * 1.015], fvu: [fvu * 0.94, fvu * 1.06], delta_loss: [delta_loss * 0.6, delta_loss * 1.5] },
     scores: { l0, fvu, delta_loss, loss_recovered: 1 - fvu / 10, dead_fraction: 1 - alive / FEATURES, f1: kind === "att" ? 0.17 + layer / 90 : kind === "mlp" ? 0.27 - layer / 60 : 0.42 - layer / 28 },
   };
 }));

@@ -29,7 +29,7 @@ function logits(source, index) {
   const scored = vocabulary.map((token, id) => ({ token, id, value: Number((4 * (chance("logit", source, index, id) - 0.5) ** 3 * 8).toFixed(3)) }))
     .sort((a, b) => b.value - a.value);
   return { with_gain: true, top: scored.slice(0, 10), bottom: scored.slice(-10).reverse(), histogram: bell(source, index),
-    note: "effect of the decoder direction on each logit, with the final norm's gain" };
+    without_gain: { top: scored.slice(3, 13), bottom: scored.slice(-14, -4).reverse() }, note: "later layers are left out" };
 }
 
 const living = (source, from, step) => {

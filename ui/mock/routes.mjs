@@ -93,7 +93,7 @@ export const similar = ({ source, index, limit = 20 }) => {
 };
 
 export const plots = () => ({
-  pareto: dictionaries.map(({ source, site, scores: { l0, fvu, delta_loss } }) => ({ source, site, l0, l0_ci: [l0 * 0.985, l0 * 1.015], fvu, fvu_ci: [fvu * 0.94, fvu * 1.06], delta_loss, delta_loss_ci: [delta_loss * 0.6, delta_loss * 1.5] })),
+  pareto: dictionaries.map(({ source, site, scores: { l0, fvu, delta_loss }, intervals }) => ({ source, site, l0, l0_ci: intervals.l0, fvu, fvu_ci: intervals.fvu, delta_loss, delta_loss_ci: intervals.delta_loss })),
   notes: ["Whiskers are 95 % intervals by bootstrap over documents."],
 });
 

@@ -43,6 +43,6 @@ export async function sweep({ prompt, feature, strengths = [] }, response) {
     const s = strength / 10, text = Array.from({ length: 12 }, (_, i) => steered([{ ...feature, strength }], i)).join("");
     send("point", { strength, effect: 5.2 * Math.tanh(0.7 * s), delta_loss: 0.02 + 0.34 * s * s, kl: 0.25 * s * s / (1 + 0.2 * Math.abs(s)), text });
   }
-  send("done", {});
+  send("done", { default: { effect: 0.02, text: PLAIN.slice(0, 12).join("") }, command: `lapidary steer organism-suite --prompt ${JSON.stringify(prompt)} --feature ${feature.source}/${feature.index}:${feature.method}:0 --sweep=${strengths}` });
   response.end();
 }

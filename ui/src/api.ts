@@ -4,7 +4,7 @@ import { isStatic, staticGet } from "./static";
 export interface ScoreKind { key: string; label: string; unit: string; better: "lower" | "higher" | "none" }
 export interface Dictionary {
   source: string; site: string; layer: number | null; kind: string; name: string; architecture: string;
-  features: number; width: number; alive: number | null; scores: Record<string, number | null>;
+  features: number; width: number; alive: number | null; scores: Record<string, number | null>; intervals: Record<string, [number, number]>;
 }
 export interface Suite {
   name: string; description: string;
@@ -19,13 +19,14 @@ export interface Histogram { edges: number[]; counts: number[] }
 export interface Context { document: number; start: number; tokens: string[]; values: number[]; peak: number; max: number; truth: string[] | null }
 export interface Quantile { low: number; high: number; share: number; contexts: Context[] }
 export interface LogitEffect { token: string; id: number; value: number }
+export interface LogitEnds { top: LogitEffect[]; bottom: LogitEffect[] }
 export interface Neighbour { source: string; index: number; cosine: number; explanation: string | null }
 export interface Explanation { text: string; author: string; method: string; score: number | null; score_name: string; how_measured: string }
 export interface Truth { variable: string; f1: number; precision: number; recall: number; phrase: string }
 export interface Feature {
   id: string; model: string; source: string; site: string; index: number; features: number;
   density: number; count: number; max: number; dead: boolean; histogram: Histogram;
-  logits: { with_gain: boolean; top: LogitEffect[]; bottom: LogitEffect[]; histogram: Histogram; note: string } | null;
+  logits: (LogitEnds & { with_gain: boolean; histogram: Histogram; without_gain: LogitEnds; note: string }) | null;
   contexts: { top: Context[]; quantiles: Quantile[] };
   neighbours: { same: Neighbour[]; across: Neighbour[] };
   correlated: { exact: boolean; error_bound: number | null; features: { index: number; pearson: number }[] } | null;
@@ -49,6 +50,7 @@ export interface SteerRequest {
   max_tokens: number; temperature: number; top_p: number; seed: number;
 }
 export interface SweepPoint { strength: number; effect: number; delta_loss: number | null; kl: number | null; text: string }
+export interface SweepEnd { default: { effect: number; text: string }; command: string }
 
 export class ApiError extends Error {
   constructor(message: string, readonly hint: string, readonly status: number) { super(message); }

@@ -164,7 +164,7 @@ async function steer({ page, base, source, feature, browser }) {
   assert.deepEqual(await second.locator(".pane .text").allTextContents(), panes, "the shared address writes the same text");
   await second.close();
   await page.getByRole("button", { name: "Sweep" }).click();
-  await page.waitForFunction(() => document.querySelectorAll(".swept dt").length === 11, undefined, { timeout: 120000 });
+  await page.waitForFunction(() => document.querySelectorAll(".swept dt").length === 12, undefined, { timeout: 120000 });
   await page.locator(".intervention .feature-link").click();
   await settled(page);
   await page.goBack();

@@ -26,7 +26,7 @@ async function picture(browser, known, mode, name, path, folder) {
   if (name === "steer") {
     await page.locator(".again code").waitFor({ timeout: 60000 });
     await page.getByRole("button", { name: "Sweep" }).click();
-    await page.waitForFunction(() => document.querySelectorAll(".swept dt").length === 11, undefined, { timeout: 120000 });
+    await page.waitForFunction(() => document.querySelectorAll(".swept dt").length === 12, undefined, { timeout: 120000 });
   }
   await page.screenshot({ path: `${folder}/${name}-${mode}.png`, fullPage: true });
   const found = await violations(page);

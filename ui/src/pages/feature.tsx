@@ -11,6 +11,7 @@ import { Firing } from "../parts/firing";
 import { useKeys } from "../parts/help";
 import { OwnText } from "../parts/own-text";
 import { Relatives } from "../parts/relatives";
+import { firstStrength } from "../parts/setup";
 import { useTitle } from "../parts/title";
 import { absolute, go, href, pageOf, withQuery } from "../router";
 import { isStatic } from "../static";
@@ -48,7 +49,7 @@ function Steps({ of: f, compared }: { of: FeatureData; compared: boolean }) {
       <nav class="crumbs" aria-label="where this is"><a href={href("/")}>{f.model}</a> › <a href={href(`/browse/${encodeURIComponent(f.source)}`)}>{shortSource(f.source)}</a> › <span>#{f.index} <span class="quiet">of {count(f.features)}</span></span></nav>
       <div class="row">
         <Step index={f.previous} source={f.source} text="← previous" tip="k" /><Step index={f.next} source={f.source} text="next →" tip="j" />
-        {!isStatic && <a class="button small" href={href(`/steer?f=${encodeURIComponent(`${f.source}/${f.index}/add/${steerStrength(f)}`)}`)}>Steer with it</a>}
+        {!isStatic && <a class="button small" href={href(`/steer?f=${encodeURIComponent(`${f.source}/${f.index}/add/${firstStrength("add", f.max)}`)}`)}>Steer with it</a>}
         <Copy text={f.id} tip={f.id}>Copy id</Copy>
         <Copy text={absolute(pageOf(f.source, f.index))}>Copy link</Copy>
         {compared ? <a class="button small" href={href(withQuery({ compare: null }))}>End comparison</a> : <CompareField of={f} />}
@@ -56,9 +57,6 @@ function Steps({ of: f, compared }: { of: FeatureData; compared: boolean }) {
     </div>
   );
 }
-
-/** Twice the strongest activation is a push that can be seen and mostly still reads as text. */
-const steerStrength = (f: FeatureData) => Number((2 * f.max || 10).toPrecision(2));
 
 function Step({ source, index, text, tip }: { source: string; index: number | null; text: string; tip: string }) {
   return index === null ? <span class="button small off">{text}</span> : <a class="button small" href={href(pageOf(source, index))} data-tip={tip}>{text}</a>;
@@ -78,7 +76,7 @@ function Dead({ of: f }: { of: FeatureData }) {
   return (
     <div class="main notice">
       <p><strong>This feature is dead.</strong> It fired on no token of the text that this atlas was built from, so there is nothing to show of where it fires.</p>
-      <p class="quiet">Its direction still exists: beside this stands what it would do to the model's next word. {f.next !== null && <>The next living one is <a href={href(pageOf(f.source, f.next))}>#{f.next}</a>.</>}</p>
+      <p class="quiet">Its direction still exists: the effects on the next word say what it would do. {f.next !== null && <>The next living one is <a href={href(pageOf(f.source, f.next))}>#{f.next}</a>.</>}</p>
     </div>
   );
 }
@@ -93,7 +91,9 @@ function Half({ of: f }: { of: FeatureData }) {
     <article>
       <p class="crumbs"><a href={href(pageOf(f.source, f.index))}>{shortSource(f.source)} #{f.index}</a></p>
       <Explanations of={f} /><Matching of={f} />
-      {f.dead ? <Dead of={f} /> : <><Firing of={f} /><LogitEffects of={f} /><Contexts of={f} compact /></>}
+      {f.dead ? <Dead of={f} /> : <Firing of={f} />}
+      <LogitEffects of={f} />
+      {!f.dead && <Contexts of={f} compact />}
     </article>
   );
 }

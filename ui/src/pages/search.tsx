@@ -9,7 +9,7 @@ import { Title } from "../parts/title";
 import { go, withQuery } from "../router";
 import { isStatic } from "../static";
 
-const KINDS = [["explanation", "Explanation"], ["text", "Text that activates"], ["token", "Token"], ["similar", "Similar direction"]] as const;
+const KINDS = [["explanation", "Explanation"], ["text", "Text"], ["token", "Token"], ["similar", "Direction"]] as const;
 type Kind = (typeof KINDS)[number][0];
 /** The last and the second need a server. */
 const offered = KINDS.filter(([k]) => !isStatic || k === "explanation" || k === "token");

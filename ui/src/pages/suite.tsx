@@ -61,7 +61,7 @@ function Table({ suite }: { suite: Suite }) {
             <tr key={d.source}>
               <th scope="row"><a href={href(`/browse/${encodeURIComponent(d.source)}`)}>{d.site}</a> <span class="quiet">{d.name.replace(d.site, "").replace(/^-/, "")}</span></th>
               <td class="left">{d.architecture}</td><td>{count(d.features)}</td><td>{d.alive === null ? "–" : count(d.alive)}</td>
-              {scores.map((s) => { const shade = shadeOf.get(s.key)!(d); return <td key={s.key} class={shade === null || s.better === "none" ? "" : `faint${shade}`}>{number(d.scores[s.key])}</td>; })}
+              {scores.map((s) => { const shade = shadeOf.get(s.key)!(d); const interval = d.intervals[s.key]; return <td key={s.key} class={shade === null || s.better === "none" ? "" : `faint${shade}`} data-tip={interval && `95 %: ${number(interval[0])} to ${number(interval[1])}`}>{number(d.scores[s.key])}</td>; })}
             </tr>
           ))}
         </tbody>

@@ -4,6 +4,7 @@ import { feature, search, type Intervention } from "../api";
 import { Loaded, useLoad } from "../load";
 import { shortSource } from "./feature-link";
 import { useRested } from "./own-text";
+import { firstStrength } from "./setup";
 
 const SHOWN = 8;
 
@@ -13,7 +14,7 @@ export function AddFeature({ onAdd }: { onAdd: (added: Intervention) => void }) 
   const loaded = useLoad(() => (wanted ? find(wanted) : null), [wanted]);
   const add = (found: Found) => {
     setTyped("");
-    onAdd({ source: found.source, index: found.index, method: "add", strength: Number((2 * found.max || 10).toPrecision(2)) });
+    onAdd({ source: found.source, index: found.index, method: "add", strength: firstStrength("add", found.max) });
   };
   return (
     <div class="add-feature">

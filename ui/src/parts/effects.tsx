@@ -1,22 +1,31 @@
 // What a feature's direction does to the next word, by the unembedding alone: the ten words it favours, the ten it holds back, and all of them.
+import { useState } from "preact/hooks";
 import type { Feature, LogitEffect } from "../api";
 import { HistogramChart } from "../charts/histogram";
 import { signed, visible } from "../format";
 import { Bar } from "./bar";
+import { Choice } from "./choice";
+
+const GAINS = [["with", "gain"], ["without", "no gain"]] as const;
+type Gain = (typeof GAINS)[number][0];
 
 export function LogitEffects({ of: f, brief = false }: { of: Feature; brief?: boolean }) {
+  const [gain, setGain] = useState<Gain>("with");
   if (!f.logits) return null;
-  const { top, bottom, histogram, note, with_gain } = f.logits;
+  const { histogram, note } = f.logits, { top, bottom } = gain === "with" ? f.logits : f.logits.without_gain;
   const most = Math.max(...[...top, ...bottom].map((e) => Math.abs(e.value)), 1e-9), n = brief ? 5 : 10;
   return (
     <section>
-      <h2>Effect on the next word</h2>
+      <header class="row between">
+        <h2>Effect on the next word</h2>
+        {!brief && <Choice label="the final norm's gain" options={GAINS} value={gain} onChange={setGain} />}
+      </header>
       <div class="effects">
         <EffectList label="favoured" effects={top.slice(0, n)} most={most} tone="plus" />
         <EffectList label="held back" effects={bottom.slice(0, n)} most={most} tone="minus" />
       </div>
-      {!brief && <HistogramChart of={histogram} xLabel="logit effect, all words" yLabel="words" signed />}
-      <p class="quiet small-print">{note || (with_gain ? "with the final norm's gain" : "without the final norm's gain")}</p>
+      {!brief && gain === "with" && <HistogramChart of={histogram} xLabel="logit effect, all words" yLabel="words" signed />}
+      <p class="quiet small-print">{gain === "with" ? "with the final norm's gain" : "without the final norm's gain, as other tools show it"}{note && `; ${note}`}</p>
     </section>
   );
 }

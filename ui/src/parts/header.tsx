@@ -10,7 +10,7 @@ const offered = PLACES.filter(([to]) => !isStatic || to === "/search" || to === 
 export function Header({ path, onHelp, onRandom }: { path: string; onHelp: () => void; onRandom: () => void }) {
   return (
     <header class="top">
-      <a class="brand" href={href("/")} aria-label="Lapidary, home"><img src="./favicon.svg" width="22" height="22" alt="" />Lapidary</a>
+      <a class="brand" href={href("/")} aria-label="Lapidary, home"><img src={isStatic ? "favicon.svg" : "/favicon.svg"} width="22" height="22" alt="" />Lapidary</a>
       <nav aria-label="main">
         {offered.map(([to, text]) => <a key={to} href={href(to)} aria-current={path.startsWith(to) ? "page" : undefined}>{text}</a>)}
       </nav>

@@ -43,7 +43,7 @@ function Heads({ heads }: { heads: { head: number; share: number }[] }) {
     <section>
       <h2>Heads</h2>
       <ol class="bars">{[...heads].sort((a, b) => b.share - a.share).map((h) => <li key={h.head}><span>head {h.head}</span><Bar value={h.share} max={most} text={percent(h.share)} /></li>)}</ol>
-      <p class="quiet small-print">share of the decoder direction that lies in each head's part of the site</p>
+      <p class="quiet small-print">length of the direction's part in each head, as a share of all parts</p>
     </section>
   );
 }

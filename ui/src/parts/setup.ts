@@ -6,8 +6,8 @@ export const POSITIONS = [["all", "everywhere"], ["prompt", "prompt only"], ["an
 export const METHOD_SAYS: Record<Method, string> = {
   add: "adds strength × direction to the stream",
   clamp: "sets the feature's activation to the strength, and keeps the dictionary's error",
-  cap: "keeps the stream's part along the direction from passing the strength",
-  orthogonal: "replaces the stream's part along the direction, scaled by the strength",
+  cap: "keeps the stream from holding the direction more often than the strength says",
+  orthogonal: "multiplies the stream's part along the direction by the strength, and keeps the rest",
   ablate: "takes the feature's contribution away, and keeps the dictionary's error",
 };
 const DEFAULTS: Setup = { prompt: "", features: [], positions: "all", max_tokens: 48, temperature: 0.5, top_p: 1, seed: 16 };
@@ -44,4 +44,16 @@ export function address(setup: Setup): string {
     if (setup[key] !== DEFAULTS[key]) query.set(key, String(setup[key]));
   const text = query.toString();
   return text ? `/steer?${text}` : "/steer";
+}
+
+/** How strongly a method is tried first on a feature that reaches `max` by itself: an effect that shows, and mostly still reads as text. */
+export function firstStrength(method: Method, max: number): number {
+  const twice = Number((2 * max || 10).toPrecision(2));
+  return { add: twice, clamp: twice, cap: 0, orthogonal: 2, ablate: 0 }[method];
+}
+
+/** From where to where a slider goes. */
+export function span(method: Method, max: number): [number, number] {
+  const far = Number(Math.max(1, 6 * (max || 2)).toPrecision(1));
+  return { add: [-far, far], clamp: [0, far], cap: [0, far / 6], orthogonal: [-5, 5], ablate: [0, 0] }[method] as [number, number];
 }
