@@ -76,11 +76,12 @@ impl Sampling {
 
     /// A token id by its logits [V].
     fn choose(&self, logits: &[f32], rng: &mut ChaCha8Rng) -> u32 {
+        let descending = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
         if self.temperature == 0.0 {
-            return order[0];
+            return order.into_iter().min_by(descending).expect("a vocabulary has tokens");
         }
+        order.sort_by(descending);
         let max = f64::from(logits[order[0] as usize]);
         let weights = order.iter().map(|&t| ((f64::from(logits[t as usize]) - max) / self.temperature).exp());
         let weights: Vec<f64> = weights.collect();
