@@ -49,18 +49,22 @@ export function Microscope({ query }: { query: URLSearchParams }) {
 }
 
 function View({ seen, rank, query }: { seen: Seen; rank: Rank; query: URLSearchParams }) {
-  const locked = query.has("token") ? Math.min(Number(query.get("token")) || 0, seen.tokens.length - 1) : null;
+  const locked = query.has("token") ? Math.min(Math.max(0, Math.trunc(Number(query.get("token"))) || 0), seen.tokens.length - 1) : null;
   const [hovered, setHovered] = useState<number | null>(null);
   const [lit, setLit] = useState<Named | null>(null);
   const lock = (i: number | null) => go(withQuery({ token: i }), true);
-  const token = locked ?? hovered;
+  const clear = () => { setHovered(null); setLit(null); lock(null); };
+  const token = locked ?? (hovered !== null && hovered < seen.tokens.length ? hovered : null);
   const sorted = order(seen, rank);
   const values = lit ? valuesOf(seen, lit) : strengths(seen);
   return (
     <div class="microscope">
       <section>
-        <Strip {...{ seen, values, locked }} onHover={setHovered} onLock={lock} />
-        <p class="quiet small-print" aria-live="polite">{lit ? "shaded by the chosen feature" : "shaded by the strongest feature of each token"}; {locked === null ? "click a token, or press Enter on it, to lock it" : <button type="button" class="link" onClick={() => lock(null)}>unlock (Esc)</button>}</p>
+        <Strip {...{ seen, values, locked }} onHover={setHovered} onLock={lock} onClear={clear} />
+        <p class="quiet small-print" aria-live="polite">
+          {lit ? "shaded by the chosen feature" : "shaded by the strongest feature of each token"}; {locked === null ? "click a token, or press Enter on it, to lock it" : "this token is locked"}
+          {token !== null && <> · <button type="button" class="link" onClick={clear}>the whole text (Esc)</button></>}
+        </p>
       </section>
       {token !== null ? <Life seen={sorted} token={token} onLight={setLit} /> : <StrongestList seen={seen} rank={rank} onLight={setLit} />}
     </div>

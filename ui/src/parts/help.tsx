@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 const KEYS = [
   ["/", "search"], ["m", "microscope"], ["h", "home"], ["r", "a random feature"], ["j or →", "next feature"], ["k or ←", "previous feature"],
   ["t", "light or dark"], ["?", "this list"],
-  ["← →", "in the microscope: from token to token"], ["Enter", "in the microscope: lock the token"], ["Esc", "in the microscope: unlock it"],
+  ["← →", "in the microscope: from token to token"], ["Enter", "in the microscope: lock the token"], ["Esc", "in the microscope: the whole text again"],
 ] as const;
 
 export function Help({ open, onClose }: { open: boolean; onClose: () => void }) {
