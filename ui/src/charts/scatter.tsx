@@ -9,6 +9,8 @@ export interface Mark { key: string; label: string; kind: string; text: string; 
 interface Props { marks: Mark[]; kinds: string[]; xLabel: string; yLabel: string; logY: boolean; height?: number }
 
 const SHAPES = ["M0-5A5 5 0 1 1 0 5A5 5 0 1 1 0-5Z", "M-4.6-4.6H4.6V4.6H-4.6Z", "M0-6L5.5 4.5H-5.5Z", "M0-6.5L6 0L0 6.5L-6 0Z", "M-6-1.8H-1.8V-6H1.8V-1.8H6V1.8H1.8V6H-1.8V1.8H-6Z"];
+/** With more marks their labels would cover each other; hovering says them. */
+const MOST_LABELS = 40;
 const style = (kinds: string[], kind: string) => Math.max(0, kinds.indexOf(kind)) % SHAPES.length;
 
 export function Scatter({ marks, kinds, xLabel, yLabel, logY, height = 380 }: Props) {
@@ -39,7 +41,7 @@ function Plot({ marks, kinds, xLabel, yLabel, logY, height, width }: Required<Pr
           {m.yInterval && <line class="whisker" x1={x(m.x)} x2={x(m.x)} y1={low(m.yInterval[0])} y2={y(m.yInterval[1])} />}
           {m.xInterval && <line class="whisker" x1={x(m.xInterval[0])} x2={x(m.xInterval[1])} y1={y(m.y)} y2={y(m.y)} />}
           <path transform={`translate(${x(m.x)} ${y(m.y)})`} d={SHAPES[style(kinds, m.kind)]!} />
-          <text x={x(m.x) + 8} y={y(m.y) - 6}>{m.text}</text>
+          {marks.length <= MOST_LABELS && <text x={x(m.x) + 8} y={y(m.y) - 6}>{m.text}</text>}
         </a>
       ))}
     </Frame>

@@ -1,7 +1,7 @@
 // Feature: everything known of one direction; alone, beside a second one (`?compare=`), or bare inside another page (`?embed=true`).
 import { feature, type Feature as FeatureData } from "../api";
 import { count } from "../format";
-import { Loaded, useLoad } from "../load";
+import { Failure, Loaded, useLoad } from "../load";
 import { Contexts } from "../parts/contexts";
 import { Copy } from "../parts/copy";
 import { LogitEffects } from "../parts/effects";
@@ -24,6 +24,7 @@ export function Feature({ source, index, query }: Props) {
   const other = second(query.get("compare"));
   useTitle(loaded.value ? `${headline(loaded.value)} · ${shortSource(source)} #${index}` : `${shortSource(source)} #${index}`);
   if (query.get("embed") === "true") return <Loaded of={loaded}>{(f) => <Embedded of={f} query={query} />}</Loaded>;
+  if (loaded.error) return <><h1>{shortSource(source)} #{index}</h1><Failure error={loaded.error} /></>;
   return (
     <Loaded of={loaded} lines={14}>
       {(f) => <>

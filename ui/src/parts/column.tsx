@@ -33,15 +33,15 @@ export function Column({ suite, score }: { suite: Suite; score: ScoreKind | unde
   const cells = (layer: number | null, kind: string) => suite.dictionaries.filter((d) => d.layer === layer && d.kind === kind);
   return (
     <>
-      <table class="column">
+      <table class={layers.length > 10 ? "column dense" : "column"}>
         <caption class="hidden">dictionaries by layer and site, shaded by {score?.label}</caption>
         <thead><tr><th scope="col">layer</th>{kinds.map((k) => <th scope="col" key={k} data-tip={MEANING[k]}>{k}</th>)}</tr></thead>
         <tbody>
           {layers.map((layer) => (
             <tr key={layer}>
-              <th scope="row">{layer ?? "other"}</th>
+              <th scope="row">{layer ?? "emb"}</th>
               {kinds.map((kind) => (
-                <td key={kind}>{cells(layer, kind).map((d) => <Cell key={d.source} of={d} score={score} shade={shade(d)} />)}</td>
+                <td key={kind}><div class="cells">{cells(layer, kind).map((d) => <Cell key={d.source} of={d} score={score} shade={shade(d)} />)}</div></td>
               ))}
             </tr>
           ))}
