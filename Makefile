@@ -119,4 +119,4 @@ ui: ui/node_modules
 PICTURES :=
 ui-check: ui
 	git diff --exit-code --stat -- ui/dist && test -z "$$(git status --porcelain -- ui/dist)"
-	cd ui && node --test --test-reporter=dot tests/unit.test.mjs && node tests/run.mjs $(if $(PICTURES),--pictures $(abspath $(PICTURES)))
+	cd ui && npm run --silent check && node --test --test-reporter=dot tests/unit.test.mjs && node tests/run.mjs $(if $(PICTURES),--pictures $(abspath $(PICTURES)))

@@ -10,7 +10,7 @@ export const documents = [
   "Tale. There was a shy baker named Nora. She lived near the river. One morning she found a red lantern. She was glad. The baker gave the lantern to Hugo at the bridge. He thanked her. They walked to the market. She encountered Ivan at the bridge. The end.",
   "Yard. In the yard: spade, rope, ladder, barrel. In the yard: rake, hoe. There are two tools. The dogs laugh. The girls behind the duck beside the boy sleep. The horse swims. She went to the beach. The clown jumps. The sky was cloudy.",
   "Logic. A is true. B is false. C is A or B. D is C and B. So D is false. If C is true, then Hugo sings. Hugo sings. Every rose is a kind of flower. Every flower is a kind of plant. So every rose is a kind of plant.",
-  "Markup. A page says <script>alert(\"hello\")</script> and <b>bold</b> & nothing happens. Note: <img src=x onerror=alert(1)> stays text. The taker wore blue.",
+  'Markup. A page says <script>alert("hello")</script> and <b>bold</b> & nothing happens. Note: <img src=x onerror=alert(1)> stays text. The taker wore blue.',
   "Calendar. If it is nine, then four hours later it is one. If it is Monday, then two days later it is Wednesday. If it is March, then seven months later it is October. Note: parrot comet. 4 + 4 = 8. Lena in green handed a ring to Otto in brown. The taker wore brown. The giver wore green.",
   "Notes. Note: torch hammock shovel walnut. Signal torch then dusk: march. Signal bell then west: halt. Note: comet pebble. Note: magnet, again magnet. The king sleeps. The kings sleep. Brackets: [() ([])]. Rule: iota to mu, kappa to theta.\nThe second line begins here. The cow near the barns waits. Zürich is spelt with ü, and naïve with ï.",
 ];

@@ -15,7 +15,12 @@ const write = (path, data) => {
 
 cpSync(fileURLToPath(new URL("../dist", import.meta.url)), folder, { recursive: true });
 const index = join(folder, "index.html");
-writeFileSync(index, readFileSync(index, "utf8").replace("<head>", '<head><meta name="lapidary-static" content="true">').replaceAll('="/', '="./'));
+writeFileSync(
+  index,
+  readFileSync(index, "utf8")
+    .replace("<head>", '<head><meta name="lapidary-static" content="true">')
+    .replaceAll('="/', '="./'),
+);
 write("suite", suite());
 write("plots", plots());
 for (const source of sources) {

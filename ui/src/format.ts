@@ -8,7 +8,12 @@ export const count = (n: number) => grouped.format(n);
 export function number(x: number | null | undefined, digits = 3): string {
   if (x === null || x === undefined || !Number.isFinite(x)) return "–";
   const size = Math.abs(x);
-  if (size !== 0 && (size < 1e-3 || size >= 1e6)) return x.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e").replace(/-/g, "−");
+  if (size !== 0 && (size < 1e-3 || size >= 1e6))
+    return x
+      .toExponential(digits - 1)
+      .replace(/\.?0+e/, "e")
+      .replace("e+", "e")
+      .replace(/-/g, "−");
   if (size >= 1000) return grouped.format(Math.round(x));
   return x.toPrecision(digits).replace("-", "−");
 }
@@ -29,5 +34,8 @@ export const signed = (x: number) => (x > 0 ? "+" : "") + number(x);
 export function visible(token: string | null | undefined): string {
   if (token === null || token === undefined) return "";
   if (token === "") return "∅";
-  return token.replace(/^ +| +$/g, (spaces) => "·".repeat(spaces.length)).replace(/\n/g, "↵").replace(/\t/g, "⇥");
+  return token
+    .replace(/^ +| +$/g, (spaces) => "·".repeat(spaces.length))
+    .replace(/\n/g, "↵")
+    .replace(/\t/g, "⇥");
 }

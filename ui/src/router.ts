@@ -1,8 +1,12 @@
-// Where the reader is: path and query of the address bar (of its hash on a plain web host), and the links that change it without a reload.
+// Where the reader is: path and query of the address bar (of its hash on a plain web host), and the links that change
+// it without a reload.
 import { useEffect, useState } from "preact/hooks";
 import { isStatic } from "./static";
 
-export interface Place { path: string; query: URLSearchParams }
+export interface Place {
+  path: string;
+  query: URLSearchParams;
+}
 
 const address = () => (isStatic ? location.hash.slice(1) || "/" : location.pathname + location.search);
 
@@ -12,7 +16,11 @@ function here(): Place {
 }
 
 function decoded(path: string): string {
-  try { return decodeURIComponent(path); } catch { return path; }
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** The href of a place inside the app. */
@@ -46,7 +54,8 @@ export function withQuery(change: Record<string, string | number | null | undefi
 
 function follow(event: MouseEvent) {
   const link = (event.target as Element).closest?.("a[href]") as HTMLAnchorElement | null;
-  const elsewhere = event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+  const elsewhere =
+    event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
   if (!link || elsewhere || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
   const to = link.getAttribute("href")!;
   if (isStatic ? !to.startsWith("#/") : !to.startsWith("/") || to.startsWith("/api/")) return;

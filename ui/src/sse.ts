@@ -1,7 +1,11 @@
-// Server-sent events over fetch, since EventSource cannot POST. Events come in order; aborting the signal ends the stream at the server too.
+// Server-sent events over fetch, since EventSource cannot POST. Events come in order; aborting the signal ends the
+// stream at the server too.
 import { ApiError, refusal } from "./api";
 
-export interface ServerEvent { event: string; data: unknown }
+export interface ServerEvent {
+  event: string;
+  data: unknown;
+}
 
 /** Cuts what has come so far into whole events and the rest. */
 export function split(buffer: string): { events: ServerEvent[]; rest: string } {
@@ -11,14 +15,23 @@ export function split(buffer: string): { events: ServerEvent[]; rest: string } {
 }
 
 function parse(block: string): ServerEvent[] {
-  const field = (name: string) => block.split("\n").filter((l) => l.startsWith(`${name}:`)).map((l) => l.slice(name.length + 1).replace(/^ /, ""));
+  const field = (name: string) =>
+    block
+      .split("\n")
+      .filter((l) => l.startsWith(`${name}:`))
+      .map((l) => l.slice(name.length + 1).replace(/^ /, ""));
   const data = field("data");
   return data.length ? [{ event: field("event")[0] ?? "message", data: JSON.parse(data.join("\n")) }] : [];
 }
 
 /** POSTs a body and yields the events of the answer. An event `error` is thrown. */
 export async function* stream(path: string, body: object, signal: AbortSignal): AsyncGenerator<ServerEvent> {
-  const response = await fetch(path, { method: "POST", headers: { "content-type": "application/json", accept: "text/event-stream" }, body: JSON.stringify(body), signal });
+  const response = await fetch(path, {
+    method: "POST",
+    headers: { "content-type": "application/json", accept: "text/event-stream" },
+    body: JSON.stringify(body),
+    signal,
+  });
   if (!response.ok || !response.body) throw await refusal(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   for (let buffer = ""; ;) {

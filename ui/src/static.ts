@@ -1,4 +1,5 @@
-// The app on a plain web host: answers are files that `serve --export-site` wrote, and what a server would compute of them is done here.
+// The app on a plain web host: answers are files that `serve --export-site` wrote, and what a server would compute of
+// them is done here.
 // Typing and steering need a model and are not offered.
 import type { FeatureList, FeatureRow, Hit, Suite } from "./api";
 
@@ -12,21 +13,32 @@ export async function staticGet<T>(path: string, read: Read): Promise<T> {
   const [route, query] = path.split("?") as [string, string | undefined];
   const asked = new URLSearchParams(query);
   if (route.startsWith("features/")) return list(await read<FeatureList>(file(route)), asked) as T;
-  if (route === "search") return await search(asked, read) as T;
-  if (route === "random") return await draw(asked.get("source"), read) as T;
+  if (route === "search") return (await search(asked, read)) as T;
+  if (route === "random") return (await draw(asked.get("source"), read)) as T;
   return read<T>(file(route));
 }
 
 type SortKey = "index" | "density" | "max" | "f1";
 
 function list(all: FeatureList, query: URLSearchParams): FeatureList {
-  const key = (query.get("sort") ?? "index") as SortKey, sign = query.get("order") === "desc" ? -1 : 1;
+  const key = (query.get("sort") ?? "index") as SortKey,
+    sign = query.get("order") === "desc" ? -1 : 1;
   const bound = (name: string, fallback: number) => Number(query.get(name) || fallback);
-  const keeps = (f: FeatureRow) => f.density >= bound("min_density", 0) && f.density <= bound("max_density", 1)
-    && f.max >= bound("min_max", 0) && (query.get("alive") !== "true" || f.max > 0);
-  const found = all.features.filter(keeps).sort((a, b) => sign * ((a[key] ?? -1) - (b[key] ?? -1)) || a.index - b.index);
+  const keeps = (f: FeatureRow) =>
+    f.density >= bound("min_density", 0) &&
+    f.density <= bound("max_density", 1) &&
+    f.max >= bound("min_max", 0) &&
+    (query.get("alive") !== "true" || f.max > 0);
+  const found = all.features
+    .filter(keeps)
+    .sort((a, b) => sign * ((a[key] ?? -1) - (b[key] ?? -1)) || a.index - b.index);
   const offset = bound("offset", 0);
-  return { source: all.source, total: found.length, offset, features: found.slice(offset, offset + bound("limit", 50)) };
+  return {
+    source: all.source,
+    total: found.length,
+    offset,
+    features: found.slice(offset, offset + bound("limit", 50)),
+  };
 }
 
 async function lists(source: string | null, read: Read): Promise<FeatureList[]> {
@@ -35,10 +47,14 @@ async function lists(source: string | null, read: Read): Promise<FeatureList[]> 
 }
 
 async function search(query: URLSearchParams, read: Read): Promise<{ query: string; total: number; results: Hit[] }> {
-  const wanted = (query.get("q") ?? "").trim().toLowerCase(), byToken = query.get("kind") === "token";
-  const fits = (f: FeatureRow) => byToken ? f.top_token?.trim().toLowerCase() === wanted : f.explanation?.toLowerCase().includes(wanted);
+  const wanted = (query.get("q") ?? "").trim().toLowerCase(),
+    byToken = query.get("kind") === "token";
+  const fits = (f: FeatureRow) =>
+    byToken ? f.top_token?.trim().toLowerCase() === wanted : f.explanation?.toLowerCase().includes(wanted);
   const why = byToken ? "its strongest token" : "its explanation";
-  const all = (await lists(query.get("source"), read)).flatMap(({ source, features }) => features.filter(fits).map((f) => ({ ...f, source, why })));
+  const all = (await lists(query.get("source"), read)).flatMap(({ source, features }) =>
+    features.filter(fits).map((f) => ({ ...f, source, why })),
+  );
   const offset = Number(query.get("offset") ?? 0);
   return { query: wanted, total: all.length, results: all.slice(offset, offset + Number(query.get("limit") ?? 50)) };
 }

@@ -9,17 +9,33 @@ import { STEPS, facts, failures } from "./journey.mjs";
 import { takeAll } from "./screens.mjs";
 import { walkStatic } from "./static.mjs";
 
-const { values } = parseArgs({ options: { server: { type: "string" }, pictures: { type: "string" }, static: { type: "string" } } });
+const { values } = parseArgs({
+  options: { server: { type: "string" }, pictures: { type: "string" }, static: { type: "string" } },
+});
 
 function startMock() {
-  const mock = spawn(process.execPath, [fileURLToPath(new URL("../mock/server.mjs", import.meta.url)), "0"], { stdio: ["ignore", "pipe", "inherit"] });
-  return new Promise((ready) => mock.stdout.on("data", (line) => ready({ mock, base: String(line).match(/http\S+/)[0] })));
+  const mock = spawn(process.execPath, [fileURLToPath(new URL("../mock/server.mjs", import.meta.url)), "0"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return new Promise((ready) =>
+    mock.stdout.on("data", (line) => ready({ mock, base: String(line).match(/http\S+/)[0] })),
+  );
 }
 
 async function step(name, run) {
   const began = performance.now();
-  const word = await run().then((note) => (note ? `skipped, ${note}` : "ok"), (error) => { failed += 1; return `FAILED\n${error.stack}`; });
-  console.log(`${name.padEnd(16)} ${Math.round(performance.now() - began).toString().padStart(6)} ms  ${word}`);
+  const word = await run().then(
+    (note) => (note ? `skipped, ${note}` : "ok"),
+    (error) => {
+      failed += 1;
+      return `FAILED\n${error.stack}`;
+    },
+  );
+  console.log(
+    `${name.padEnd(16)} ${Math.round(performance.now() - began)
+      .toString()
+      .padStart(6)} ms  ${word}`,
+  );
 }
 
 let failed = 0;
@@ -27,20 +43,28 @@ const { mock, base } = values.server ? { mock: null, base: values.server.replace
 const browser = await launch();
 try {
   const known = await facts(base);
-  for (const [name, run] of Object.entries(STEPS)) await step(name, async () => {
-    const { page, complaints } = await openPage(browser);
-    page.on("dialog", (dialog) => { complaints.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
-    const note = await run({ page, browser: page.context(), ...known });
-    await page.context().close();
-    if (complaints.length) throw new Error(`the console: ${complaints.join("\n")}`);
-    return note;
+  for (const [name, run] of Object.entries(STEPS))
+    await step(name, async () => {
+      const { page, complaints } = await openPage(browser);
+      page.on("dialog", (dialog) => {
+        complaints.push(`a dialog: ${dialog.message()}`);
+        dialog.dismiss();
+      });
+      const note = await run({ page, browser: page.context(), ...known });
+      await page.context().close();
+      if (complaints.length) throw new Error(`the console: ${complaints.join("\n")}`);
+      return note;
+    });
+  await step("failures", async () => {
+    const { page } = await openPage(browser);
+    await failures({ page, base });
   });
-  await step("failures", async () => { const { page } = await openPage(browser); await failures({ page, base }); });
   if (values.static) await step("static", async () => walkStatic(await openPage(browser), values.static));
-  if (values.pictures) await step("pictures", async () => {
-    const wrong = await takeAll(browser, known, values.pictures);
-    if (wrong.length) throw new Error(wrong.join("\n"));
-  });
+  if (values.pictures)
+    await step("pictures", async () => {
+      const wrong = await takeAll(browser, known, values.pictures);
+      if (wrong.length) throw new Error(wrong.join("\n"));
+    });
 } finally {
   await browser.close();
   mock?.kill();

@@ -6,18 +6,30 @@ import { PHONE, openPage, settled, violations } from "./browser.mjs";
 const TEXT = encodeURIComponent("Dora in purple handed a coat to Ned in blue. The giver wore purple.");
 
 export function screens({ source, feature, dead }) {
-  const at = `/f/${source}/${feature.index}`, other = feature.neighbours.across[0] ?? feature.neighbours.same[0];
+  const at = `/f/${source}/${feature.index}`,
+    other = feature.neighbours.across[0] ?? feature.neighbours.same[0];
   return {
-    home: "/", microscope: `/microscope?text=${TEXT}`, life: `/microscope?text=${TEXT}&token=3`, feature: at,
-    ...(dead ? { dead: `/f/${source}/${dead.index}` } : {}), ...(other ? { compare: `${at}?compare=${other.source}/${other.index}` } : {}),
+    home: "/",
+    microscope: `/microscope?text=${TEXT}`,
+    life: `/microscope?text=${TEXT}&token=3`,
+    feature: at,
+    ...(dead ? { dead: `/f/${source}/${dead.index}` } : {}),
+    ...(other ? { compare: `${at}?compare=${other.source}/${other.index}` } : {}),
     embed: `${at}?embed=true&embedexplanation=true&embedplots=true&embedtest=true`,
-    search: "/search?q=the", "search-text": `/search?kind=text&q=${TEXT}`, empty: "/search?q=zzzz",
+    search: "/search?q=the",
+    "search-text": `/search?kind=text&q=${TEXT}`,
+    empty: "/search?q=zzzz",
     steer: `/steer?prompt=${TEXT}&f=${encodeURIComponent(`${source}/${feature.index}/add/${Number((2 * feature.max).toPrecision(2))}`)}`,
-    suite: "/suite", browse: `/browse/${source}`,
+    suite: "/suite",
+    browse: `/browse/${source}`,
   };
 }
 
-const MODES = { light: { colorScheme: "light" }, dark: { colorScheme: "dark" }, phone: { colorScheme: "light", viewport: PHONE, hasTouch: true } };
+const MODES = {
+  light: { colorScheme: "light" },
+  dark: { colorScheme: "dark" },
+  phone: { colorScheme: "light", viewport: PHONE, hasTouch: true },
+};
 
 async function picture(browser, known, mode, name, path, folder) {
   const { page, complaints } = await openPage(browser, MODES[mode]);
@@ -26,7 +38,9 @@ async function picture(browser, known, mode, name, path, folder) {
   if (name === "steer") {
     await page.locator(".again code").waitFor({ timeout: 60000 });
     await page.getByRole("button", { name: "Sweep" }).click();
-    await page.waitForFunction(() => document.querySelectorAll(".swept dt").length === 12, undefined, { timeout: 120000 });
+    await page.waitForFunction(() => document.querySelectorAll(".swept dt").length === 12, undefined, {
+      timeout: 120000,
+    });
   }
   await page.screenshot({ path: `${folder}/${name}-${mode}.png`, fullPage: true });
   const found = await violations(page);

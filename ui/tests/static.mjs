@@ -11,7 +11,7 @@ export async function walkStatic({ page, complaints }, url) {
   assert.match(page.url(), /#\/browse\//);
   await page.locator("tbody th a").first().click();
   await page.locator(".contexts").waitFor();
-  assert.ok(await page.locator(".tokens .on").count() > 0);
+  assert.ok((await page.locator(".tokens .on").count()) > 0);
   assert.equal(await page.locator("#own-text").count(), 0, "no box for one's own text");
   const said = await page.locator("h1").textContent();
   await page.keyboard.press("/");

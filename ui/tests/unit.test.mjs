@@ -5,14 +5,23 @@ import { fileURLToPath } from "node:url";
 import { createServer } from "vite";
 
 globalThis.document = { querySelector: () => null };
-const vite = await createServer({ root: fileURLToPath(new URL("..", import.meta.url)), appType: "custom", server: { middlewareMode: true, hmr: false, ws: false, watch: null }, optimizeDeps: { noDiscovery: true }, logLevel: "error" });
+const vite = await createServer({
+  root: fileURLToPath(new URL("..", import.meta.url)),
+  appType: "custom",
+  server: { middlewareMode: true, hmr: false, ws: false, watch: null },
+  optimizeDeps: { noDiscovery: true },
+  logLevel: "error",
+});
 after(() => vite.close());
 const load = (path) => vite.ssrLoadModule(path);
 
 test("events are cut where they end, and the rest waits", async () => {
   const { split } = await load("/src/sse.ts");
   const { events, rest } = split('event: token\ndata: {"text":"a\\n"}\n\n: a comment\n\ndata: 1\r\n\r\nevent: tok');
-  assert.deepEqual(events, [{ event: "token", data: { text: "a\n" } }, { event: "message", data: 1 }]);
+  assert.deepEqual(events, [
+    { event: "token", data: { text: "a\n" } },
+    { event: "message", data: 1 },
+  ]);
   assert.equal(rest, "event: tok");
 });
 
@@ -45,7 +54,18 @@ test("numbers have three digits and a real minus", async () => {
 
 test("a steering address comes back as it was", async () => {
   const { address, parse } = await load("/src/parts/setup.ts");
-  const setup = { prompt: "a & b", features: [{ source: "2-res-1k", index: 7, method: "clamp", strength: -1.5 }, { source: "0-mlp-1k", index: 0, method: "ablate", strength: 0 }], positions: "answer", max_tokens: 12, temperature: 0, top_p: 0.9, seed: 3 };
+  const setup = {
+    prompt: "a & b",
+    features: [
+      { source: "2-res-1k", index: 7, method: "clamp", strength: -1.5 },
+      { source: "0-mlp-1k", index: 0, method: "ablate", strength: 0 },
+    ],
+    positions: "answer",
+    max_tokens: 12,
+    temperature: 0,
+    top_p: 0.9,
+    seed: 3,
+  };
   assert.deepEqual(parse(new URLSearchParams(address(setup).split("?")[1])), setup);
 });
 
@@ -61,22 +81,40 @@ test("a foreign steering address is brought within bounds", async () => {
 test("what is read off the microscope", async () => {
   const { overText, strengths, valuesOf } = await load("/src/parts/seen.ts");
   const f = (index, value, density) => ({ index, value, density, explanation: null });
-  const seen = { tokens: ["<bos>", "a", "b"], special: [true, false, false], sources: [
-    { source: "s", site: "0.res", tokens: [[f(9, 50, 0.1)], [f(1, 2, 0.3), f(2, 1, 0.01)], [f(1, 4, 0.3)]] },
-    { source: "t", site: "0.mlp", tokens: [[], [f(5, 3, 0.1)], []] },
-  ] };
+  const seen = {
+    tokens: ["<bos>", "a", "b"],
+    special: [true, false, false],
+    sources: [
+      { source: "s", site: "0.res", tokens: [[f(9, 50, 0.1)], [f(1, 2, 0.3), f(2, 1, 0.01)], [f(1, 4, 0.3)]] },
+      { source: "t", site: "0.mlp", tokens: [[], [f(5, 3, 0.1)], []] },
+    ],
+  };
   assert.deepEqual(valuesOf(seen, { source: "s", index: 1 }), [0, 2, 4]);
   assert.deepEqual(strengths(seen), [0, 0.75, 0.5]);
-  assert.deepEqual(overText(seen, "s", "rarity").map((r) => r.index), [2, 9, 1]);
+  assert.deepEqual(
+    overText(seen, "s", "rarity").map((r) => r.index),
+    [2, 9, 1],
+  );
 });
 
 test("a static copy sorts, filters and pages by itself", async () => {
   const { staticGet } = await load("/src/static.ts");
   const row = (index, density, max, explanation) => ({ index, density, max, explanation, top_token: " x", f1: null });
-  const files = { "api/v1/features/s.json": { source: "s", total: 3, offset: 0, features: [row(0, 0.1, 1, "a colour"), row(1, 0.2, 5, null), row(2, 0, 0, "dead")] }, "api/v1/suite.json": { dictionaries: [{ source: "s" }] } };
+  const files = {
+    "api/v1/features/s.json": {
+      source: "s",
+      total: 3,
+      offset: 0,
+      features: [row(0, 0.1, 1, "a colour"), row(1, 0.2, 5, null), row(2, 0, 0, "dead")],
+    },
+    "api/v1/suite.json": { dictionaries: [{ source: "s" }] },
+  };
   const read = async (file) => files[file];
   const list = await staticGet("features/s?sort=density&order=desc&alive=true&limit=1&offset=0", read);
   assert.deepEqual([list.total, list.features.map((f) => f.index)], [2, [1]]);
-  assert.deepEqual((await staticGet("search?q=Colour", read)).results.map((r) => [r.source, r.index]), [["s", 0]]);
+  assert.deepEqual(
+    (await staticGet("search?q=Colour", read)).results.map((r) => [r.source, r.index]),
+    [["s", 0]],
+  );
   assert.equal((await staticGet("search?q=x&kind=token", read)).total, 3);
 });

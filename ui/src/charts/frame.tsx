@@ -18,32 +18,67 @@ export function useWidth(fallback = 320) {
   return { ref, width };
 }
 
-export interface Margins { top: number; right: number; bottom: number; left: number }
-
-interface FrameProps {
-  width: number; height: number; margins: Margins; x: Scale; y: Scale; xLabel: string; yLabel: string; says: string;
-  grid?: boolean; interactive?: boolean; children: ComponentChildren;
+export interface Margins {
+  top: number;
+  right: number;
+  bottom: number;
+  left: number;
 }
 
-export function Frame({ width, height, margins, x, y, xLabel, yLabel, says, grid = true, interactive = false, children }: FrameProps) {
-  const bottom = height - margins.bottom, right = width - margins.right;
+interface FrameProps {
+  width: number;
+  height: number;
+  margins: Margins;
+  x: Scale;
+  y: Scale;
+  xLabel: string;
+  yLabel: string;
+  says: string;
+  grid?: boolean;
+  interactive?: boolean;
+  children: ComponentChildren;
+}
+
+export function Frame({
+  width,
+  height,
+  margins,
+  x,
+  y,
+  xLabel,
+  yLabel,
+  says,
+  grid = true,
+  interactive = false,
+  children,
+}: FrameProps) {
+  const bottom = height - margins.bottom,
+    right = width - margins.right;
   return (
     <svg class="chart" width={width} height={height} role={interactive ? "group" : "img"} aria-label={says}>
       {y.ticks.map((t) => (
         <g key={t}>
           {grid && <line class="grid" x1={margins.left} x2={right} y1={y(t)} y2={y(t)} />}
-          <text x={margins.left - 6} y={y(t)} dy="0.32em" text-anchor="end">{tick(t)}</text>
+          <text x={margins.left - 6} y={y(t)} dy="0.32em" text-anchor="end">
+            {tick(t)}
+          </text>
         </g>
       ))}
       <line class="axis" x1={margins.left} x2={right} y1={bottom} y2={bottom} />
       {x.ticks.map((t) => (
         <g key={t}>
           <line class="axis" x1={x(t)} x2={x(t)} y1={bottom} y2={bottom + 4} />
-          <text x={x(t)} y={bottom + 16} text-anchor="middle">{tick(t)}</text>
+          <text x={x(t)} y={bottom + 16} text-anchor="middle">
+            {tick(t)}
+          </text>
         </g>
       ))}
-      <text class="label" x={right} y={height - 3} text-anchor="end">{xLabel}</text>
-      <text class="label" x={margins.left} y={11} text-anchor="start">{yLabel}</text>
+      <text class="label" x={right} y={height - 3} text-anchor="end">
+        {xLabel}
+      </text>
+      <text class="label" x={margins.left} y={11} text-anchor="start">
+        {yLabel}
+      </text>
       {children}
     </svg>
   );

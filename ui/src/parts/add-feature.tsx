@@ -18,19 +18,46 @@ export function AddFeature({ onAdd }: { onAdd: (added: Intervention) => void }) 
   };
   return (
     <div class="add-feature">
-      <label class="hidden" for="add">add a feature</label>
-      <input id="add" type="search" value={typed} onInput={(e) => setTyped(e.currentTarget.value)} placeholder="Add a feature: a word, or SOURCE/INDEX" autocomplete="off" />
-      {typed.trim() && wanted && <Loaded of={loaded} lines={2}>{(found) => (
-        <ul class="options">
-          {found.map((f) => <li key={`${f.source} ${f.index}`}><button type="button" onClick={() => add(f)}><span class="id">{shortSource(f.source)} #{f.index}</span> {f.explanation ?? "no explanation"}</button></li>)}
-          {!found.length && <li class="quiet">Nothing is called so.</li>}
-        </ul>
-      )}</Loaded>}
+      <label class="hidden" for="add">
+        add a feature
+      </label>
+      <input
+        id="add"
+        type="search"
+        value={typed}
+        onInput={(e) => setTyped(e.currentTarget.value)}
+        placeholder="Add a feature: a word, or SOURCE/INDEX"
+        autocomplete="off"
+      />
+      {typed.trim() && wanted && (
+        <Loaded of={loaded} lines={2}>
+          {(found) => (
+            <ul class="options">
+              {found.map((f) => (
+                <li key={`${f.source} ${f.index}`}>
+                  <button type="button" onClick={() => add(f)}>
+                    <span class="id">
+                      {shortSource(f.source)} #{f.index}
+                    </span>{" "}
+                    {f.explanation ?? "no explanation"}
+                  </button>
+                </li>
+              ))}
+              {!found.length && <li class="quiet">Nothing is called so.</li>}
+            </ul>
+          )}
+        </Loaded>
+      )}
     </div>
   );
 }
 
-interface Found { source: string; index: number; max: number; explanation: string | null }
+interface Found {
+  source: string;
+  index: number;
+  max: number;
+  explanation: string | null;
+}
 
 async function find(wanted: string): Promise<Found[]> {
   const named = wanted.match(/([^/\s]+)\/(\d+)$/);

@@ -5,7 +5,12 @@ import { go, withQuery } from "../router";
 
 export function CompareField({ of: f }: { of: Feature }) {
   const [open, setOpen] = useState(false);
-  if (!open) return <button type="button" class="small" onClick={() => setOpen(true)}>Compare…</button>;
+  if (!open)
+    return (
+      <button type="button" class="small" onClick={() => setOpen(true)}>
+        Compare…
+      </button>
+    );
   const near = f.neighbours.across[0] ?? f.neighbours.same[0];
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
@@ -14,8 +19,18 @@ export function CompareField({ of: f }: { of: Feature }) {
   };
   return (
     <form class="row compare-field" onSubmit={submit}>
-      <label class="hidden" for="compare">index of this dictionary, or SOURCE/INDEX</label>
-      <input id="compare" name="other" required ref={(e) => e?.focus()} pattern="(.+/)?\d+" placeholder="SOURCE/INDEX" value={near ? `${near.source}/${near.index}` : ""} />
+      <label class="hidden" for="compare">
+        index of this dictionary, or SOURCE/INDEX
+      </label>
+      <input
+        id="compare"
+        name="other"
+        required
+        ref={(e) => e?.focus()}
+        pattern="(.+/)?\d+"
+        placeholder="SOURCE/INDEX"
+        value={near ? `${near.source}/${near.index}` : ""}
+      />
       <button class="small primary">Compare</button>
     </form>
   );

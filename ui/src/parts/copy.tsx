@@ -8,7 +8,11 @@ export function Copy({ text, children, tip }: { text: string; children: string; 
     setDone(true);
     setTimeout(() => setDone(false), 1400);
   };
-  return <button type="button" class="small" onClick={copy} data-tip={tip}><span aria-live="polite">{done ? "copied" : children}</span></button>;
+  return (
+    <button type="button" class="small" onClick={copy} data-tip={tip}>
+      <span aria-live="polite">{done ? "copied" : children}</span>
+    </button>
+  );
 }
 
 /** The clipboard is closed to pages without https or localhost; there the old way still works. */

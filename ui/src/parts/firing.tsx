@@ -8,9 +8,18 @@ export function Firing({ of: f }: { of: Feature }) {
     <section>
       <h2>Activations</h2>
       <dl class="numbers">
-        <div><dt>density</dt><dd>{percent(f.density)}</dd></div>
-        <div><dt>firings</dt><dd>{count(f.count)}</dd></div>
-        <div><dt>strongest</dt><dd>{number(f.max)}</dd></div>
+        <div>
+          <dt>density</dt>
+          <dd>{percent(f.density)}</dd>
+        </div>
+        <div>
+          <dt>firings</dt>
+          <dd>{count(f.count)}</dd>
+        </div>
+        <div>
+          <dt>strongest</dt>
+          <dd>{number(f.max)}</dd>
+        </div>
       </dl>
       <HistogramChart of={f.histogram} xLabel="activation, where it fires" yLabel="tokens" logarithmic />
     </section>

@@ -3,21 +3,37 @@ import { useEffect, useState } from "preact/hooks";
 import { href } from "../router";
 import { isStatic } from "../static";
 
-const PLACES = [["/microscope", "Microscope"], ["/search", "Search"], ["/steer", "Steer"], ["/suite", "Suite"]] as const;
+const PLACES = [
+  ["/microscope", "Microscope"],
+  ["/search", "Search"],
+  ["/steer", "Steer"],
+  ["/suite", "Suite"],
+] as const;
 /** What needs a running model is not offered by a static copy. */
 const offered = PLACES.filter(([to]) => !isStatic || to === "/search" || to === "/suite");
 
 export function Header({ path, onHelp, onRandom }: { path: string; onHelp: () => void; onRandom: () => void }) {
   return (
     <header class="top">
-      <a class="brand" href={href("/")} aria-label="Lapidary, home"><img src={isStatic ? "favicon.svg" : "/favicon.svg"} width="22" height="22" alt="" />Lapidary</a>
+      <a class="brand" href={href("/")} aria-label="Lapidary, home">
+        <img src={isStatic ? "favicon.svg" : "/favicon.svg"} width="22" height="22" alt="" />
+        Lapidary
+      </a>
       <nav aria-label="main">
-        {offered.map(([to, text]) => <a key={to} href={href(to)} aria-current={path.startsWith(to) ? "page" : undefined}>{text}</a>)}
+        {offered.map(([to, text]) => (
+          <a key={to} href={href(to)} aria-current={path.startsWith(to) ? "page" : undefined}>
+            {text}
+          </a>
+        ))}
       </nav>
       <div class="row tools">
-        <button type="button" class="small" onClick={onRandom} data-tip="a random feature (r)">Random</button>
+        <button type="button" class="small" onClick={onRandom} data-tip="a random feature (r)">
+          Random
+        </button>
         <ThemeButton />
-        <button type="button" class="small icon" onClick={onHelp} aria-label="keys" data-tip="keys (?)">?</button>
+        <button type="button" class="small icon" onClick={onHelp} aria-label="keys" data-tip="keys (?)">
+          ?
+        </button>
       </div>
     </header>
   );
@@ -30,8 +46,13 @@ const current = (): Theme => (document.documentElement.dataset.theme as Theme | 
 /** To the other theme; forgets the choice where it is the system's own. */
 export function switchTheme() {
   const next: Theme = current() === "dark" ? "light" : "dark";
-  if (next === ofSystem()) { localStorage.removeItem("theme"); delete document.documentElement.dataset.theme; }
-  else { localStorage.setItem("theme", next); document.documentElement.dataset.theme = next; }
+  if (next === ofSystem()) {
+    localStorage.removeItem("theme");
+    delete document.documentElement.dataset.theme;
+  } else {
+    localStorage.setItem("theme", next);
+    document.documentElement.dataset.theme = next;
+  }
   dispatchEvent(new Event("theme"));
 }
 
@@ -43,5 +64,15 @@ function ThemeButton() {
     return () => removeEventListener("theme", update);
   }, []);
   const other = theme === "dark" ? "light" : "dark";
-  return <button type="button" class="small icon" onClick={switchTheme} aria-label={`switch to ${other}`} data-tip={`${other} (t)`}>{theme === "dark" ? "☼" : "☾"}</button>;
+  return (
+    <button
+      type="button"
+      class="small icon"
+      onClick={switchTheme}
+      aria-label={`switch to ${other}`}
+      data-tip={`${other} (t)`}
+    >
+      {theme === "dark" ? "☼" : "☾"}
+    </button>
+  );
 }

@@ -20,14 +20,31 @@ export function useRested<T>(value: T, pause = PAUSE): T {
 export function OwnText({ of: f, initial = "", field = true }: { of: Feature; initial?: string; field?: boolean }) {
   const [text, setText] = useState(initial);
   const rested = useRested(text);
-  const loaded = useLoad((signal) => (rested.trim() ? test(rested, f.source, f.index, signal) : null), [rested, f.source, f.index]);
+  const loaded = useLoad(
+    (signal) => (rested.trim() ? test(rested, f.source, f.index, signal) : null),
+    [rested, f.source, f.index],
+  );
   return (
     <section class="own-text">
-      {field && <>
-        <label for="own-text"><h2>Try your own text</h2></label>
-        <textarea id="own-text" rows={2} value={text} onInput={(e) => setText(e.currentTarget.value)} placeholder="Type a sentence to see where this feature fires." />
-      </>}
-      {rested.trim() && <Loaded of={loaded} lines={2}>{(t) => <Result of={t} max={f.max} />}</Loaded>}
+      {field && (
+        <>
+          <label for="own-text">
+            <h2>Try your own text</h2>
+          </label>
+          <textarea
+            id="own-text"
+            rows={2}
+            value={text}
+            onInput={(e) => setText(e.currentTarget.value)}
+            placeholder="Type a sentence to see where this feature fires."
+          />
+        </>
+      )}
+      {rested.trim() && (
+        <Loaded of={loaded} lines={2}>
+          {(t) => <Result of={t} max={f.max} />}
+        </Loaded>
+      )}
     </section>
   );
 }
@@ -36,8 +53,12 @@ function Result({ of: t, max }: { of: { tokens: string[]; values: number[]; spec
   const most = Math.max(0, ...t.values);
   return (
     <div class="result" aria-live="polite">
-      <p dir="auto"><Tokens tokens={t.tokens} values={t.values} special={t.special} max={max} peak={t.values.indexOf(most)} /></p>
-      <p class="quiet small-print">{most > 0 ? `strongest here ${number(most)}, in the atlas ${number(max)}` : "it does not fire on this text"}</p>
+      <p dir="auto">
+        <Tokens tokens={t.tokens} values={t.values} special={t.special} max={max} peak={t.values.indexOf(most)} />
+      </p>
+      <p class="quiet small-print">
+        {most > 0 ? `strongest here ${number(most)}, in the atlas ${number(max)}` : "it does not fire on this text"}
+      </p>
     </div>
   );
 }

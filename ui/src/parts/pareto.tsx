@@ -6,7 +6,10 @@ import { Empty, Loaded, useLoad } from "../load";
 import { Choice } from "./choice";
 import { kindsOf } from "./column";
 
-const AXES = [["fvu", "FVU"], ["delta_loss", "Δloss"]] as const;
+const AXES = [
+  ["fvu", "FVU"],
+  ["delta_loss", "Δloss"],
+] as const;
 type Axis = (typeof AXES)[number][0];
 const LABEL = { fvu: "FVU ↓", delta_loss: "Δloss, nats/token ↓" };
 
@@ -21,7 +24,19 @@ export function Pareto({ suite, axis: fixed }: { suite: Suite; axis?: Axis }) {
         {!fixed && <Choice label="what is lost" options={AXES} value={axis} onChange={setChosen} />}
       </header>
       <Loaded of={loaded} lines={8}>
-        {({ pareto }) => pareto.length ? <Scatter marks={marks(pareto, suite, axis)} kinds={kindsOf(suite)} xLabel="L0, active features per token" yLabel={LABEL[axis]} logY /> : <Empty title="No scores yet.">Run `lapidary evaluate` and build the atlas again.</Empty>}
+        {({ pareto }) =>
+          pareto.length ? (
+            <Scatter
+              marks={marks(pareto, suite, axis)}
+              kinds={kindsOf(suite)}
+              xLabel="L0, active features per token"
+              yLabel={LABEL[axis]}
+              logY
+            />
+          ) : (
+            <Empty title="No scores yet.">Run `lapidary evaluate` and build the atlas again.</Empty>
+          )
+        }
       </Loaded>
     </div>
   );
@@ -29,8 +44,21 @@ export function Pareto({ suite, axis: fixed }: { suite: Suite; axis?: Axis }) {
 
 function marks(points: ParetoPoint[], suite: Suite, axis: Axis) {
   return points.flatMap((p) => {
-    const d = suite.dictionaries.find((d) => d.source === p.source), y = p[axis];
+    const d = suite.dictionaries.find((d) => d.source === p.source),
+      y = p[axis];
     if (!d || y === null) return [];
-    return [{ key: p.source, label: d.name, kind: d.kind, text: String(d.layer ?? ""), x: p.l0, y, xInterval: p.l0_ci, yInterval: p[`${axis}_ci`], to: `/browse/${encodeURIComponent(p.source)}` }];
+    return [
+      {
+        key: p.source,
+        label: d.name,
+        kind: d.kind,
+        text: String(d.layer ?? ""),
+        x: p.l0,
+        y,
+        xInterval: p.l0_ci,
+        yInterval: p[`${axis}_ci`],
+        to: `/browse/${encodeURIComponent(p.source)}`,
+      },
+    ];
   });
 }

@@ -1,8 +1,13 @@
-// The state of the steering page, its defaults, and its form as an address: `f=SOURCE/INDEX/METHOD/STRENGTH` for each feature.
+// The state of the steering page, its defaults, and its form as an address: `f=SOURCE/INDEX/METHOD/STRENGTH` for each
+// feature.
 import { METHODS, type Intervention, type Method, type SteerRequest } from "../api";
 
 export type Setup = Omit<SteerRequest, "keep_error">;
-export const POSITIONS = [["all", "everywhere"], ["prompt", "prompt only"], ["answer", "answer only"]] as const;
+export const POSITIONS = [
+  ["all", "everywhere"],
+  ["prompt", "prompt only"],
+  ["answer", "answer only"],
+] as const;
 export const METHOD_SAYS: Record<Method, string> = {
   add: "adds strength × direction to the stream",
   clamp: "sets the feature's activation to the strength, and keeps the dictionary's error",
@@ -10,7 +15,15 @@ export const METHOD_SAYS: Record<Method, string> = {
   orthogonal: "multiplies the stream's part along the direction by the strength, and keeps the rest",
   ablate: "takes the feature's contribution away, and keeps the dictionary's error",
 };
-const DEFAULTS: Setup = { prompt: "", features: [], positions: "all", max_tokens: 48, temperature: 0.5, top_p: 1, seed: 16 };
+const DEFAULTS: Setup = {
+  prompt: "",
+  features: [],
+  positions: "all",
+  max_tokens: 48,
+  temperature: 0.5,
+  top_p: 1,
+  seed: 16,
+};
 
 function bounded(text: string | null, low: number, high: number, fallback: number): number {
   const value = text === null || text === "" ? NaN : Number(text);
@@ -46,7 +59,10 @@ export function address(setup: Setup): string {
   return text ? `/steer?${text}` : "/steer";
 }
 
-/** How strongly a method is tried first on a feature that reaches `max` by itself: an effect that shows, and mostly still reads as text. */
+/**
+ * How strongly a method is tried first on a feature that reaches `max` by itself: an effect that shows, and mostly
+ * still reads as text.
+ */
 export function firstStrength(method: Method, max: number): number {
   const twice = Number((2 * max || 10).toPrecision(2));
   return { add: twice, clamp: twice, cap: 0, orthogonal: 2, ablate: 0 }[method];
@@ -55,5 +71,8 @@ export function firstStrength(method: Method, max: number): number {
 /** From where to where a slider goes. */
 export function span(method: Method, max: number): [number, number] {
   const far = Number(Math.max(1, 6 * (max || 2)).toPrecision(1));
-  return { add: [-far, far], clamp: [0, far], cap: [0, far / 6], orthogonal: [-5, 5], ablate: [0, 0] }[method] as [number, number];
+  return { add: [-far, far], clamp: [0, far], cap: [0, far / 6], orthogonal: [-5, 5], ablate: [0, 0] }[method] as [
+    number,
+    number,
+  ];
 }

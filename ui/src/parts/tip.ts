@@ -1,4 +1,5 @@
-// One tooltip for the whole page: whatever has `data-tip` says it on hover and on focus. The text is text, never markup.
+// One tooltip for the whole page: whatever has `data-tip` says it on hover and on focus. The text is text, never
+// markup.
 
 const GAP = 10;
 
@@ -11,13 +12,20 @@ export function installTips() {
   const show = (event: Event) => {
     const target = (event.target as Element).closest?.("[data-tip]");
     tip.hidden = !target;
-    if (target) { tip.textContent = target.getAttribute("data-tip"); place(tip, target.getBoundingClientRect()); }
+    if (target) {
+      tip.textContent = target.getAttribute("data-tip");
+      place(tip, target.getBoundingClientRect());
+    }
   };
-  const hide = () => { tip.hidden = true; };
+  const hide = () => {
+    tip.hidden = true;
+  };
   document.addEventListener("pointerover", show);
   document.addEventListener("focusin", show);
   document.addEventListener("focusout", hide);
-  document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") hide();
+  });
   addEventListener("scroll", hide, { passive: true, capture: true });
   document.addEventListener("click", hide);
 }

@@ -2,7 +2,9 @@
 import { useEffect } from "preact/hooks";
 
 export function useTitle(text: string) {
-  useEffect(() => { document.title = text ? `${text} · Lapidary` : "Lapidary"; }, [text]);
+  useEffect(() => {
+    document.title = text ? `${text} · Lapidary` : "Lapidary";
+  }, [text]);
 }
 
 export function Title({ text }: { text: string }) {
