@@ -5,6 +5,7 @@
 //! Must not be in it: training, the command line, printing.
 #![forbid(unsafe_code)]
 
+pub mod atlas;
 pub mod cards;
 pub mod describe;
 mod error;
