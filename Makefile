@@ -8,7 +8,8 @@
 #   make fuzz           every reader of foreign bytes under cargo fuzz, RUNS executions each; needs a nightly toolchain and cargo-fuzz
 #   make miri           the kernels' portable path under Miri; needs a nightly toolchain with it
 #   make ui             the web app again, ui/dist, from the lockfile; needs Node 20 and the npm registry
-#   make ui-check       is ui/dist what ui/ builds, and does Chromium walk through every screen; PICTURES=DIR keeps them
+#   make ui-check       is ui/dist what ui/ builds, and does Chromium walk through every screen of made-up data
+#   make ui-live        the same walk through `lapidary serve` over the demo suite and its static copy; PICTURES=DIR keeps every screen
 #   make fixtures       golden files again, by PyTorch (PYTHON=…, see fixtures/README.md)
 
 SHELL := bash
@@ -32,7 +33,7 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri ui ui-check
+.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri ui ui-check ui-live
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
@@ -116,7 +117,11 @@ ui: ui/node_modules
 	cd ui && npm run --silent build
 
 # Built twice from one lockfile, the app has the same bytes.
-PICTURES :=
 ui-check: ui
 	git diff --exit-code --stat -- ui/dist && test -z "$$(git status --porcelain -- ui/dist)"
-	cd ui && npm run --silent check && node --test --test-reporter=dot tests/unit.test.mjs && node tests/run.mjs $(if $(PICTURES),--pictures $(abspath $(PICTURES)))
+	cd ui && npm run --silent check && node --test --test-reporter=dot tests/unit.test.mjs && node tests/run.mjs
+
+PICTURES := target/ui-pictures
+ui-live: ui/node_modules
+	$(CARGO) build --release --locked -p lapidary
+	cd ui && node tests/run.mjs --lapidary ../target/release/lapidary --pictures $(abspath $(PICTURES))
