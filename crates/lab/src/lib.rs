@@ -12,6 +12,7 @@
 //! Dimension key: `N` rows · `D` width of a site · `F` features · `M` planted directions · `S` seeds.
 #![forbid(unsafe_code)]
 
+mod counts;
 mod error;
 pub mod experiment;
 pub mod experiments;

@@ -144,7 +144,8 @@ pub fn pearson(a: &[f64], b: &[f64]) -> f64 {
     if square > 0.0 { sum(&|a, b| a * b) / square.sqrt() } else { 0.0 }
 }
 
-fn ranks(values: &[f64]) -> Vec<f64> {
+/// Ranks from 0; ties share their mean.
+pub(crate) fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&i, &j| values[i].total_cmp(&values[j]));
     let (mut out, mut start) = (vec![0.0; values.len()], 0);

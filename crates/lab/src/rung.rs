@@ -30,6 +30,9 @@ use std::path::{Path, PathBuf};
 /// Seed of the language's text; the organism was trained on another.
 const WORLD_SEED: u64 = 2;
 
+/// In [`Need::sites`]: the model's last layer.
+pub const LAST: usize = usize::MAX;
+
 /// A rung.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -66,7 +69,7 @@ pub struct Real {
 /// What an experiment needs of a rung.
 #[derive(Clone, Debug)]
 pub struct Need {
-    /// Kinds of sites beside the first, like `mlp-in`, in the layer of the first. Nothing on planted rows.
+    /// Kinds of sites, in the layer that is looked at, or in the [`LAST`]; none: the one that is asked for. Nothing on planted rows.
     pub sites: Vec<Site>,
     /// Rows of a model with random weights too?
     pub random_lm: bool,
@@ -334,7 +337,9 @@ fn of_model(
     let asked = lab.real.as_ref().filter(|_| name == RungName::Model).and_then(|real| real.site.clone());
     let middle = format!("{}.res", (opened.spec.n_layers - 1) / 2);
     let first = opened.spec.parse_sites(&asked.unwrap_or(middle))?[0];
-    let kinds = need.sites.iter().map(|s| Site::new(first.layer, s.kind));
+    let last = opened.spec.n_layers - 1;
+    let layer = |s: &Site| if s.layer == LAST { last } else { first.layer };
+    let kinds = need.sites.iter().map(|s| Site::new(layer(s), s.kind));
     let sites: Vec<Site> = if need.sites.is_empty() { vec![first] } else { kinds.collect() };
     for site in &sites {
         opened.spec.parse_sites(&site.to_string())?;

@@ -1,9 +1,11 @@
 //! `lapidary atlas`: build, and ask, a folder that knows every feature of a suite.
 
+mod bars;
 mod build;
 mod query;
 
 use crate::global::Global;
+pub use bars::Bars;
 
 /// Each manual stands on its arguments.
 #[derive(clap::Subcommand)]

@@ -13,6 +13,8 @@ pub mod lab;
 pub mod lm;
 pub mod planted;
 pub mod release;
+pub mod serve;
+pub mod steer;
 pub mod train;
 pub mod verify;
 pub mod world;
