@@ -42,11 +42,6 @@ impl Check {
         Check { path, what: what.into(), outcome }
     }
 
-    /// Something that could not be looked at.
-    pub fn skipped(path: PathBuf, what: &str, why: String) -> Check {
-        Check { path, what: what.into(), outcome: Outcome::Skipped(why) }
-    }
-
     /// Is something wrong?
     pub fn failed(&self) -> bool {
         matches!(self.outcome, Outcome::Failed(_))

@@ -50,9 +50,7 @@ pub fn run(args: VerifyArgs, global: &Global) -> anyhow::Result<()> {
     let mut checks = verify(&path, &dictionaries, global.catalog.device);
     if args.recompute > 0 && path.join("plan.json").is_file() && path.join("evaluation.json").is_file() {
         let again = args.again(&path, global);
-        checks.extend(again.unwrap_or_else(|why| {
-            vec![Check::skipped(path.clone(), AGAIN, format!("{why:#}").replace('\n', " "))]
-        }));
+        checks.extend(again.unwrap_or_else(|why| vec![args.not_measured(&path, &why)]));
     }
     print(&checks, global)?;
     match checks.iter().filter(|check| check.failed()).count() {
@@ -72,6 +70,16 @@ impl VerifyArgs {
             }
             None => missing.into(),
         })
+    }
+
+    /// Nothing was measured again: a failure only where the user said on what.
+    fn not_measured(&self, path: &Path, why: &anyhow::Error) -> Check {
+        let (path, why) = (path.to_path_buf(), format!("{why:#}").replace('\n', " "));
+        let outcome = match self.model.is_none() && self.text.is_empty() {
+            true => Outcome::Skipped(why),
+            false => Outcome::Failed(format!("{}: {AGAIN}: {why}", path.display())),
+        };
+        Check { path, what: AGAIN.into(), outcome }
     }
 
     /// A sample of the scores, measured again.
