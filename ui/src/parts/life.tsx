@@ -1,5 +1,5 @@
 // The life of a token: which features fire on it at every site, from the first layer at the bottom to the last on top.
-import type { Firing, Microscope } from "../api";
+import { PER_TOKEN, type Firing, type Microscope } from "../api";
 import { number, percent, visible } from "../format";
 import { href, pageOf } from "../router";
 import { shortSource } from "./feature-link";
@@ -67,7 +67,8 @@ function Site({ of: p, onLight }: { of: Place; onLight: Props["onLight"] }) {
     <div class="site-cell">
       <span class="kind">
         {p.label}
-        {p.firings.length > SHOWN && `, and ${p.firings.length - SHOWN} more`}
+        {p.firings.length > SHOWN &&
+          `: ${SHOWN} of ${p.firings.length}${p.firings.length < PER_TOKEN ? "" : " or more"}`}
         {p.firings.length === 0 && ": nothing fires"}
       </span>
       {p.firings.slice(0, SHOWN).map((f) => {
