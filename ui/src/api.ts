@@ -255,8 +255,10 @@ export const random = (source?: string) =>
   isStatic
     ? staticGet<{ source: string; index: number }>(`random${queryString({ source })}`, (file) => call(file))
     : call<{ source: string; index: number }>(`/api/v1/random${queryString({ source })}`);
+/** The strongest features of each token that are asked for. */
+export const PER_TOKEN = 8;
 export const microscope = (text: string, hide_dense_above: number, signal?: AbortSignal) =>
-  post<Microscope>("activations", { text, features_per_token: 8, hide_dense_above }, signal);
+  post<Microscope>("activations", { text, features_per_token: PER_TOKEN, hide_dense_above }, signal);
 export const test = (text: string, source: string, index: number, signal?: AbortSignal) =>
   post<Tested>("activations", { text, source, index }, signal);
 export const searchText = (body: {

@@ -23,7 +23,7 @@ export function percent(x: number | null | undefined): string {
   if (x === null || x === undefined || !Number.isFinite(x)) return "–";
   const p = 100 * x;
   if (p === 0) return "0 %";
-  if (p < 0.01) return `${p.toExponential(1).replace("-", "−")} %`;
+  if (p < 1e-4) return `${p.toExponential(1).replace("-", "−")} %`;
   return `${p >= 99.95 ? Math.round(p) : p.toPrecision(p >= 10 ? 3 : 2)} %`;
 }
 

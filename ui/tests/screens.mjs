@@ -19,7 +19,7 @@ export function screens({ source, feature, dead }) {
     search: "/search?q=the",
     "search-text": `/search?kind=text&q=${TEXT}`,
     empty: "/search?q=zzzz",
-    steer: `/steer?prompt=${TEXT}&f=${encodeURIComponent(`${source}/${feature.index}/add/${Number((2 * feature.max).toPrecision(2))}`)}`,
+    steer: `/steer?prompt=${TEXT}&f=${encodeURIComponent(`${source}/${feature.index}/add/${Number(feature.max.toPrecision(2))}`)}`,
     suite: "/suite",
     browse: `/browse/${source}`,
   };

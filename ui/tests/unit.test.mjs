@@ -118,3 +118,18 @@ test("a static copy sorts, filters and pages by itself", async () => {
   );
   assert.equal((await staticGet("search?q=x&kind=token", read)).total, 3);
 });
+
+test("an outlier does not flatten the shades of the others", async () => {
+  const { shades } = await load("/src/parts/column.tsx");
+  const values = [1, 2, 4, 8, 16, 32, 64, 128, 256, 1e9];
+  const dictionaries = [...values, null].map((x) => ({ scores: { x } }));
+  // Between 2 and 256, one being trimmed at each end, 16 lies at log 8 / log 128 = 3/7.
+  const higher = dictionaries.map(shades(dictionaries, { key: "x", better: "higher" }));
+  assert.deepEqual([higher[0], higher[1], higher[4], higher[8], higher[9], higher[10]], [0, 0, 2, 5, 5, null]);
+  assert.equal(shades(dictionaries, { key: "x", better: "lower" })(dictionaries[4]), 3);
+});
+
+test("sites stand in the order in which a layer computes them", async () => {
+  const { inOrder } = await load("/src/parts/kinds.ts");
+  assert.deepEqual(inOrder(["res", "zzz", "mlp", "att", "res"]), ["att", "mlp", "res", "zzz"]);
+});

@@ -3,26 +3,9 @@
 import type { Dictionary, ScoreKind, Suite } from "../api";
 import { number } from "../format";
 import { href } from "../router";
+import { MEANING, inOrder } from "./kinds";
 
 const STEPS = 6;
-const ORDER = ["att", "attn", "mid", "mlp-in", "mlp", "res"];
-const MEANING: Record<string, string> = {
-  res: "residual stream after the layer",
-  att: "outputs of the attention heads",
-  attn: "what attention adds to the stream",
-  mlp: "what the MLP adds to the stream",
-  "mlp-in": "what the MLP reads",
-  mid: "residual stream between attention and MLP",
-};
-
-/** The kinds of a suite, in the order in which a layer computes them. */
-export const kindsOf = (suite: Suite) =>
-  [...new Set(suite.dictionaries.map((d) => d.kind))].sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
-const rank = (kind: string) => {
-  const i = ORDER.indexOf(kind);
-  return i < 0 ? ORDER.length : i;
-};
-
 /**
  * Shade 0 (worst, or least) to 5, by the logarithm where all scores are positive. An outlier in twenty, such as a
  * baseline, takes the last shade and does not flatten the rest.
@@ -46,7 +29,7 @@ export function shades(dictionaries: Dictionary[], score: ScoreKind): (d: Dictio
 }
 
 export function Column({ suite, score }: { suite: Suite; score: ScoreKind | undefined }) {
-  const kinds = kindsOf(suite),
+  const kinds = inOrder(suite.dictionaries.map((d) => d.kind)),
     layers = [...new Set(suite.dictionaries.map((d) => d.layer))].sort((a, b) => (b ?? -1) - (a ?? -1));
   const shade = score ? shades(suite.dictionaries, score) : () => null;
   const cells = (layer: number | null, kind: string) =>

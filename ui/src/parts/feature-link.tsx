@@ -2,7 +2,11 @@
 import { href, pageOf } from "../router";
 
 /** `2-res-1k` → `2.res`, with what comes after the kind where several dictionaries share a site. */
-export const shortSource = (source: string) => source.replace(/^(\d+)-([a-z]+)/, "$1.$2").replace(/-/g, " ");
+export const shortSource = (source: string) =>
+  source
+    .replace(/^(\d+)-([a-z]+)/, "$1.$2")
+    .replace(/__/g, ", ")
+    .replace(/-/g, " ");
 
 interface Props {
   source: string;

@@ -1,7 +1,9 @@
 // The life of a token: which features fire on it at every site, from the first layer at the bottom to the last on top.
-import type { Firing, Microscope } from "../api";
+import { PER_TOKEN, type Firing, type Microscope } from "../api";
 import { number, percent, visible } from "../format";
 import { href, pageOf } from "../router";
+import { shortSource } from "./feature-link";
+import { inOrder } from "./kinds";
 import type { Named } from "./seen";
 
 const SHOWN = 3;
@@ -14,23 +16,25 @@ interface Props {
 interface Place {
   layer: string;
   kind: string;
+  /** The kind, or the dictionary where several share the site. */
+  label: string;
   source: string;
   firings: Firing[];
 }
 
 function places(seen: Microscope, token: number): Place[] {
+  const at = (site: string) => seen.sources.filter((s) => s.site === site).length;
   return seen.sources.map((s) => {
     const [layer, kind] = s.site.split(".") as [string, string | undefined];
-    return { layer, kind: kind ?? "", source: s.source, firings: s.tokens[token] ?? [] };
+    const label = at(s.site) > 1 ? shortSource(s.source) : (kind ?? "");
+    return { layer, kind: kind ?? "", label, source: s.source, firings: s.tokens[token] ?? [] };
   });
 }
 
 export function Life({ seen, token, onLight }: Props) {
   const all = places(seen, token);
   const layers = [...new Set(all.map((p) => p.layer))].sort((a, b) => Number(b) - Number(a));
-  const kinds = ["att", "mlp", "res"]
-    .filter((k) => all.some((p) => p.kind === k))
-    .concat([...new Set(all.map((p) => p.kind))].filter((k) => !["att", "mlp", "res"].includes(k)));
+  const kinds = inOrder(all.map((p) => p.kind));
   return (
     <section>
       <h2>
@@ -62,8 +66,9 @@ function Site({ of: p, onLight }: { of: Place; onLight: Props["onLight"] }) {
   return (
     <div class="site-cell">
       <span class="kind">
-        {p.kind}
-        {p.firings.length > SHOWN && `, and ${p.firings.length - SHOWN} more`}
+        {p.label}
+        {p.firings.length > SHOWN &&
+          `: ${SHOWN} of ${p.firings.length}${p.firings.length < PER_TOKEN ? "" : " or more"}`}
         {p.firings.length === 0 && ": nothing fires"}
       </span>
       {p.firings.slice(0, SHOWN).map((f) => {

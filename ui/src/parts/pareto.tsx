@@ -4,7 +4,7 @@ import { plots, type ParetoPoint, type Suite } from "../api";
 import { Scatter } from "../charts/scatter";
 import { Empty, Loaded, useLoad } from "../load";
 import { Choice } from "./choice";
-import { kindsOf } from "./column";
+import { inOrder } from "./kinds";
 
 const AXES = [
   ["fvu", "FVU"],
@@ -28,7 +28,7 @@ export function Pareto({ suite, axis: fixed }: { suite: Suite; axis?: Axis }) {
           pareto.length ? (
             <Scatter
               marks={marks(pareto, suite, axis)}
-              kinds={kindsOf(suite)}
+              kinds={inOrder(suite.dictionaries.map((d) => d.kind))}
               xLabel="L0, active features per token"
               yLabel={LABEL[axis]}
               logY

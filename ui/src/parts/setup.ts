@@ -64,14 +64,14 @@ export function address(setup: Setup): string {
  * still reads as text.
  */
 export function firstStrength(method: Method, max: number): number {
-  const twice = Number((2 * max || 10).toPrecision(2));
-  return { add: twice, clamp: twice, cap: 0, orthogonal: 2, ablate: 0 }[method];
+  const once = Number((max || 5).toPrecision(2));
+  return { add: once, clamp: once, cap: 0, orthogonal: 2, ablate: 0 }[method];
 }
 
 /** From where to where a slider goes. */
 export function span(method: Method, max: number): [number, number] {
-  const far = Number(Math.max(1, 6 * (max || 2)).toPrecision(1));
-  return { add: [-far, far], clamp: [0, far], cap: [0, far / 6], orthogonal: [-5, 5], ablate: [0, 0] }[method] as [
+  const far = Number(Math.max(1, 3 * (max || 5)).toPrecision(1));
+  return { add: [-far, far], clamp: [0, far], cap: [0, far / 3], orthogonal: [-5, 5], ablate: [0, 0] }[method] as [
     number,
     number,
   ];

@@ -5,6 +5,8 @@ import type { Microscope } from "../api";
 import { number, visible } from "../format";
 import { heat } from "./tokens";
 
+const EMPTY = "part of a character, or a word that the model's vocabulary lacks";
+
 interface Props {
   seen: Microscope;
   values: number[];
@@ -44,7 +46,7 @@ export function Strip({ seen, values, locked, onHover, onLock, onClear }: Props)
             onKeyDown={(e) => walk(e, i)}
             onClick={() => onLock(i === locked ? null : i)}
           >
-            {token.replace(/\n/g, "↵") || "∅"}
+            {token.replace(/\n/g, "↵") || <span data-tip={EMPTY}>∅</span>}
           </button>
         );
       })}

@@ -142,6 +142,7 @@ function Drawn({ of: { feature, points, end } }: { of: Swept }) {
           yLabel="effect against fluency"
           xDomain={null}
           tone="bar"
+          joined={false}
         />
       </div>
       <p class="quiet small-print">
