@@ -12,7 +12,7 @@ use lapidary_store::{RowDtype, RowSource};
 use lapidary_text::Corpus;
 
 /// Windows that run through the model and are encoded together.
-const WINDOWS: usize = 32;
+pub(crate) const WINDOWS: usize = 32;
 
 /// A dictionary whose features are looked at.
 pub struct Subject<'a> {

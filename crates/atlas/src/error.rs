@@ -1,5 +1,6 @@
 //! Why features cannot be shown.
 
+use lapidary_files::FileError;
 use lapidary_harvest::HarvestError;
 use lapidary_store::SourceError;
 use lapidary_text::TextError;
@@ -7,6 +8,9 @@ use lapidary_text::TextError;
 /// Features cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum AtlasError {
+    /// A file cannot be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The model's rows cannot be made.
     #[error(transparent)]
     Harvest(#[from] HarvestError),
@@ -16,6 +20,14 @@ pub enum AtlasError {
     /// A token has no text.
     #[error(transparent)]
     Text(#[from] TextError),
+    /// The file of rows cannot be read or written.
+    #[error("{path}: {source}; build the atlas again")]
+    Sql {
+        /// Which file.
+        path: String,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
     /// A dictionary is of another model or site.
     #[error(
         "{name}: expected a dictionary of {expected} inputs for {site}, found {found}; check its model and site"
@@ -30,4 +42,14 @@ pub enum AtlasError {
         /// Inputs of the dictionary.
         found: usize,
     },
+    /// Nothing of that name.
+    #[error("{0}")]
+    NotFound(String),
+    /// Place, expected, found, next step.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+pub(crate) fn invalid(text: String) -> AtlasError {
+    AtlasError::Invalid(text)
 }

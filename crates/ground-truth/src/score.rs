@@ -130,7 +130,10 @@ fn first_windows(corpus: &Corpus, spec: &Spec, rows: usize) -> (Corpus, Vec<usiz
 }
 
 /// The truth is known word by word: the model must read the same words.
-fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> Result<(), TruthError> {
+///
+/// # Errors
+/// It reads others.
+pub fn check_words(opened: &Opened, text: &World, corpus: &Corpus) -> Result<(), TruthError> {
     let spec = &opened.spec;
     let mut document = (u32::MAX, Vec::new());
     for window in &corpus.windows {

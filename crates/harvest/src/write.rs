@@ -27,10 +27,12 @@ pub struct StoreOptions {
     pub context: usize,
     /// blake3 of the plan that caused this store.
     pub plan_hash: String,
+    /// Go on where a harvest of this plan was interrupted.
+    pub resume: bool,
 }
 
 /// Runs the model over the corpus and writes its rows at `sites`. `progress(rows done, rows in all)` is called after each
-/// run of the model. The manifest comes last: an interrupted harvest leaves no store.
+/// run of the model. The manifest comes last: an interrupted harvest leaves no store, but shards with which it can go on.
 ///
 /// # Errors
 /// Sites that the model does not have, a folder that is not empty, a full disk, a site whose rows have no norm.
@@ -43,12 +45,16 @@ pub fn write_store(
 ) -> Result<Manifest, HarvestError> {
     let mut rows = FusedRows::new(model, corpus, sites, options.dtype)?;
     let info = info(&rows, corpus, options);
-    let mut writer = StoreWriter::create(&options.dir, info, options.shard_bytes)?;
     let window_rows = rows.window_rows().to_vec();
-    let (total, mut done) = (window_rows.iter().map(|&r| u64::from(r)).sum(), 0);
-    let windows: Vec<u32> = (0..window_rows.len() as u32).collect();
+    let mut writer = match options.resume {
+        true => StoreWriter::resume(&options.dir, info, options.shard_bytes, &window_rows)?,
+        false => StoreWriter::create(&options.dir, info, options.shard_bytes)?,
+    };
+    let sum = |rows: &[u32]| rows.iter().map(|&r| u64::from(r)).sum();
+    let (total, mut done) = (sum(&window_rows), sum(&window_rows[..writer.windows()]));
+    let windows: Vec<u32> = (writer.windows() as u32..window_rows.len() as u32).collect();
     let mut values = vec![Vec::new(); sites.len()];
-    progress(0, total);
+    progress(done, total);
     for run in runs(&windows, |w| corpus.windows[w as usize].tokens.len()) {
         rows.read(run, &mut values)?;
         let mut first = 0;

@@ -6,6 +6,7 @@ use lapidary_kernels::Device;
 use lapidary_lm::{Batch, Model, Spec};
 use lapidary_store::{Batches, Manifest, Norm, Order, RowDtype, RowSource, StoreReader, norms};
 use lapidary_text::{Corpus, Split, Window};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 const SITES: &str = "*.res,0.att,2.mlp,1.mlp-in,1.attn,2.mid,embed";
@@ -31,8 +32,8 @@ fn corpus(spec: &Spec, windows: usize) -> Corpus {
     Corpus { documents: windows.len() / 3, windows, tokens, hash: "c0".into(), ..Corpus::default() }
 }
 
-fn harvest(model: &Model, corpus: &Corpus, dtype: RowDtype, dir: &Path) -> Manifest {
-    let options = StoreOptions {
+fn options(model: &Model, dtype: RowDtype, dir: &Path) -> StoreOptions {
+    StoreOptions {
         dir: dir.into(),
         dtype,
         shard_bytes: 1 << 20,
@@ -41,7 +42,12 @@ fn harvest(model: &Model, corpus: &Corpus, dtype: RowDtype, dir: &Path) -> Manif
         split: Split::Train,
         context: model.spec.context,
         plan_hash: "e2".into(),
-    };
+        resume: false,
+    }
+}
+
+fn harvest(model: &Model, corpus: &Corpus, dtype: RowDtype, dir: &Path) -> Manifest {
+    let options = options(model, dtype, dir);
     let (mut last, mut calls) = ((0, 0), 0);
     let manifest =
         write_store(model, corpus, &model.spec.parse_sites(SITES).unwrap(), &options, &mut |done, total| {
@@ -94,6 +100,46 @@ fn store_and_stream_agree_in_f32() {
 #[test]
 fn store_and_stream_agree_in_bf16() {
     agree("gemma2-new", RowDtype::Bf16);
+}
+
+/// Every file of a folder by name.
+fn contents(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap());
+    files.map(|f| (f.file_name().into_string().unwrap(), std::fs::read(f.path()).unwrap())).collect()
+}
+
+/// Killed after any number of shards, with the last of them torn or not: the same files in the end, and only the windows that
+/// were missing go through the model. Shards of another plan are not touched.
+#[test]
+fn an_interrupted_harvest_goes_on_with_the_same_bytes() {
+    let model = model("llama-new");
+    let corpus = corpus(&model.spec, 2 * RUN_TOKENS / model.spec.context * 3 / 2);
+    let sites = model.spec.parse_sites(SITES).unwrap();
+    let whole = tempfile::tempdir().unwrap();
+    let manifest = harvest(&model, &corpus, RowDtype::F32, whole.path());
+    let expected = contents(whole.path());
+    for (kept, torn) in [(0, false), (1, false), (2, true), (manifest.shards.len(), false)] {
+        let dir = tempfile::tempdir().unwrap();
+        for shard in &manifest.shards[..kept] {
+            std::fs::write(dir.path().join(&shard.file), &expected[&shard.file]).unwrap();
+        }
+        if torn {
+            let file = &manifest.shards[kept - 1].file;
+            std::fs::write(dir.path().join(file), &expected[file][..5_000]).unwrap();
+        }
+        let options = StoreOptions { resume: true, ..options(&model, RowDtype::F32, dir.path()) };
+        let mut first = None;
+        let mut progress = |done, _| first = first.or(Some(done));
+        write_store(&model, &corpus, &sites, &options, &mut progress).unwrap();
+        let whole_shards = &manifest.shards[..kept - usize::from(torn)];
+        assert_eq!(first, Some(whole_shards.iter().map(|s| s.rows).sum()), "{kept} shards");
+        assert!(contents(dir.path()) == expected, "{kept} shards, torn: {torn}");
+        if kept > 0 {
+            let other = StoreOptions { plan_hash: "f3".into(), ..options };
+            let refused = write_store(&model, &corpus, &sites, &other, &mut |_, _| ()).unwrap_err();
+            assert!(refused.to_string().contains("expected a shard of this harvest"), "{refused}");
+        }
+    }
 }
 
 /// Against the model itself: each window alone, special positions left out by hand.

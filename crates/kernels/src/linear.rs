@@ -93,7 +93,7 @@ impl Device {
     pub fn matrix<'a>(self, w: Operand<'a>, d: usize, rows: usize) -> Matrix<'a> {
         assert!(d > 0 && w.len().is_multiple_of(d), "matrix: w [M, {d}]");
         let as_it_lies = matches!(w, Operand::Rounded(_)) && self.multiplies_bf16();
-        let pays = packed::pays(rows) && w.len() <= packed::MAX_COPY && !as_it_lies;
+        let pays = packed::pays(rows) && w.len() <= packed::MAX_WHOLE && !as_it_lies;
         Matrix { w, d, packed: pays.then(|| w.packed(d)) }
     }
 

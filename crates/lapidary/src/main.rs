@@ -43,7 +43,12 @@ enum Verb {
     Train(commands::train::TrainArgs),
     Evaluate(commands::evaluate::EvaluateArgs),
     Features(commands::features::FeaturesArgs),
+    Steer(commands::steer::SteerArgs),
+    Serve(commands::serve::ServeArgs),
     Release(commands::release::ReleaseArgs),
+    /// Every feature of a suite in one folder: build, query
+    #[command(subcommand)]
+    Atlas(commands::atlas::AtlasCommand),
     Lab(commands::lab::LabArgs),
     Convert(commands::convert::ConvertArgs),
     Encode(commands::encode::EncodeArgs),
@@ -66,7 +71,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Verb::Train(args) => commands::train::run(args, &global),
         Verb::Evaluate(args) => commands::evaluate::run(args, &global),
         Verb::Features(args) => commands::features::run(args, &global),
+        Verb::Serve(args) => commands::serve::run(args, &global),
+        Verb::Steer(args) => commands::steer::run(args, &global),
         Verb::Release(args) => commands::release::run(args, &global),
+        Verb::Atlas(command) => commands::atlas::run(command, &global),
         Verb::Lab(args) => commands::lab::run(&args, &global),
         Verb::Convert(args) => commands::convert::run(args, &global),
         Verb::Encode(args) => commands::encode::run(args, &global),

@@ -59,16 +59,43 @@ impl<S: RowSource> Batches<S> {
     /// The next batch, per site `[batch_rows, D]`. After an error the position is unchanged.
     #[allow(clippy::should_implement_trait)] // it lends its buffer, which an iterator cannot
     pub fn next(&mut self) -> Result<&[Vec<f32>], SourceError> {
+        self.fill(self.batch_rows)?;
+        self.next_row += self.batch_rows as u64;
+        Ok(&self.batch)
+    }
+
+    /// Shows the first `rows` rows of the order, or those of one epoch if that has fewer, to `see`: per site `[n, D]`, at most
+    /// a batch at a time. Reads no pool that holds none of them, and leaves the position as it was. Returns how many there were.
+    pub fn first(&mut self, rows: u64, mut see: impl FnMut(&[&[f32]])) -> Result<u64, SourceError> {
+        let rows = rows.min(self.rows_per_epoch);
+        let position = std::mem::take(&mut self.next_row);
+        let shown = self.show(rows, &mut see);
+        self.next_row = position;
+        shown.map(|()| rows)
+    }
+
+    fn show(&mut self, rows: u64, see: &mut impl FnMut(&[&[f32]])) -> Result<(), SourceError> {
+        while self.next_row < rows {
+            let count = (rows - self.next_row).min(self.batch_rows as u64) as usize;
+            self.fill(count)?;
+            let sites = self.batch.iter().zip(self.source.sites());
+            see(&sites.map(|(batch, site)| &batch[..count * site.width]).collect::<Vec<_>>());
+            self.next_row += count as u64;
+        }
+        Ok(())
+    }
+
+    /// The next `rows` rows become the first of the batch.
+    fn fill(&mut self, rows: usize) -> Result<(), SourceError> {
         let mut filled = 0;
-        while filled < self.batch_rows {
+        while filled < rows {
             let row = self.next_row + filled as u64;
             self.load(row)?;
-            let count = ((self.pool.range.end - row) as usize).min(self.batch_rows - filled);
+            let count = ((self.pool.range.end - row) as usize).min(rows - filled);
             self.gather((row - self.pool.range.start) as usize, filled, count);
             filled += count;
         }
-        self.next_row += self.batch_rows as u64;
-        Ok(&self.batch)
+        Ok(())
     }
 
     /// Rows that one visit of every window gives.
@@ -209,6 +236,22 @@ mod tests {
             prop_assert_eq!(sorted(&second[0]), expected);
             prop_assert_ne!(first, second);
         }
+    }
+
+    /// By the order's own rule the first pool of these windows has rows until 7 are reached; what is measured on 7 rows and trained
+    /// on then is read once, though batches of 5 rows do not end with it.
+    #[test]
+    fn what_is_measured_on_the_first_pool_is_read_once() {
+        let mut b = batches(&[3, 4, 5, 1, 4, 2, 6, 1], 5, 7, 5);
+        for _ in 0..3 {
+            let mut seen = Vec::new();
+            assert_eq!(b.first(7, |sites| seen.extend(sites[0].to_vec())).unwrap(), 7);
+            assert_eq!((seen.len(), b.step(), b.source().reads), (14, 0, 1));
+        }
+        b.next().unwrap();
+        assert_eq!(b.source().reads, 1);
+        assert_eq!(b.first(1_000, |_| ()).unwrap(), 26, "an epoch has no more");
+        assert_eq!(b.step(), 1);
     }
 
     /// The definition once more, without any cleverness: concatenate permuted pools of permuted windows.

@@ -9,21 +9,13 @@ use rayon::prelude::*;
 /// C of each site (not squared) over the first `norm_rows` rows of the order, or over one epoch if that has fewer.
 /// Leaves `batches` at the step where it was.
 pub fn norms<S: RowSource>(batches: &mut Batches<S>, norm_rows: u64) -> Result<Vec<f64>, SourceError> {
-    let rows = norm_rows.min(batches.rows_per_epoch());
     let widths: Vec<usize> = batches.source().sites().iter().map(|s| s.width).collect();
     let mut sums = vec![0f64; widths.len()];
-    let (step, batch_rows) = (batches.step(), batches.batch_rows() as u64);
-    batches.seek(0);
-    let mut done = 0;
-    while done < rows {
-        let count = (rows - done).min(batch_rows) as usize;
-        let batch = batches.next()?;
-        sums.par_iter_mut().zip(batch).zip(&widths).for_each(|((sum, values), &width)| {
-            values[..count * width].chunks_exact(width).for_each(|row| *sum += square(row));
+    let rows = batches.first(norm_rows, |sites| {
+        sums.par_iter_mut().zip(sites).zip(&widths).for_each(|((sum, values), &width)| {
+            values.chunks_exact(width).for_each(|row| *sum += square(row));
         });
-        done += count as u64;
-    }
-    batches.seek(step);
+    })?;
     let constants = sums.iter().zip(batches.source().sites()).map(|(&sum, site)| {
         let mean_square = sum / rows as f64;
         let usable = mean_square.is_finite() && mean_square > 0.0;

@@ -4,7 +4,7 @@
 use crate::manifest::{FORMAT_VERSION, LABELS, MANIFEST, WINDOWS, shard_name};
 use crate::{Batches, Manifest, Norm, RowDtype, Shard, SourceError, Stamp, StoreInfo, StoreReader, norms};
 use half::bf16;
-use lapidary_files::tensors::{self, Dtype, Tensor};
+use lapidary_files::tensors::{self, Dtype, Tensor, TensorFile};
 use lapidary_files::{Content, FileError, Kind, content, hash, publish};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,15 +61,69 @@ impl StoreWriter {
             let next = "choose another folder, or give --overwrite";
             return Err(FileError::invalid(dir, "an empty folder", "files in it", next));
         }
+        Ok(StoreWriter::empty(dir, info, shard_bytes))
+    }
+
+    /// Goes on in `dir`, where a harvest of this plan was interrupted: the shards that are there are kept, in order, up to the
+    /// first that is missing or not whole. `window_rows`: rows of every window of the harvest, from the first.
+    ///
+    /// # Errors
+    /// A shard of another plan; a file that cannot be read.
+    pub fn resume(
+        dir: &Path,
+        info: StoreInfo,
+        shard_bytes: u64,
+        window_rows: &[u32],
+    ) -> Result<StoreWriter, FileError> {
+        let mut writer = StoreWriter::empty(dir, info, shard_bytes);
+        while let Some(shard) = writer.next_shard(&window_rows[writer.windows()..])? {
+            let windows = writer.windows() + shard.windows as usize;
+            writer.window_rows.extend_from_slice(&window_rows[writer.windows()..windows]);
+            writer.shards.push(shard);
+        }
+        Ok(writer)
+    }
+
+    fn empty(dir: &Path, info: StoreInfo, shard_bytes: u64) -> StoreWriter {
         let pending = Pending { sites: vec![Vec::new(); info.sites.len()], ..Pending::default() };
-        Ok(StoreWriter {
-            dir: dir.into(),
-            info,
-            shard_bytes,
-            window_rows: Vec::new(),
-            shards: Vec::new(),
-            pending,
-        })
+        let (window_rows, shards) = (Vec::new(), Vec::new());
+        StoreWriter { dir: dir.into(), info, shard_bytes, window_rows, shards, pending }
+    }
+
+    /// Windows that have been pushed, now or before the harvest was interrupted.
+    pub fn windows(&self) -> usize {
+        self.window_rows.len()
+    }
+
+    /// The next shard, if it lies whole in the folder; it begins with the first of `window_rows`.
+    fn next_shard(&self, window_rows: &[u32]) -> Result<Option<Shard>, FileError> {
+        let (mut rows, mut windows) = (0, 0);
+        for &n in window_rows {
+            if self.overfills(rows, n as usize) {
+                break;
+            }
+            (rows, windows) = (rows + n as usize, windows + 1);
+        }
+        let file = shard_name(self.shards.len());
+        let path = self.dir.join(&file);
+        if windows == 0 || !path.is_file() {
+            return Ok(None);
+        }
+        let Ok(there) = TensorFile::open(&path) else { return Ok(None) };
+        if there.metadata().get("plan_hash") != Some(&self.info.plan_hash) {
+            let next = "resume with the model, text and options it began with, or give --overwrite";
+            return Err(FileError::invalid(&path, "a shard of this harvest", "one of another", next));
+        }
+        let whole = there.shape(LABELS[0]) == Some(&[rows]);
+        let stamp = whole.then(|| stamp(&path)).transpose()?;
+        let shard = |Stamp { bytes, blake3 }| Shard { file, windows, rows: rows as u64, bytes, blake3 };
+        Ok(stamp.map(shard))
+    }
+
+    /// Would a window of `n` rows make a shard of `have` rows too large?
+    fn overfills(&self, have: usize, n: usize) -> bool {
+        let row_bytes: usize = self.info.sites.iter().map(|s| s.width * self.info.dtype.bytes()).sum();
+        have > 0 && ((have + n) * (row_bytes + 4 * LABELS.len())) as u64 > self.shard_bytes
     }
 
     /// Appends the next window: labels `[n]` and, per site, rows `[n, D]` (rounded to the store's dtype on the way).
@@ -77,9 +131,7 @@ impl StoreWriter {
         let n = labels.tokens.len();
         assert!(labels.doc.len() == n && labels.pos.len() == n, "labels of one window have one length");
         assert_eq!(rows.len(), self.info.sites.len(), "rows of every site");
-        let row_bytes: usize = self.info.sites.iter().map(|s| s.width * self.info.dtype.bytes()).sum();
-        let have = self.pending.labels.tokens.len();
-        if have > 0 && ((have + n) * (row_bytes + 4 * LABELS.len())) as u64 > self.shard_bytes {
+        if self.overfills(self.pending.labels.tokens.len(), n) {
             self.flush()?;
         }
         for ((site, values), bytes) in self.info.sites.iter().zip(rows).zip(&mut self.pending.sites) {
@@ -159,6 +211,10 @@ impl StoreWriter {
 fn write(path: &Path, all: &[Tensor<'_>], plan_hash: &str) -> Result<Stamp, FileError> {
     let metadata = [("format_version", FORMAT_VERSION.to_string()), ("plan_hash", plan_hash.to_string())];
     tensors::write(path, all, &HashMap::from(metadata.map(|(k, v)| (k.to_string(), v))))?;
+    stamp(path)
+}
+
+fn stamp(path: &Path) -> Result<Stamp, FileError> {
     let bytes = std::fs::metadata(path).map_err(FileError::io(path, "read"))?.len();
     Ok(Stamp { bytes, blake3: hash::file(path)? })
 }

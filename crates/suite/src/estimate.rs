@@ -76,7 +76,10 @@ pub fn of(plan: &RunPlan, model: ModelCost, corpus: &Corpus, speed: f64, fused: 
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
     let weights = models * model.parameters as f64;
     let lm = if fused { models * model.multiply_adds * AROUND_PRODUCTS } else { 0.0 };
-    let work = rows * encoders * STEP_PER_PRODUCT + (rows + plan.rows.norm_rows as f64) * lm;
+    // The first pool is measured and trained on; what C is measured on beyond it, the model makes twice.
+    let beyond = plan.rows.norm_rows > plan.rows.pool_rows as u64;
+    let twice = if beyond { plan.rows.norm_rows as f64 } else { 0.0 };
+    let work = rows * encoders * STEP_PER_PRODUCT + (rows + twice) * lm;
     let parameters: f64 = dictionaries.iter().map(memory::parameters).sum();
     let pool = (plan.rows.rows_per_epoch as f64).min(plan.rows.pool_rows as f64) + recipe.batch as f64;
     Estimate {

@@ -73,13 +73,20 @@ pub struct Rows {
     pub dtype: RowDtype,
     /// Rows that are shuffled together.
     pub pool_rows: usize,
+    /// Rows from which C is measured; as many as a pool has, so that the model makes no row twice.
+    pub norm_rows: Option<u64>,
+}
+
+impl Rows {
     /// Rows from which C is measured.
-    pub norm_rows: u64,
+    pub fn norm_rows(&self) -> u64 {
+        self.norm_rows.unwrap_or(self.pool_rows as u64)
+    }
 }
 
 impl Default for Rows {
     fn default() -> Rows {
-        Rows { store: None, dtype: RowDtype::F32, pool_rows: 65_536, norm_rows: 100_000 }
+        Rows { store: None, dtype: RowDtype::F32, pool_rows: 65_536, norm_rows: None }
     }
 }
 
@@ -149,7 +156,7 @@ impl Suite {
         if self.text.is_empty() {
             invalid!("text: expected at least one file or folder, found none");
         }
-        if self.rows.pool_rows == 0 || self.rows.norm_rows == 0 {
+        if self.rows.pool_rows == 0 || self.rows.norm_rows() == 0 {
             invalid!("[rows]: expected pool_rows and norm_rows of at least 1");
         }
         self.check_aux()?;

@@ -28,14 +28,19 @@ pub struct Harvest<'a> {
 }
 
 impl Harvest<'_> {
-    /// Writes the store into an empty folder; `progress(rows done, rows in all)` is called from its beginning on.
+    /// Writes the store into an empty folder, or goes on with one (`resume`) that was interrupted; `progress(rows done, rows in all)` is called from its beginning on.
     ///
     /// # Errors
     /// The model cannot be read, or the store cannot be written.
-    pub fn write(&self, folder: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Manifest, SuiteError> {
+    pub fn write(
+        &self,
+        folder: &Path,
+        resume: bool,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<Manifest, SuiteError> {
         let model = self.opened.model()?;
         let rows = FusedRows::new(model, self.corpus, self.sites, self.dtype)?;
-        let options = self.options(folder, rows.sites())?;
+        let options = StoreOptions { resume, ..self.options(folder, rows.sites())? };
         Ok(write_store(model, self.corpus, self.sites, &options, progress)?)
     }
 
@@ -57,6 +62,7 @@ impl Harvest<'_> {
             split: *split,
             context: *context,
             plan_hash: hash::bytes(plan.to_string().as_bytes()),
+            resume: false,
         })
     }
 

@@ -105,7 +105,7 @@ impl RunPlan {
             rows: RowPlan {
                 dtype: suite.rows.dtype,
                 pool_rows: suite.rows.pool_rows,
-                norm_rows: suite.rows.norm_rows,
+                norm_rows: suite.rows.norm_rows(),
                 rows_per_epoch: corpus.window_rows(&opened.spec).iter().map(|&n| u64::from(n)).sum(),
             },
             training: Plan {

@@ -201,6 +201,9 @@ impl<'a> Job<'a> {
         let begun = begun.then(|| RunPlan::read(how.folder)).transpose()?;
         let measured = self.measured(&mut batches, begun.as_ref())?;
         let mut plan = self.draft_on(&sites, &norms, &measured)?;
+        if let Some(begun) = begun.as_ref().filter(|_| self.suite.rows.norm_rows.is_none()) {
+            plan.rows.norm_rows = begun.rows.norm_rows; // of a version with another default
+        }
         if let Some(begun) = begun.filter(|_| !measured.is_empty() && measured.iter().all(Option::is_none)) {
             // Of a version that measured nothing: its window counted in other units.
             let recipe = &mut plan.training.recipe;
@@ -256,8 +259,8 @@ impl<'a> Job<'a> {
                 return Ok(known);
             }
         }
-        observe(Event::Norms(self.suite.rows.norm_rows));
-        norms(batches, self.suite.rows.norm_rows).map_err(SuiteError::Rows)
+        observe(Event::Norms(self.suite.rows.norm_rows()));
+        norms(batches, self.suite.rows.norm_rows()).map_err(SuiteError::Rows)
     }
 
     /// What the preset `short` begins with beside C: from the plan when resuming, else measured on the first pool.

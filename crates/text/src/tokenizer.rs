@@ -98,6 +98,11 @@ impl Tokenizer {
         self.run("decode", || self.inner.decode(ids, true))
     }
 
+    /// How the tokenizer's file writes a token, `▁the` or `<0x0A>`, if it has it.
+    pub fn name(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
     /// Is it a token of one byte, `<0x0A>`, for what no other token spells?
     pub(crate) fn is_byte(&self, id: u32) -> bool {
         let name = self.inner.id_to_token(id);

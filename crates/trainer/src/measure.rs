@@ -62,19 +62,11 @@ fn sweep<S: RowSource, T: Send>(
     add: impl Fn(&mut T, &[f32], usize) + Sync,
 ) -> Result<(), SourceError> {
     let widths: Vec<usize> = batches.source().sites().iter().map(|s| s.width).collect();
-    let (step, batch_rows) = (batches.step(), batches.batch_rows() as u64);
-    batches.seek(0);
-    let mut done = 0;
-    while done < rows {
-        let count = (rows - done).min(batch_rows) as usize;
-        let batch = batches.next()?;
-        states.par_iter_mut().zip(batch).enumerate().for_each(|(site, (state, values))| {
-            let rows = values.chunks_exact(widths[site]).take(count);
-            rows.for_each(|row| add(state, row, site));
+    batches.first(rows, |sites| {
+        states.par_iter_mut().zip(sites).enumerate().for_each(|(site, (state, values))| {
+            values.chunks_exact(widths[site]).for_each(|row| add(state, row, site));
         });
-        done += count as u64;
-    }
-    batches.seek(step);
+    })?;
     Ok(())
 }
 

@@ -19,7 +19,9 @@ const TALL_ROWS: usize = 2 * ROWS;
 /// Below this many rows of x the transposition of w does not pay.
 const MIN_ROWS: usize = 128;
 /// The largest copy of w that is made at a time, in floats (64 MiB).
-pub(crate) const MAX_COPY: usize = 1 << 24;
+const MAX_COPY: usize = 1 << 24;
+/// The largest matrix that is copied whole, in floats (256 MiB): D 4,096 × 14,336 is the largest of common models up to 9 B.
+pub(crate) const MAX_WHOLE: usize = 1 << 26;
 /// The order in which the tree joins running sums: l and l + 8, then that pair and the pair of l + 4, and so on.
 const ORDER: [usize; LANES] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
 

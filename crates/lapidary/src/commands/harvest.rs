@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 /// Run a model over text once and keep its activations in a store
 ///
 /// Writes immutable safetensors shards (all sites of one pass, and each row's token, document and position) and, last,
-/// `manifest.json` with hashes and normalisation constants. A folder without a manifest is an unfinished harvest: run it
-/// again with --overwrite, which keeps an older store until the new one is whole. A suite reads the store by `[rows] store = "STORE"` and then trains the same bytes as without.
+/// `manifest.json` with hashes and normalisation constants. A folder without a manifest is an unfinished harvest: the same command
+/// with --resume goes on with it, and ends with the same bytes. --overwrite keeps an older store until the new one is whole. A suite reads the store by `[rows] store = "STORE"` and then trains the same bytes as without.
 #[derive(clap::Args)]
 pub struct HarvestArgs {
     /// Model folder (config.json, safetensors, tokenizer.json) or GGUF file, as a path or inside --data
@@ -28,9 +28,12 @@ pub struct HarvestArgs {
     /// Sites: `all`, or a list such as `0.res,3.mlp,*.att`; TransformerLens's and Hugging Face's names do too
     #[arg(long, value_name = "LIST")]
     sites: String,
-    /// Folder of the store; must be empty or missing, unless --overwrite is given
+    /// Folder of the store; must be empty or missing, unless --resume or --overwrite is given
     #[arg(long, value_name = "STORE")]
     out: PathBuf,
+    /// Go on with a harvest that was interrupted
+    #[arg(long, conflicts_with = "overwrite")]
+    resume: bool,
     /// Tokens of a window, BOS included [default: the model's context, at most 1024]
     #[arg(long, value_name = "N")]
     context: Option<usize>,
@@ -46,9 +49,9 @@ pub struct HarvestArgs {
     /// Rows of a pool of that order, at least
     #[arg(long, value_name = "ROWS", default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..))]
     pool_rows: u32,
-    /// Rows that the constants are measured on
-    #[arg(long, value_name = "ROWS", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
-    norm_rows: u64,
+    /// Rows that the constants are measured on [default: as many as --pool-rows]
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..))]
+    norm_rows: Option<u64>,
 }
 
 /// Runs the verb.
@@ -57,17 +60,18 @@ pub fn run(args: HarvestArgs, global: &Global) -> anyhow::Result<()> {
     let model = global.catalog.find(&args.model).unwrap_or_default(); // what is wrong with it is said when it is opened
     let inputs = [&[model], texts.files()].concat();
     let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).collect();
-    let out = global.output_folder(&args.out, &STORE, false, &inputs)?;
+    let out = global.output_folder(&args.out, &STORE, args.resume, &inputs)?;
     let opened = Opened::open(&args.model, &[], None, &global.catalog)?;
     let sites = opened.spec.parse_sites(&args.sites)?;
     let context = resolve_context(&opened.spec, args.context)?;
     let corpus = texts.corpus(&opened, context, args.split)?;
-    let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows: args.norm_rows };
+    let rows = args.norm_rows.unwrap_or(args.pool_rows.into());
+    let norm = Norm { seed: args.seed, pool_rows: args.pool_rows as usize, rows };
     let (split, dtype) = (args.split, args.dtype);
     let harvest = Harvest { opened: &opened, corpus: &corpus, split, context, sites: &sites, dtype, norm };
     let Some(out) = out else { return print_size(&harvest, global) };
     let mut bar = None;
-    let manifest = harvest.write(&out.path, &mut |done, total| {
+    let manifest = harvest.write(&out.path, args.resume, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::new(global.quiet, "harvest", total, "rows")).set(done);
     });
     bar.into_iter().for_each(Progress::finish);

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+pub mod atlas;
 pub mod bench;
 pub mod convert;
 pub mod demo;
@@ -12,6 +13,8 @@ pub mod lab;
 pub mod lm;
 pub mod planted;
 pub mod release;
+pub mod serve;
+pub mod steer;
 pub mod train;
 pub mod verify;
 pub mod world;

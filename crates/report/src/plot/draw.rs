@@ -37,8 +37,7 @@ pub(super) fn svg(plot: &Plot, style: bool) -> String {
     out += &inside.marks();
     let frame = format!("M{left:.1} {top:.1}L{left:.1} {bottom:.1}L{:.1} {bottom:.1}", WIDTH - RIGHT);
     let _ = writeln!(out, "<path d=\"{frame}\" class=\"frame\" fill=\"none\"/>");
-    let middle = (left + WIDTH - RIGHT) / 2.0;
-    out += &text(middle, below + LINE - 4.0, "middle", "", &plot.x.text());
+    out += &x_name(&plot.x.text(), (left + WIDTH - RIGHT) / 2.0, below + LINE - 4.0);
     for (n, note) in (1..).zip(&notes) {
         out += &text(8.0, below + LINE * f64::from(n + 1) - 2.0, "start", "faint", note);
     }
@@ -185,6 +184,12 @@ fn x_axis(inside: &Inside<'_>, ticks: &[Tick], top: f64, bottom: f64, lean: bool
     out
 }
 
+/// In the middle of the axis, or as near to it as it has room.
+fn x_name(name: &str, middle: f64, y: f64) -> String {
+    let half = NARROW * name.chars().count() as f64 / 2.0 + 4.0;
+    text(middle.min(WIDTH - half).max(half.min(WIDTH / 2.0)), y, "middle", "", name)
+}
+
 /// What a reader would not see.
 fn notes(plot: &Plot, inside: &Inside<'_>) -> Vec<String> {
     let is_log = inside.x.log || inside.y.log;
@@ -226,6 +231,6 @@ fn wrapped(text: &str, most: usize) -> Vec<String> {
 }
 
 /// For XML and HTML, in text and in attributes.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

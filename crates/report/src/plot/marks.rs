@@ -104,12 +104,16 @@ impl Inside<'_> {
         across.into_iter().chain(up).collect()
     }
 
-    /// Series stand side by side at a name.
+    /// Series stand side by side at a name; what is grey, in the middle.
     fn dodge(&self, nth: usize) -> (f64, f64) {
-        let many = self.plot.series.len();
+        let is_grey = |series: &&Series| matches!(series.tone, Tone::Grey(_));
+        let coloured = |series: &[Series]| series.iter().filter(|s| !is_grey(s)).count() as f64;
+        let (before, many) = (coloured(&self.plot.series[..nth]), coloured(&self.plot.series));
         let of = |axis: &Axis, span: &Span| match axis.names() {
-            Some(_) => (nth as f64 - (many as f64 - 1.0) / 2.0) * 0.7 * span.step() / many as f64,
-            None => 0.0,
+            Some(_) if !is_grey(&&self.plot.series[nth]) => {
+                (before - (many - 1.0) / 2.0) * 0.7 * span.step() / many
+            }
+            _ => 0.0,
         };
         (of(&self.plot.x, &self.x), of(&self.plot.y, &self.y))
     }

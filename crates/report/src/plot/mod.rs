@@ -11,6 +11,7 @@ mod marks;
 mod scale;
 mod style;
 
+pub(crate) use draw::escaped;
 pub use style::STYLE;
 
 /// A picture.
@@ -48,6 +49,8 @@ pub enum Scale {
     Whole,
     /// By the logarithm: positive values only.
     Log,
+    /// The same, with ticks at the powers of two: for widths.
+    Doubling,
     /// Value i is the i-th name; at most one axis is of names. Vertically the first is on top.
     Names(Vec<String>),
 }

@@ -8,6 +8,7 @@ use crate::number;
 pub(super) struct Span {
     pub(super) log: bool,
     whole: bool,
+    doubling: bool,
     names: Vec<String>,
     low: f64,
     high: f64,
@@ -29,7 +30,8 @@ const FURTHEST: f64 = 10.0;
 impl Span {
     /// About the `values`, and the ends of intervals as far as they do not dwarf these.
     pub(super) fn new(axis: &Axis, values: &[f64], ends: &[f64]) -> Span {
-        let log = axis.scale == Scale::Log;
+        let (whole, doubling) = (axis.scale == Scale::Whole, axis.scale == Scale::Doubling);
+        let log = doubling || axis.scale == Scale::Log;
         let names = axis.names().map(<[String]>::to_vec).unwrap_or_default();
         let drawn = |x: &&f64| x.is_finite() && !(log && **x <= 0.0);
         let range = |all: &[f64]| {
@@ -46,11 +48,11 @@ impl Span {
         }
         let (low, high) = match &axis.scale {
             Scale::Names(names) => (-0.5, names.len().max(1) as f64 - 0.5),
-            Scale::Log => wide_log(low, high),
+            Scale::Log | Scale::Doubling => wide_log(low, high),
             Scale::Linear | Scale::Whole => wide(low, high),
             Scale::FromZero => wide_from_zero(low, high),
         };
-        Span { log, whole: axis.scale == Scale::Whole, names, low, high, from: 0.0, to: 1.0 }
+        Span { log, whole, doubling, names, low, high, from: 0.0, to: 1.0 }
     }
 
     /// Between these places.
@@ -102,6 +104,7 @@ impl Span {
                 .collect();
         }
         match self.log {
+            true if self.doubling => doubling_ticks(self.low, self.high),
             true => log_ticks(self.low, self.high),
             false => linear_ticks(self.low, self.high, if self.whole { 1.0 } else { 0.0 }),
         }
@@ -155,6 +158,9 @@ fn plain(x: f64, decimals: usize) -> String {
     }
 }
 
+/// Powers of ten on an axis up to which there are lines between them.
+const MINOR: usize = 4;
+
 /// Powers of ten; where fewer than three lie there, twice and five times them too; in less than that, as on a linear axis.
 fn log_ticks(low: f64, high: f64) -> Vec<Tick> {
     let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
@@ -165,7 +171,8 @@ fn log_ticks(low: f64, high: f64) -> Vec<Tick> {
     let small = (first..=last).any(|e| inside(10f64.powi(e)) && !(-3..=4).contains(&e));
     let mut ticks = Vec::new();
     for e in first..=last {
-        for digit in (1..10u32).filter(|&digit| inside(f64::from(digit) * 10f64.powi(e))) {
+        let digits = if powers > MINOR { 1..2 } else { 1..10u32 };
+        for digit in digits.filter(|&digit| inside(f64::from(digit) * 10f64.powi(e))) {
             let is_written = written.contains(&digit) && e.rem_euclid(every) == 0;
             let text = if is_written { power(digit, e, small) } else { String::new() };
             ticks.push(Tick { at: f64::from(digit) * 10f64.powi(e), text });
@@ -173,6 +180,17 @@ fn log_ticks(low: f64, high: f64) -> Vec<Tick> {
     }
     let many = ticks.iter().filter(|tick| !tick.text.is_empty()).count();
     if many < 3 { linear_ticks(low, high, 0.0) } else { ticks }
+}
+
+/// Powers of two, every second or third if there are many.
+fn doubling_ticks(low: f64, high: f64) -> Vec<Tick> {
+    let (first, last) = (low.log2().ceil() as i32, high.log2().floor() as i32);
+    let every = ((last - first + 1) / 7 + 1).max(1) as usize;
+    let exponents = (first..=last).step_by(every);
+    exponents
+        .map(|e| 2f64.powi(e))
+        .map(|at| Tick { at, text: plain(at, if at < 1.0 { 3 } else { 0 }) })
+        .collect()
 }
 
 /// `0.02`, or `2·10⁻²`
@@ -210,6 +228,7 @@ mod tests {
         assert_eq!(written(&log_ticks(0.8, 1200.0)), ["1", "10", "100", "1,000"]);
         assert_eq!(written(&log_ticks(3.0, 60.0)), ["5", "10", "20", "50"]);
         assert_eq!(written(&log_ticks(2e-6, 1.5)), ["10⁻⁵", "10⁻⁴", "10⁻³", "10⁻²", "10⁻¹", "10⁰"]);
+        assert_eq!(written(&doubling_ticks(200.0, 2100.0)), ["256", "512", "1,024", "2,048"]);
         assert_eq!(written(&log_ticks(0.031, 0.047)), ["0.035", "0.040", "0.045"]);
     }
 

@@ -29,14 +29,15 @@ impl Tone {
         }
     }
 
-    fn number(self) -> usize {
+    /// Of dashes and shape: they begin with another when they begin again, since the colours that are alike are five apart.
+    fn form(self) -> usize {
         let (Tone::Colour(n) | Tone::Grey(n)) = self;
-        n
+        (n + n / DASHES.len()) % DASHES.len()
     }
 
     /// ` stroke-dasharray="…"`, or nothing.
     pub(super) fn dashes(self) -> String {
-        match DASHES[self.number() % DASHES.len()] {
+        match DASHES[self.form()] {
             "" => String::new(),
             dashes => format!(" stroke-dasharray=\"{dashes}\""),
         }
@@ -44,7 +45,7 @@ impl Tone {
 
     /// A small shape about a place: disc, square, triangle, diamond, or triangle on its head.
     pub(super) fn shape(self, x: f64, y: f64) -> String {
-        let corners: &[(f64, f64)] = match self.number() % DASHES.len() {
+        let corners: &[(f64, f64)] = match self.form() {
             0 => return format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.6\" fill=\"currentColor\"/>"),
             1 => &[(-3.3, -3.3), (3.3, -3.3), (3.3, 3.3), (-3.3, 3.3)],
             2 => &[(0.0, -4.6), (4.2, 3.1), (-4.2, 3.1)],

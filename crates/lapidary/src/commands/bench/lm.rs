@@ -8,7 +8,7 @@ use crate::{machine, terminal};
 use anyhow::{Context, bail};
 use lapidary_catalog::model::open_folder;
 use lapidary_kernels::Device;
-use lapidary_lm::{Batch, Cache, Model};
+use lapidary_lm::{Batch, Cache, Model, Site};
 use lapidary_report::number::{bytes, significant};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -31,6 +31,9 @@ pub struct LmArgs {
     /// Logits of every position too, where prefill else ends with the stream after the last layer
     #[arg(long)]
     logits: bool,
+    /// Sites whose activations are copied out in the prefill, such as `all` or `0.res,*.mlp`
+    #[arg(long, value_name = "LIST")]
+    sites: Option<String>,
     /// Rounds that are measured
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     rounds: u32,
@@ -44,6 +47,7 @@ struct Report {
     bf16_instruction: bool,
     threads: usize,
     precision: String,
+    tapped_sites: usize,
     prefill_tokens_per_s: f64,
     decode_tokens_per_s: f64,
     /// Of the layers' products (and the head's with `--logits`) over the whole time of a prefill.
@@ -88,7 +92,9 @@ pub fn run(args: &LmArgs, global: &Global) -> anyhow::Result<()> {
 
 fn measure(args: &LmArgs, model: &Model, load_s: f64) -> anyhow::Result<Report> {
     let ((b, t), decode) = (args.prefill, args.decode as usize);
-    let prefill_s = median(args.rounds, || prefill(model, b, t, args.logits))?;
+    let sites =
+        args.sites.as_deref().map(|list| model.spec.parse_sites(list)).transpose()?.unwrap_or_default();
+    let prefill_s = median(args.rounds, || prefill(model, (b, t), &sites, args.logits))?;
     let decode_s = median(args.rounds, || decode_seconds(model, decode))?;
     let Device::Cpu(isa) = model.device;
     let head = if args.logits { model.spec.vocab * model.spec.d_model } else { 0 };
@@ -99,6 +105,7 @@ fn measure(args: &LmArgs, model: &Model, load_s: f64) -> anyhow::Result<Report> 
         bf16_instruction: model.device.multiplies_bf16(),
         threads: rayon::current_num_threads(),
         precision: model.precision.to_string(),
+        tapped_sites: sites.len(),
         prefill_tokens_per_s: (b * t) as f64 / prefill_s,
         decode_tokens_per_s: decode as f64 / decode_s,
         prefill_gflops: 1e-9 * operations / prefill_s,
@@ -108,11 +115,15 @@ fn measure(args: &LmArgs, model: &Model, load_s: f64) -> anyhow::Result<Report> 
     })
 }
 
-/// Seconds of one batch.
-fn prefill(model: &Model, b: usize, t: usize, logits: bool) -> f64 {
+/// Seconds of one batch [B, T], a copy of its activations at `sites` included.
+fn prefill(model: &Model, (b, t): (usize, usize), sites: &[Site], logits: bool) -> f64 {
     let ids: Vec<u32> = (0..b * t).map(|i| (i * 7919 % model.spec.vocab) as u32).collect();
+    let mut taken = vec![Vec::new(); sites.len()];
     let (batch, began) = (Batch::new(ids.chunks(t)), Instant::now());
-    let residual = model.forward(&batch, &[], &mut |_, _| {});
+    let residual = model.forward(&batch, sites, &mut |site, values| {
+        let at = sites.iter().position(|&s| s == site).expect("only what was asked for is tapped");
+        taken[at].extend_from_slice(values);
+    });
     if logits {
         residual.chunks(t * model.spec.d_model).for_each(|rows| drop(model.unembed(rows)));
     }

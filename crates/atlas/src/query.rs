@@ -1,0 +1,439 @@
+//! An atlas is opened and asked. Everything is read by position or by row: an open atlas holds its manifest and no features.
+
+use crate::build::records_file;
+use crate::manifest::Manifest;
+use crate::neighbours::Neighbour;
+use crate::pages::{
+    DictionaryInfo, Explanation, FeatureList, FeatureName, FeaturePage, FeatureRow, Found, Neighbours,
+    SearchPage, Similar, SuitePage,
+};
+use crate::record::{FeatureRecord, WindowRecord};
+use crate::rows::{self, FIRES, sql};
+use crate::shard::Shard;
+use crate::{AtlasError, error::invalid};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Rows of a list or a search, at most.
+pub const MAX_LIMIT: u64 = 1_000;
+
+/// An open atlas; many threads may ask it at once.
+pub struct Atlas {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it is of.
+    pub manifest: Manifest,
+    shards: Vec<Shard>,
+    text: Shard,
+    words: Shard,
+    rows: PathBuf,
+    /// Connections that nobody uses now.
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// By what a list is sorted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sort {
+    /// Number.
+    #[default]
+    Index,
+    /// Share of rows in which it fires.
+    Density,
+    /// Largest value.
+    Max,
+    /// Of the variable that it matches.
+    F1,
+}
+
+/// Which features are listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wanted {
+    /// By what they are sorted.
+    pub sort: Sort,
+    /// The largest first?
+    pub descending: bool,
+    /// Lowest density.
+    pub min_density: Option<f64>,
+    /// Highest density.
+    pub max_density: Option<f64>,
+    /// Lowest of the largest values.
+    pub min_max: Option<f64>,
+    /// Only those that fired?
+    pub alive: bool,
+    /// How many are skipped.
+    pub offset: u64,
+    /// How many are listed, at most [`MAX_LIMIT`].
+    pub limit: u64,
+}
+
+/// What a search looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SearchKind {
+    /// Words of explanations, each as the beginning of a word.
+    Explanation,
+    /// A token at which features fire most, or that they promote.
+    Token,
+}
+
+impl Atlas {
+    /// Opens an atlas and checks every file of it.
+    ///
+    /// # Errors
+    /// The folder is no atlas, is half built, of another version, or a file is missing or damaged: which one.
+    pub fn open(folder: &Path) -> Result<Atlas, AtlasError> {
+        let manifest = Manifest::read(folder)?;
+        let file = |d: &DictionaryInfo| Shard::open(&folder.join(records_file(&d.source)));
+        let shards = manifest.suite.dictionaries.iter().map(file).collect::<Result<_, _>>()?;
+        let (text, words) =
+            (Shard::open(&folder.join("text.bin"))?, Shard::open(&folder.join("vocabulary.bin"))?);
+        let rows = folder.join(&manifest.rows);
+        let atlas = Atlas {
+            folder: folder.to_path_buf(),
+            manifest,
+            shards,
+            text,
+            words,
+            rows,
+            idle: Mutex::default(),
+        };
+        atlas.check_version()?;
+        Ok(atlas)
+    }
+
+    fn check_version(&self) -> Result<(), AtlasError> {
+        let found: u32 = self.ask(|c| c.pragma_query_value(None, "user_version", |row| row.get(0)))?;
+        match found == rows::VERSION {
+            true => Ok(()),
+            false => Err(invalid(format!(
+                "{}: expected rows of version {}, found {found}; use the version that wrote it, or build the atlas again",
+                self.rows.display(),
+                rows::VERSION
+            ))),
+        }
+    }
+
+    /// Asks the rows, on a connection of one's own.
+    fn ask<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, AtlasError> {
+        let path = self.rows.display().to_string();
+        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = match idle {
+            Some(connection) => connection,
+            None => Connection::open_with_flags(&self.rows, flags).map_err(sql(&path))?,
+        };
+        let answer = ask(&connection).map_err(sql(&path));
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(connection);
+        }
+        answer
+    }
+
+    /// What it is of.
+    pub fn suite(&self) -> &SuitePage {
+        &self.manifest.suite
+    }
+
+    /// Number of a dictionary.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn dictionary(&self, source: &str) -> Result<usize, AtlasError> {
+        let all = &self.suite().dictionaries;
+        all.iter().position(|d| d.source == source).ok_or_else(|| {
+            let known = all.iter().map(|d| d.source.as_str()).collect::<Vec<_>>().join(", ");
+            AtlasError::NotFound(format!(
+                "{source}: expected a source of the atlas, found none; it has {known}"
+            ))
+        })
+    }
+
+    /// Features of a dictionary, sorted; equal ones by number.
+    ///
+    /// # Errors
+    /// No such dictionary, or rows that cannot be read.
+    pub fn features(&self, source: &str, wanted: &Wanted) -> Result<FeatureList, AtlasError> {
+        let d = self.dictionary(source)? as i64;
+        let (mut only, mut values) = ("dictionary = ?".to_string(), vec![Value::from(d)]);
+        let limits = [
+            (" AND density >= ?", wanted.min_density),
+            (" AND density <= ?", wanted.max_density),
+            (" AND max >= ?", wanted.min_max),
+        ];
+        for (condition, value) in limits.into_iter().filter_map(|(c, v)| Some((c, v?))) {
+            only += condition;
+            values.push(value.into());
+        }
+        only += if wanted.alive { " AND count > 0" } else { "" };
+        let (column, order) = (wanted.sort.column(), if wanted.descending { "DESC" } else { "ASC" });
+        let limit = wanted.limit.min(MAX_LIMIT);
+        let list = format!(
+            "SELECT idx, density, max, explanation, top_token, f1 FROM feature WHERE {only}
+             ORDER BY {column} {order} NULLS LAST, idx LIMIT {limit} OFFSET {}",
+            wanted.offset.min(i64::MAX as u64)
+        );
+        let count = format!("SELECT count(*) FROM feature WHERE {only}");
+        let (total, features) = self.ask(|c| {
+            let total: i64 =
+                c.prepare_cached(&count)?.query_row(params_from_iter(&values), |row| row.get(0))?;
+            let mut list = c.prepare_cached(&list)?;
+            let rows = list.query_map(params_from_iter(&values), feature_row)?;
+            Ok((total as u64, rows.collect::<rusqlite::Result<Vec<_>>>()?))
+        })?;
+        Ok(FeatureList { source: source.into(), total, offset: wanted.offset, features })
+    }
+
+    /// Some features of a dictionary, in the order in which they are named; those that it does not have are left out.
+    ///
+    /// # Errors
+    /// No such dictionary, or rows that cannot be read.
+    pub fn some(&self, source: &str, features: &[u32]) -> Result<Vec<FeatureRow>, AtlasError> {
+        let d = self.dictionary(source)? as i64;
+        self.ask(|c| {
+            let mut one = c.prepare_cached(
+                "SELECT idx, density, max, explanation, top_token, f1 FROM feature WHERE dictionary = ? AND idx = ?",
+            )?;
+            let found = features.iter().map(|f| one.query_row(params![d, f], feature_row).optional());
+            Ok(found.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().flatten().collect())
+        })
+    }
+
+    /// The share of rows in which each feature of a dictionary fires [F].
+    ///
+    /// # Errors
+    /// No such dictionary, or rows that cannot be read.
+    pub fn densities(&self, source: &str) -> Result<Vec<f64>, AtlasError> {
+        let d = self.dictionary(source)? as i64;
+        self.ask(|c| {
+            let mut all =
+                c.prepare_cached("SELECT density FROM feature WHERE dictionary = ? ORDER BY idx")?;
+            all.query_map([d], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// What is said of a feature, the best first.
+    ///
+    /// # Errors
+    /// No such dictionary, or rows that cannot be read.
+    pub fn explanations(&self, source: &str, index: u32) -> Result<Vec<Explanation>, AtlasError> {
+        let d = self.dictionary(source)? as i64;
+        self.ask(|c| {
+            let mut all = c.prepare_cached(
+                "SELECT text, author, method, score, score_name, how_measured FROM explanation
+                 WHERE dictionary = ? AND idx = ? ORDER BY id",
+            )?;
+            all.query_map(params![d, index], explanation)?.collect()
+        })
+    }
+
+    /// The page of a feature.
+    ///
+    /// # Errors
+    /// No such feature, or a file that cannot be read.
+    pub fn feature(&self, source: &str, index: u32) -> Result<FeaturePage, AtlasError> {
+        let record = self.record(source, index)?;
+        let info = &self.suite().dictionaries[self.dictionary(source)?];
+        let contexts = record.contexts(|place| {
+            let window: Option<WindowRecord> = self.text.read(u64::from(place.window))?;
+            let path = || self.folder.join("text.bin").display().to_string();
+            let whole = window.filter(|w| (place.position as usize) < w.pieces.len());
+            let window = whole.ok_or_else(|| {
+                invalid(format!(
+                    "{}: expected window {}, found none; build the atlas again",
+                    path(),
+                    place.window
+                ))
+            })?;
+            Ok::<_, AtlasError>(window.context(place, &self.manifest.truth_names))
+        })?;
+        let model = self.suite().model.id.clone();
+        Ok(FeaturePage {
+            id: format!("{model}/{source}/{index}"),
+            model,
+            source: source.into(),
+            site: info.site.clone(),
+            index,
+            features: info.features,
+            density: record.count as f64 / self.suite().text.rows.max(1) as f64,
+            count: record.count,
+            max: record.max,
+            dead: record.count == 0,
+            histogram: record.histogram(),
+            logits: record.logits(|token| self.token(token))?,
+            contexts,
+            neighbours: Neighbours {
+                same: self.similar(&record.same)?,
+                across: self.similar(&record.across)?,
+            },
+            correlated: record.correlations(),
+            heads: record.head_list(),
+            explanations: self.explanations(source, index)?,
+            truth: record.truth_match(),
+            previous: index.checked_sub(1),
+            next: Some(index + 1).filter(|&next| (next as usize) < info.features),
+        })
+    }
+
+    /// What is kept of a feature.
+    ///
+    /// # Errors
+    /// No such feature, or a file that cannot be read.
+    pub fn record(&self, source: &str, index: u32) -> Result<FeatureRecord, AtlasError> {
+        let d = self.dictionary(source)?;
+        if u64::from(index) >= self.shards[d].len {
+            return Err(AtlasError::NotFound(format!(
+                "{source}/{index}: expected a feature below {}, found none",
+                self.shards[d].len
+            )));
+        }
+        self.shards[d].read(u64::from(index))
+    }
+
+    /// The text of a token.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn token(&self, id: u32) -> Result<String, AtlasError> {
+        self.words.read(u64::from(id))
+    }
+
+    fn similar(&self, list: &[Neighbour]) -> Result<Vec<Similar>, AtlasError> {
+        let of = |n: &Neighbour| {
+            let source = self.suite().dictionaries[n.dictionary as usize].source.clone();
+            let explanation = self.some(&source, &[n.feature])?.pop().and_then(|row| row.explanation);
+            Ok(Similar { source, index: n.feature, cosine: n.cosine, explanation })
+        };
+        list.iter().map(of).collect()
+    }
+
+    /// A feature that fires, of one dictionary or of any; `draw` is a random number.
+    ///
+    /// # Errors
+    /// No such dictionary, none of whose features fires, or rows that cannot be read.
+    pub fn random(&self, source: Option<&str>, draw: u64) -> Result<FeatureName, AtlasError> {
+        let only = source.map(|source| self.dictionary(source)).transpose()?.map_or(-1, |d| d as i64);
+        let found = self.ask(|c| {
+            let some = "FROM feature WHERE count > 0 AND (dictionary = ?1 OR ?1 < 0)";
+            let alive: i64 =
+                c.prepare_cached(&format!("SELECT count(*) {some}"))?.query_row([only], |row| row.get(0))?;
+            let at = (draw % alive.max(1) as u64) as i64;
+            let mut one = c.prepare_cached(&format!("SELECT dictionary, idx {some} LIMIT 1 OFFSET ?2"))?;
+            one.query_row(params![only, at], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).optional()
+        })?;
+        let (d, index) =
+            found.ok_or_else(|| AtlasError::NotFound("expected a feature that fires, found none".into()))?;
+        Ok(FeatureName { source: self.suite().dictionaries[d as usize].source.clone(), index })
+    }
+
+    /// Features whose explanations have these words, or that have to do with this token.
+    ///
+    /// # Errors
+    /// No such dictionary, or rows that cannot be read.
+    pub fn search(
+        &self,
+        query: &str,
+        kind: SearchKind,
+        source: Option<&str>,
+        offset: u64,
+        limit: u64,
+    ) -> Result<SearchPage, AtlasError> {
+        let only = source.map(|source| self.dictionary(source)).transpose()?.map_or(-1, |d| d as i64);
+        let from = match kind {
+            SearchKind::Explanation => {
+                "FROM words JOIN explanation e ON e.id = words.rowid JOIN feature f USING (dictionary, idx)
+                 WHERE words MATCH ?1 AND (?2 < 0 OR f.dictionary = ?2)"
+            }
+            SearchKind::Token => {
+                "FROM token e JOIN feature f USING (dictionary, idx) WHERE e.text = ?1 AND (?2 < 0 OR f.dictionary = ?2)"
+            }
+        };
+        let (columns, order) = match kind {
+            SearchKind::Explanation => ("e.text, e.method", "bm25(words), f.dictionary, f.idx"),
+            SearchKind::Token => {
+                ("f.explanation, e.why", "e.why = 'promotes', f.max DESC, f.dictionary, f.idx")
+            }
+        };
+        let words = match kind {
+            SearchKind::Explanation => match_words(query),
+            SearchKind::Token => query.trim().to_string(),
+        };
+        if words.is_empty() {
+            return Ok(SearchPage { query: query.into(), total: 0, results: Vec::new() });
+        }
+        let (limit, offset) = (limit.min(MAX_LIMIT) as i64, offset.min(i64::MAX as u64) as i64);
+        let (total, found) = self.ask(|c| {
+            let total: i64 = c
+                .prepare_cached(&format!("SELECT count(*) {from}"))?
+                .query_row(params![words, only], |row| row.get(0))?;
+            let mut list = c.prepare_cached(&format!(
+                "SELECT f.dictionary, f.idx, f.density, f.max, f.top_token, {columns} {from} ORDER BY {order}
+                 LIMIT ?3 OFFSET ?4"
+            ))?;
+            let found = list.query_map(params![words, only, limit, offset], |row| {
+                Ok((row.get::<_, i64>(0)? as usize, row.get::<_, String>(6)?, found(row)?))
+            })?;
+            Ok((total as u64, found.collect::<rusqlite::Result<Vec<_>>>()?))
+        })?;
+        let name = |(d, why, found): (usize, String, Found)| {
+            let why = match (kind, why.as_str()) {
+                (SearchKind::Explanation, method) => format!("explanation by {method}"),
+                (SearchKind::Token, FIRES) => format!("fires most at “{}”", query.trim()),
+                (SearchKind::Token, _) => format!("promotes “{}”", query.trim()),
+            };
+            Found { source: self.suite().dictionaries[d].source.clone(), why, ..found }
+        };
+        Ok(SearchPage { query: query.into(), total, results: found.into_iter().map(name).collect() })
+    }
+}
+
+impl Sort {
+    fn column(self) -> &'static str {
+        match self {
+            Sort::Index => "idx",
+            Sort::Density => "density",
+            Sort::Max => "max",
+            Sort::F1 => "f1",
+        }
+    }
+}
+
+/// Every word as the beginning of one; nothing of what was typed is an operator.
+fn match_words(query: &str) -> String {
+    let words = query.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    words.map(|word| format!("\"{word}\"*")).collect::<Vec<_>>().join(" ")
+}
+
+fn feature_row(row: &Row<'_>) -> rusqlite::Result<FeatureRow> {
+    Ok(FeatureRow {
+        index: row.get(0)?,
+        density: row.get(1)?,
+        max: row.get(2)?,
+        explanation: row.get(3)?,
+        top_token: row.get(4)?,
+        f1: row.get(5)?,
+    })
+}
+
+fn explanation(row: &Row<'_>) -> rusqlite::Result<Explanation> {
+    Ok(Explanation {
+        text: row.get(0)?,
+        author: row.get(1)?,
+        method: row.get(2)?,
+        score: row.get(3)?,
+        score_name: row.get(4)?,
+        how_measured: row.get(5)?,
+    })
+}
+
+fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    Ok(Found {
+        source: String::new(),
+        index: row.get(1)?,
+        density: row.get(2)?,
+        max: row.get(3)?,
+        top_token: row.get(4)?,
+        explanation: row.get(5)?,
+        why: String::new(),
+    })
+}
