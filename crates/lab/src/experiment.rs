@@ -31,5 +31,9 @@ pub struct Experiment {
 }
 
 /// Those that run.
-pub const EXPERIMENTS: &[&Experiment] =
-    &[&experiments::truth::TRUTH, &experiments::quant::QUANT, &experiments::transcoder::TRANSCODER];
+pub const EXPERIMENTS: &[&Experiment] = &[
+    &experiments::truth::TRUTH,
+    &experiments::quant::QUANT,
+    &experiments::transcoder::TRANSCODER,
+    &experiments::steering::STEERING,
+];

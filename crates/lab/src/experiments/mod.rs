@@ -2,5 +2,6 @@
 //! the pass line; the rest is how it is done.
 
 pub mod quant;
+pub mod steering;
 pub mod transcoder;
 pub mod truth;
