@@ -53,14 +53,14 @@ fn file(path: &str) -> Option<&'static [u8]> {
     FILES.iter().find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
 }
 
-/// The app's first page; of a static copy it says so.
+/// The app's first page; of a static copy it says so, and names files from where it lies, so that the copy works under any folder.
 pub(crate) fn first_page(is_static: bool) -> Bytes {
     let page = file("index.html").unwrap_or(b"<!doctype html><title>Lapidary</title>");
     if !is_static {
         return Bytes::from_static(page);
     }
     let mark = "<head><meta name=\"lapidary-static\" content=\"true\">";
-    Bytes::from(String::from_utf8_lossy(page).replacen("<head>", mark, 1))
+    Bytes::from(String::from_utf8_lossy(page).replacen("<head>", mark, 1).replace("=\"/", "=\"./"))
 }
 
 fn kind(path: &str) -> Option<&'static str> {

@@ -16,6 +16,7 @@ pub const SITE: Kind = Kind {
     name: "site",
     owns: &[
         "*.html",
+        "*.js",
         "*.svg",
         "*.png",
         "*.ico",
