@@ -76,7 +76,8 @@ impl Sampling {
 
     /// A token id by its logits [V].
     fn choose(&self, logits: &[f32], rng: &mut ChaCha8Rng) -> u32 {
-        let descending = |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
+        let descending =
+            |&a: &u32, &b: &u32| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b));
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
         if self.temperature == 0.0 {
             return order.into_iter().min_by(descending).expect("a vocabulary has tokens");

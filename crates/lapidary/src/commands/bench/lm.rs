@@ -92,7 +92,8 @@ pub fn run(args: &LmArgs, global: &Global) -> anyhow::Result<()> {
 
 fn measure(args: &LmArgs, model: &Model, load_s: f64) -> anyhow::Result<Report> {
     let ((b, t), decode) = (args.prefill, args.decode as usize);
-    let sites = args.sites.as_deref().map(|list| model.spec.parse_sites(list)).transpose()?.unwrap_or_default();
+    let sites =
+        args.sites.as_deref().map(|list| model.spec.parse_sites(list)).transpose()?.unwrap_or_default();
     let prefill_s = median(args.rounds, || prefill(model, (b, t), &sites, args.logits))?;
     let decode_s = median(args.rounds, || decode_seconds(model, decode))?;
     let Device::Cpu(isa) = model.device;
