@@ -1,7 +1,8 @@
 //! R3. "Comparing steering vectors to SAE feature steering or clamping"
 //! (arXiv 2408.05147, section 5, real-world tasks)
 //!
-//! Method: variables of the language that the model represents and that are on in 1 to 30 % of tokens are the concepts. For each, on one half of the
+//! Method: variables of the language that the model represents, that are on in 1 to 50 % of tokens and that last (style, language, domain, topic)
+//! are the concepts. For each, on one half of the
 //! fresh windows: the difference of means of rows where it is on and off (ActAdd, CAA: 2308.10248, 2312.06681) and the feature with the
 //! best F1. The model continues prompts in which the concept is off while x += α·(difference of means); while x += α·f_max·d; and while
 //! the feature is clamped to α·f_max, the dictionary's error kept (Templeton et al. 2024).
@@ -39,7 +40,7 @@ pub static STEERING: Experiment = Experiment {
     name: "steering",
     plain: "A model can be pushed towards a topic while it writes: along the difference between text with and without the topic, or by turning up a \
             feature of a dictionary. Which push gives most of the topic for the least damage to the text?",
-    method: "Concepts are variables of the language that the model represents. Steering adds the difference of means (2308.10248, 2312.06681), \
+    method: "Concepts are variables of the language that the model represents and that last for many tokens, such as style, language and domain. Steering adds the difference of means (2308.10248, 2312.06681), \
              adds the best matching feature's decoder row, or clamps that feature with the dictionary's error kept (Templeton et al. 2024); features and \
              differences are chosen on the same labels. Effect is read from the words of the answer alone.",
     baselines: "A random direction as long as the difference of means; and prompting: the same prompt after a stretch of text in which the concept is on.",
@@ -55,10 +56,12 @@ pub static STEERING: Experiment = Experiment {
 const L0: f64 = 12.0;
 /// Tokens of a prompt, of an answer, and of the text before a prompt that prompts.
 const PROMPT: usize = 16;
-const ANSWER: usize = 24;
+const ANSWER: usize = 32;
 const STRETCH: usize = 48;
 /// Largest cost that counts, nats per token.
 const MOST_COST: f64 = 1.0;
+/// A concept lasts: where it is on, it is on at the next token with this probability or more.
+const PERSISTENCE: f64 = 0.9;
 /// Added to every count of a word.
 const SMOOTHING: f64 = 0.5;
 
@@ -102,13 +105,13 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     };
     let rung = Rung::open(lab, name, need)?;
     let (width, concepts, prompts) =
-        (lab.effort.pick(512, 1_024), lab.effort.pick(8, 32), lab.effort.pick(6, 16));
+        (lab.effort.pick(512, 1_024), lab.effort.pick(8, 24), lab.effort.pick(12, 32));
     let (rows, batch) = (lab.effort.pick(120_000, 1_500_000), lab.effort.pick(512, 2_048));
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "width": width,
-            "concepts": concepts, "prompts": prompts, "measure": 1 });
+            "concepts": concepts, "prompts": prompts, "measure": 2 });
         by_seed.push(lab.cell(name, &format!("arms-seed{seed}"), &plan, |lab| {
             let of = trained(lab, &rung, &[Want::new(Architecture::JumpRelu, width, L0)], how)?.remove(0);
             let arms = measured(lab, &rung, &of.dictionary, concepts, prompts, seed)?;
@@ -164,6 +167,18 @@ impl<'a> Halves<'a> {
         self.known.windows.windows[w].tokens[p] as usize
     }
 
+    /// Of the tokens at which each variable is on, the share after which it still is, within a window [V].
+    fn persistence(&self, variables: usize) -> Vec<f64> {
+        let (mut on, mut stays) = (vec![0u64; variables], vec![0u64; variables]);
+        for n in (1..self.places.len()).filter(|&n| self.places[n].0 == self.places[n - 1].0) {
+            for &v in &self.on[n - 1] {
+                on[v as usize] += 1;
+                stays[v as usize] += u64::from(self.is_on(n, v));
+            }
+        }
+        on.iter().zip(stays).map(|(&on, stays)| stays as f64 / on.max(1) as f64).collect()
+    }
+
     /// Rows of the half that chooses, or of the one that judges.
     fn rows(&self, chooses: bool) -> impl Iterator<Item = usize> {
         (0..self.places.len()).filter(move |&n| self.places[n].2 == chooses)
@@ -190,7 +205,7 @@ fn measured(
     Ok(arms?.concat())
 }
 
-/// Represented variables that are neither rare nor everywhere, spread over their frequencies.
+/// Represented variables that are neither rare nor everywhere and that last for many tokens, spread over their frequencies.
 fn concepts(
     rung: &Rung,
     halves: &Halves<'_>,
@@ -204,8 +219,10 @@ fn concepts(
     halves.on.iter().flatten().for_each(|&v| counts[v as usize] += 1);
     let auroc = rung.probes()?.map(|probes| probes.auroc.clone()).unwrap_or_default();
     let share = |v: usize| counts[v] as f64 / halves.on.len() as f64;
+    let lasts = halves.persistence(names.len());
     let fits = |v: &usize| {
-        (0.01..0.3).contains(&share(*v))
+        (0.01..0.5).contains(&share(*v))
+            && lasts[*v] >= PERSISTENCE
             && !names[*v].starts_with("word ")
             && auroc.get(*v).is_some_and(|&a| a >= 0.9)
     };
