@@ -3,12 +3,11 @@
 
 mod common;
 
-use common::Small;
+use common::{Small, files};
 use lapidary_atlas::edit::{add_explanations, upgrade};
 use lapidary_atlas::neuronpedia::{Named, export, read_explanations};
 use lapidary_atlas::pages::FeaturePage;
 use lapidary_atlas::{Atlas, SearchKind, Sort, Wanted};
-use lapidary_files::failpoint::{self, Failure};
 use lapidary_lm::{Batch, Model, Site};
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -173,51 +172,6 @@ fn through_heads(model: &Model, site: Site, row: &[f64]) -> Vec<f64> {
     let o = model.weights.layers[site.layer].o.weight.to_f32();
     let wide = row.len();
     (0..model.spec.d_model).map(|i| (0..wide).map(|k| f64::from(o[i * wide + k]) * row[k]).sum()).collect()
-}
-
-/// Every file of a folder but its locks.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut out = BTreeMap::new();
-    for entry in walk(folder) {
-        out.insert(entry.strip_prefix(folder).unwrap().display().to_string(), std::fs::read(&entry).unwrap());
-    }
-    out
-}
-
-fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
-}
-
-#[test]
-fn any_number_of_threads_and_any_stop_give_the_same_bytes() {
-    let small = Small::new();
-    let of = |threads: usize, shard_rows: u64| {
-        let dir = tempfile::tempdir().unwrap();
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| small.build(dir.path(), shard_rows)).unwrap();
-        files(dir.path())
-    };
-    let whole = of(1, u64::MAX);
-    assert!(whole.len() > 5 && !whole.contains_key("state.bin"));
-    assert!(whole == of(3, 100), "other bytes with three threads");
-    // Every step of publishing fails once: the next run goes on and ends with the same bytes.
-    for n in (1..).step_by(3) {
-        let dir = tempfile::tempdir().unwrap();
-        failpoint::arm(n, Failure::DiskFull);
-        let stopped = small.build(dir.path(), 100).is_err();
-        failpoint::arm(u32::MAX, Failure::DiskFull);
-        if Atlas::open(dir.path()).is_ok() {
-            let mut found = files(dir.path());
-            found.remove("state.bin");
-            assert!(found == whole, "half an atlas was opened after a stop at step {n}");
-        }
-        small.build(dir.path(), 100).unwrap();
-        assert!(files(dir.path()) == whole, "other bytes after a stop at step {n}");
-        if !stopped {
-            return;
-        }
-    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! A small suite that every test of an atlas builds: the fixture model, seventy windows, three dictionaries, a truth.
+#![allow(dead_code)] // each test binary takes what it needs
 
 use lapidary_atlas::build::Job;
 use lapidary_atlas::pages::{DictionaryInfo, ModelInfo, SuitePage, TextInfo};
@@ -7,7 +8,8 @@ use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_kernels::Device;
 use lapidary_lm::{Model, Site};
 use lapidary_text::{Corpus, Tokenizer, Window};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 pub const BOS: u32 = 1;
 
@@ -161,4 +163,18 @@ fn truth(corpus: &Corpus) -> Truth {
         truth.starts.push(truth.on.len());
     }
     truth
+}
+
+/// Every file of a folder.
+pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut out = BTreeMap::new();
+    for entry in walk(folder) {
+        out.insert(entry.strip_prefix(folder).unwrap().display().to_string(), std::fs::read(&entry).unwrap());
+    }
+    out
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
