@@ -93,4 +93,16 @@ async fn the_values_are_ours(router: &axum::Router) {
     assert_eq!(row["frac_nonzero"], page["density"]);
     let first = &row["activations"][0];
     assert_eq!((&first["tokens"], &first["binMin"]), (&page["contexts"]["top"][0]["tokens"], &json!(-1.0)));
+    let ask = |stream: bool| {
+        json!({ "prompt": text, "model": "organism", "steerMethod": "PROJECTION_CAP", "normalizeSteering": false,
+                "types": ["DEFAULT"], "nCompletionTokens": 6, "temperature": 0.0, "strengthMultiplier": 1.0, "freqPenalty": 0,
+                "seed": 16, "stream": stream })
+    };
+    let whole = post(router, "/v1/steer/completion", &ask(false)).await.json();
+    let pieces = post(router, "/v1/steer/completion", &ask(true)).await.text();
+    let pieces =
+        pieces.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let joined: String =
+        pieces.filter_map(|p| p["outputs"][0]["output"].as_str().map(String::from)).collect();
+    assert_eq!(whole["outputs"][0]["output"], format!("{text}{joined}"));
 }
