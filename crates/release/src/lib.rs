@@ -1,4 +1,5 @@
-//! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, [`release`] the folder that
+//! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, with what [`metrics`]
+//! names beside the scores, [`release`] the folder that
 //! people load, with its [`cards`], which [`verify`] looks at again; [`rows`] are scores as lines of tables, [`showcase`] features
 //! with examples; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
 //!
@@ -6,14 +7,24 @@
 #![forbid(unsafe_code)]
 
 pub mod cards;
+pub mod cost;
 pub mod describe;
+pub mod endpoint;
 mod error;
 pub mod evaluate;
 pub mod features;
 pub mod file;
+mod judging;
+pub mod labels;
+mod measure;
+pub mod metrics;
+mod pairs;
+mod partial;
 pub mod release;
 pub mod rows;
+pub mod sets;
 pub mod showcase;
+pub mod summary;
 pub mod verify;
 pub mod words;
 

@@ -80,9 +80,7 @@ impl Truth {
 
     /// First row of each run of rows of one document, and N [documents + 1].
     pub(crate) fn document_starts(&self) -> Vec<usize> {
-        let rows = self.rows();
-        let is_first = |&n: &usize| n == 0 || n == rows || self.documents[n] != self.documents[n - 1];
-        (0..=rows).filter(is_first).collect()
+        crate::halves::document_starts(&self.documents)
     }
 
     pub(crate) fn assert_sizes(&self) {

@@ -6,10 +6,9 @@
 
 use super::matching::{Kept, kept};
 use super::{Options, Truth};
+use crate::halves;
 use lapidary_kernels::Device;
 use lapidary_stats::{Ridge, auroc};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// AUROCs of one site.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +28,7 @@ const BLOCK: usize = 128;
 pub fn probe(truth: &Truth, x: &[f32], d: usize, device: Device, options: &Options) -> Probes {
     truth.assert_sizes();
     assert_eq!(x.len(), truth.rows() * d, "probe: x [N, {d}]");
-    let is_fitted = halves(truth, options.seed);
+    let is_fitted = halves(&truth.documents, options.seed);
     let (fitted, scored) = (Half::new(x, d, &is_fitted, true), Half::new(x, d, &is_fitted, false));
     let mut aurocs = vec![f64::NAN; truth.indicators.len()];
     let ridge = Ridge::new(&fitted.x, d, options.ridge).filter(|_| x.iter().all(|x| x.is_finite()));
@@ -51,19 +50,6 @@ pub fn probe(truth: &Truth, x: &[f32], d: usize, device: Device, options: &Optio
         }
     }
     Probes { auroc: aurocs, fitted_rows: fitted.count, scored_rows: scored.count }
-}
-
-/// Is each row [N] in the half that is fitted? Half of the documents, drawn by the seed: generators may take turns.
-fn halves(truth: &Truth, seed: u64) -> Vec<bool> {
-    let starts = truth.document_starts();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut order: Vec<(u64, usize)> = (1..starts.len()).map(|k| (rng.next_u64(), k - 1)).collect();
-    order.sort_unstable();
-    let mut is_fitted = vec![false; truth.rows()];
-    for &(_, k) in &order[..order.len() / 2] {
-        is_fitted[starts[k]..starts[k + 1]].fill(true);
-    }
-    is_fitted
 }
 
 /// The rows of one half.
