@@ -168,6 +168,9 @@ fn read_off(points: &[Point], l0: f64) -> f64 {
     let (Some(right), Some(left)) = (sorted.get(after), after.checked_sub(1).map(|k| sorted[k])) else {
         return sorted[after.min(sorted.len() - 1)].value;
     };
+    if right.l0 == l0 {
+        return right.value; // the point itself, to the bit
+    }
     let share = (l0 / left.l0).ln() / (right.l0 / left.l0).ln();
     left.value + (right.value - left.value) * share
 }

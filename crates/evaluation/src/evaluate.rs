@@ -109,7 +109,7 @@ pub fn measure_on(
     subjects: &[Subject],
     slicings: &[Slicing],
     options: Options,
-    mut resume: Resume<'_>,
+    resume: Resume<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Measured>, EvaluationError> {
     let windows = &windows[..options.max_windows.unwrap_or(windows.len()).min(windows.len())];

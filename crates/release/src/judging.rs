@@ -33,7 +33,7 @@ pub struct JudgeScores {
 }
 
 /// A mean over features.
-pub type Mean = lapidary_evaluation::examples::Mean;
+pub(crate) type Mean = lapidary_evaluation::examples::Mean;
 
 /// What is asked about: rows with their tokens in words.
 pub(crate) struct Rows<'a> {

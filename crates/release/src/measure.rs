@@ -20,10 +20,9 @@ use lapidary_evaluation::{
 use lapidary_kernels::Csr;
 use lapidary_lm::{Model, Site, SiteKind};
 use lapidary_text::Window;
-use std::collections::BTreeMap;
 
 /// Rows of the sample when nobody says how many.
-pub const DEFAULT_ROWS: usize = 20_000;
+pub(crate) const DEFAULT_ROWS: usize = 20_000;
 /// Columns of k-sparse probes.
 const KS: [usize; 4] = [1, 2, 5, 10];
 /// Rows in which a label must be on in each half.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Its name.
-pub const NAME: &str = "evaluation.partial.json";
+pub(crate) const NAME: &str = "evaluation.partial.json";
 /// Longest file that is read, bytes.
 const MAX_BYTES: u64 = 1 << 30;
 
