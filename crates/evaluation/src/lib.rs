@@ -11,24 +11,39 @@
 #![forbid(unsafe_code)]
 
 pub mod absorption;
+mod cells;
+mod collect;
 pub mod columns;
+pub mod comparison;
 pub mod cross_entropy;
 mod error;
 mod evaluate;
 pub mod examples;
 pub mod halves;
+pub mod judge;
 mod labels;
+pub mod low_precision;
 mod number;
+pub mod outcome;
+pub mod peers;
 pub mod probing;
 pub mod reconstruction;
+mod resume;
 pub mod rules;
+pub mod sample;
 mod scores;
+pub mod slices;
 pub mod sparsity;
 mod sums;
 pub mod truth;
+pub mod uniformity;
 
 pub use error::EvaluationError;
-pub use evaluate::{Options, Subject, evaluate};
+pub use evaluate::{Measured, Options, Subject, evaluate, fits, measure, measure_on};
 pub use halves::halves;
 pub use labels::Labels;
+pub use resume::{Resume, Saved};
+pub use sample::Sample;
 pub use scores::{Interval, Score, Scores};
+pub use slices::Slicing;
+pub use sums::Sums;

@@ -4,6 +4,7 @@
 //! could not be had gives its reason; nothing turns into `null`.
 
 use crate::number;
+use crate::peers::PeerScores;
 use crate::sparsity::{Firing, Percentiles};
 use lapidary_stats::NoInterval;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,9 @@ pub struct Scores {
     pub loss_recovered_zero: Option<Score>,
     /// How often each feature fired.
     pub firing: Firing,
+    /// The field's own numbers; none in scores that were saved before they were measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<PeerScores>,
     /// How many times the documents were resampled.
     pub resamples: usize,
     /// The seed of the resampling.

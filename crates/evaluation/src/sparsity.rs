@@ -7,7 +7,7 @@
 //! row "never fired in n": held-out text is too short to call it dead. One that is active in more than 10 % of the rows is
 //! ultra-frequent.
 
-use lapidary_stats::{LogHistogram, percentile};
+use lapidary_stats::{LogHistogram, bootstrap, percentile};
 use serde::{Deserialize, Serialize};
 
 /// L0 from sums.
@@ -43,7 +43,26 @@ pub struct Firing {
     pub histogram: FrequencyHistogram,
     /// Rows in which each feature is active [F].
     pub counts: Vec<u64>,
+    /// How steeply frequencies fall with rank; none with fewer than [`TAIL`] features to fit, or in scores that were saved before it was
+    /// measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<Tail>,
 }
+
+/// ln frequency = a − exponent·ln rank, by least squares over the rarer half of the features that fire in [`TAIL`] rows or more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tail {
+    /// 1 is Zipf's law.
+    #[serde(with = "crate::number")]
+    pub exponent: f64,
+    /// 95 %, bootstrap over features.
+    pub interval: crate::Interval,
+    /// Features.
+    pub n: u64,
+}
+
+/// Rows in which a feature must fire for the tail, and features that a fit needs.
+pub const TAIL: u64 = 10;
 
 /// Bins over log10 of the frequency; half-open, the last closed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,7 +74,7 @@ pub struct FrequencyHistogram {
 }
 
 /// Counts that [`Percentiles`] and [`Firing`] are made of.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Counter {
     /// Rows with v active features, at index v.
     per_row: Vec<u64>,
@@ -109,8 +128,24 @@ impl Counter {
             ultra_frequent: (0..counts.len()).filter(is_ultra).map(|f| f as u32).collect(),
             histogram: histogram(counts, rows),
             counts: counts.clone(),
+            tail: tail(counts),
         }
     }
+}
+
+fn tail(counts: &[u64]) -> Option<Tail> {
+    let mut sorted: Vec<u64> = counts.iter().copied().filter(|&count| count >= TAIL).collect();
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    let from = sorted.len() / 2;
+    let points =
+        sorted.iter().enumerate().skip(from).map(|(k, &count)| ((k as f64 + 1.0).ln(), (count as f64).ln()));
+    let flat: Vec<f64> = points.flat_map(|(x, y)| [1.0, x, y, x * x, x * y]).collect();
+    let n = (flat.len() / 5) as u64;
+    let slope = |s: &[f64]| [-(s[0] * s[4] - s[1] * s[2]) / (s[0] * s[3] - s[1] * s[1])];
+    let mut total = [0.0; 5];
+    flat.chunks_exact(5).for_each(|p| total.iter_mut().zip(p).for_each(|(t, x)| *t += x));
+    let [interval] = bootstrap(&flat, 5, 200, 0, slope);
+    (n >= TAIL).then(|| Tail { exponent: slope(&total)[0], interval: interval.into(), n })
 }
 
 const BINS_PER_DECADE: usize = 4;
@@ -156,6 +191,17 @@ mod tests {
             (-3.0, -2.0, 0.0)
         );
         assert_eq!(histogram.features, [0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 1]);
+    }
+
+    /// Frequencies 10⁷/rank²: the exponent is 2, also of the rarer half, and rounding to whole rows does nothing to it. Too few, no fit.
+    #[test]
+    fn the_tail_of_a_power_law() {
+        let counts: Vec<u64> = (1..=100u64).map(|rank| 10_000_000 / (rank * rank)).collect();
+        let tail = tail(&counts).expect("a hundred features");
+        assert!((tail.exponent - 2.0).abs() < 1e-3 && tail.n == 50, "{tail:?}");
+        assert!(matches!(tail.interval, crate::Interval::Known { low, high } if low > 1.99 && high < 2.01));
+        assert_eq!(super::tail(&[1_000; 19]).map(|t| t.n), Some(10));
+        assert_eq!(super::tail(&[1_000; 18]), None);
     }
 
     /// Sorted actives per row: 88 ones, two twos, ten threes.

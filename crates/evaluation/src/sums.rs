@@ -4,32 +4,30 @@
 //! number of threads.
 
 use crate::{cross_entropy, reconstruction, sparsity};
+use serde::{Deserialize, Serialize};
 
 /// Sums over one document, or over many.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Sums {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
     /// Rows.
-    pub(crate) rows: f64,
+    pub rows: f64,
     /// Active features.
-    pub(crate) active: f64,
+    pub active: f64,
     /// ‖x − x̂‖².
-    pub(crate) error: f64,
+    pub error: f64,
     /// ‖x − μ‖², μ over all documents.
-    pub(crate) variance: f64,
+    pub variance: f64,
     /// Targets.
-    pub(crate) targets: f64,
+    pub targets: f64,
     /// −ln p of the targets, nats.
-    pub(crate) base: f64,
+    pub base: f64,
     /// The same with x̂ spliced in.
-    pub(crate) spliced: f64,
+    pub spliced: f64,
     /// The same with μ spliced in.
-    pub(crate) ablated: f64,
+    pub ablated: f64,
     /// The same with zeros spliced in.
-    pub(crate) zeroed: f64,
+    pub zeroed: f64,
 }
-
-/// Number of sums, K.
-pub(crate) const SUMS: usize = 9;
 
 /// Number of metrics, M.
 const METRICS: usize = 9;
@@ -48,14 +46,19 @@ pub(crate) struct Metrics<T> {
 }
 
 impl Sums {
-    pub(crate) fn to_array(self) -> [f64; SUMS] {
+    /// Number of sums, K.
+    pub const COUNT: usize = 9;
+
+    /// In the order of the fields [K].
+    pub fn to_array(self) -> [f64; Sums::COUNT] {
         let Sums { rows, active, error, variance, targets, base, spliced, ablated, zeroed } = self;
         [rows, active, error, variance, targets, base, spliced, ablated, zeroed]
     }
 
-    pub(crate) fn from_slice(sums: &[f64]) -> Sums {
+    /// The way back.
+    pub fn from_slice(sums: &[f64]) -> Sums {
         let &[rows, active, error, variance, targets, base, spliced, ablated, zeroed] = sums else {
-            panic!("sums [{SUMS}], found {}", sums.len())
+            panic!("sums [{}], found {}", Sums::COUNT, sums.len())
         };
         Sums { rows, active, error, variance, targets, base, spliced, ablated, zeroed }
     }

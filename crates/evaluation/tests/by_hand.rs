@@ -3,7 +3,9 @@
 
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::cross_entropy::Targets;
-use lapidary_evaluation::{EvaluationError, Interval, Options, Scores, Subject, evaluate};
+use lapidary_evaluation::{
+    EvaluationError, Interval, Options, Resume, Scores, Slicing, Subject, evaluate, measure, measure_on,
+};
 use lapidary_kernels::Device;
 use lapidary_lm::{Model, Site};
 use lapidary_splice::Base;
@@ -265,6 +267,78 @@ fn a_transcoder_reads_one_site_and_is_scored_at_another() {
     assert!((skipping.fvu.value / (error / variance) - 1.0).abs() < 1e-5, "{}", skipping.fvu.value);
     assert_ne!(skipping.fvu, constant.fvu);
     assert_ne!(skipping.ce_spliced, skipping.ce_ablated);
+}
+
+/// Stopped after any block and gone on with, through a file: the same bits as without a stop, slices included.
+#[test]
+fn a_killed_evaluation_ends_with_the_same_bits() {
+    let (model, windows) = (model(), windows());
+    let site: Site = "1.res".parse().expect("a site");
+    let dictionary = half(16);
+    let subjects = [Subject::sae("a", site, &dictionary)];
+    let slicings = [Slicing::by_position(&windows, &model.spec)];
+    let options = Options { batch_tokens: 1, ..OPTIONS };
+    let mut kept = Vec::new();
+    let run = |resume: Resume| {
+        measure_on(&model, &windows, &subjects, &slicings, options, resume, &mut |_, _| ())
+            .expect("valid")
+            .remove(0)
+    };
+    let whole = run(Resume { saved: None, keep: &mut |saved| kept.push(saved) });
+    assert!(kept.len() > 1 && kept[0].windows < windows.len(), "{} blocks", kept.len());
+    for saved in kept {
+        let text = serde_json::to_string(&saved).expect("finite sums");
+        let saved = Some(serde_json::from_str(&text).expect("round trip"));
+        let again = run(Resume { saved, keep: &mut |_| () });
+        assert_eq!(
+            (again.scores, again.documents, again.slices),
+            (whole.scores.clone(), whole.documents.clone(), whole.slices.clone())
+        );
+    }
+}
+
+/// The slices of one slicing divide the rows: their L0, errors and losses add up to the whole's, and a slicing of one slice is the whole.
+#[test]
+fn slices_add_up_to_the_whole() {
+    let (model, windows) = (model(), windows());
+    let site: Site = "1.res".parse().expect("a site");
+    let dictionary = half(16);
+    let subjects = [Subject::sae("a", site, &dictionary)];
+    let position = Slicing::by_position(&windows, &model.spec);
+    let all = Slicing::by_window("all", vec!["all".into()], &windows, |_| 0);
+    let measured = measure(&model, &windows, &subjects, &[position, all], OPTIONS, &mut |_, _| ());
+    let measured = measured.expect("valid").remove(0);
+    let [position, all] = &measured.slices[..] else { panic!("two slicings") };
+    let scores = &measured.scores;
+    assert_eq!(all.slices.len(), 1);
+    let (one, close) = (&all.slices[0], |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1.0));
+    assert_eq!(
+        (one.l0.value, one.delta_loss.value, one.ce.value),
+        (scores.l0.value, scores.delta_loss.value, scores.ce.value)
+    );
+    assert!(close(one.fvu.value, scores.fvu.value), "{} {}", one.fvu.value, scores.fvu.value);
+    assert_eq!(position.slices.iter().map(|s| s.l0.n).sum::<u64>(), scores.rows);
+    let active: f64 = position.slices.iter().map(|s| s.l0.value * s.l0.n as f64).sum();
+    assert!(close(active, scores.l0.value * scores.rows as f64));
+    // The target after BOS is in no slice of positions: one for each window.
+    let targets: u64 = position.slices.iter().map(|s| s.ce.n).sum();
+    assert_eq!(targets + windows.len() as u64, scores.targets);
+    let names: Vec<&str> = position.slices.iter().map(|s| s.slice.as_str()).collect();
+    assert_eq!(names[..4], ["1", "2", "3–4", "5–8"]);
+}
+
+/// What others report, beside ours: SAELens' explained variance is 1 − FVU, and its CE score is that of zero-ablation, not of the mean.
+#[test]
+fn the_numbers_of_others_stand_beside_ours() {
+    let (model, windows) = (model(), windows());
+    let site: Site = "1.res".parse().expect("a site");
+    let scores = &score(&model, &windows, &[(site, &half(16))], OPTIONS)[0];
+    let peers = scores.peers.as_ref().expect("measured");
+    assert_eq!(peers.sae_lens.explained_variance, 1.0 - scores.fvu.value);
+    let zero = scores.loss_recovered_zero.as_ref().expect("measured").value;
+    assert_eq!(peers.sae_lens.ce_loss_score, zero);
+    assert_ne!(peers.sae_lens.ce_loss_score, scores.loss_recovered.value);
+    assert!((peers.sae_bench.explained_variance - (1.0 - scores.fvu.value)).abs() > 1e-3);
 }
 
 #[test]

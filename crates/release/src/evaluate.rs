@@ -3,15 +3,23 @@
 
 use crate::ReleaseError;
 use crate::file::{EvaluationFile, Foreign, Scored};
+use crate::labels::TokenLabels;
+use crate::measure::{Battery, DEFAULT_ROWS, Label};
+use crate::metrics::{DictionaryMetrics, Kind, Kinds, Pair, Spread};
+use crate::pairs;
+use crate::partial::Partial;
 use lapidary_catalog::{Opened, TextIdentity, World};
-use lapidary_evaluation::{Options, Subject, truth};
+use lapidary_evaluation::slices::NONE;
+use lapidary_evaluation::{EvaluationError, Labels, Options, Resume, Slicing, Subject, truth};
 use lapidary_files::Identity;
-use lapidary_ground_truth::{Measured, TruthSubject, truth_scores};
+use lapidary_ground_truth::{Measured, TruthSubject, indicators, truth_scores};
+use lapidary_lm::Spec;
 use lapidary_suite::subjects::Named;
-use lapidary_text::{Corpus, Split};
+use lapidary_text::{Corpus, Split, Window};
+use std::path::Path;
 
 /// Tokens that run through the model at a time.
-const BATCH_TOKENS: usize = 8_192;
+pub const BATCH_TOKENS: usize = 8_192;
 
 /// What dictionaries are scored on, and how.
 pub struct On<'a> {
@@ -31,6 +39,40 @@ pub struct On<'a> {
     pub resamples: usize,
     /// Compare features with the truth too.
     pub truth: Option<AgainstTruth<'a>>,
+    /// What is measured beside the scores.
+    pub beside: Beside<'a>,
+    /// A run's folder, in which a killed evaluation is found by the next; none: it begins again.
+    pub run: Option<&'a Path>,
+}
+
+/// What is measured beside the scores, and what is known for it.
+#[derive(Clone, Debug, Default)]
+pub struct Beside<'a> {
+    /// Which metrics.
+    pub kinds: Kinds,
+    /// Rows that labels, rules and examples are taken from, about; none: [`DEFAULT_ROWS`].
+    pub rows: Option<usize>,
+    /// The language of the text, where it is one whose truth is known.
+    pub world: Option<&'a World>,
+    /// Labels of tokens.
+    pub labels: Option<&'a TokenLabels>,
+    /// A judge that features are put before.
+    pub judge: Option<JudgeAt<'a>>,
+    /// Named sets of documents, in the order of the text: name, and how many windows.
+    pub sets: Vec<(String, usize)>,
+}
+
+/// An OpenAI-compatible endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct JudgeAt<'a> {
+    /// `http://127.0.0.1:8080/v1`
+    pub url: &'a str,
+    /// Its name there.
+    pub model: &'a str,
+    /// Where questions and answers are kept.
+    pub log: &'a Path,
+    /// Features of each dictionary that are asked about, at most.
+    pub features: usize,
 }
 
 /// How features are compared with the truth.
@@ -50,6 +92,8 @@ pub enum Progress {
     Scores(u64, u64),
     /// Dictionaries and baselines compared with the truth.
     Truth(u64, u64),
+    /// Dictionaries whose other metrics are measured.
+    Beside(u64, u64),
 }
 
 /// Scores, and what they stand on.
@@ -78,16 +122,22 @@ pub fn evaluate(
         batch_tokens: BATCH_TOKENS,
         max_windows: on.max_windows,
     };
-    let scores = lapidary_evaluation::evaluate(
-        on.opened.model()?,
+    let model = on.opened.model()?;
+    let slicings = slicings(on, &model.spec);
+    let mut partial = Partial::open(on.run, &key(subjects, on)?);
+    let resume = Resume { saved: partial.saved(), keep: &mut |saved| partial.keep_sums(saved) };
+    let measured = lapidary_evaluation::measure_on(
+        model,
         &on.corpus.windows,
         &views,
+        &slicings,
         options,
-        &mut |done, total| {
-            observe(Progress::Scores(done, total));
-        },
+        resume,
+        &mut |done, total| observe(Progress::Scores(done, total)),
     )?;
-    let measured = on.truth.as_ref().map(|truth| compare(subjects, on, truth, observe)).transpose()?;
+    let (metrics, pairs, spread) = beside(subjects, &views, &measured, options, on, &mut partial, observe)?;
+    let scores = measured.into_iter().map(|m| m.scores).collect();
+    let against = on.truth.as_ref().map(|truth| compare(subjects, on, truth, observe)).transpose()?;
     let model = on.opened.identity()?;
     let text = TextIdentity {
         context: on.context,
@@ -98,9 +148,130 @@ pub fn evaluate(
     let trained: Vec<Option<&str>> = subjects.iter().map(|s| s.text.as_deref()).collect();
     let scored = Scored::new(on.corpus, on.split, on.max_windows, &trained);
     let foreign = foreign(subjects, &model);
-    let truth = measured.as_ref().map(|measured| measured.table.clone());
-    let file = EvaluationFile { foreign, truth, ..EvaluationFile::new(model, text, scored, scores) };
-    Ok(Evaluation { file, measured })
+    let truth = against.as_ref().map(|measured| measured.table.clone());
+    let file = EvaluationFile {
+        foreign,
+        truth,
+        metrics,
+        pairs,
+        spread,
+        ..EvaluationFile::new(model, text, scored, scores)
+    };
+    Ok(Evaluation { file, measured: against })
+}
+
+/// What an evaluation depends on: only one with the same key goes on from where another was killed.
+fn key(subjects: &[Named], on: &On<'_>) -> Result<String, ReleaseError> {
+    let mut parts = vec![
+        on.opened.hash()?.to_string(),
+        on.corpus.hash.clone(),
+        format!("{} {} {:?} {} {}", on.context, on.split, on.max_windows, on.seed, on.resamples),
+        format!("{:?}", on.beside),
+        format!("{}", on.opened.precision),
+    ];
+    for subject in read_the_model(subjects) {
+        let Named { name, site, output, dictionary: d, .. } = subject;
+        let numbers = [&d.w_enc, &d.b_enc, &d.threshold, &d.w_dec, &d.b_dec].into_iter().flatten();
+        let bytes: Vec<u8> = numbers.flat_map(|x| x.to_le_bytes()).collect();
+        parts.push(format!("{name} {site} {output} {}", lapidary_files::hash::bytes(&bytes)));
+    }
+    Ok(lapidary_files::hash::bytes(parts.join("\n").as_bytes()))
+}
+
+/// By position, by named set of documents, and where the language says so by who speaks in a chat.
+fn slicings(on: &On<'_>, spec: &Spec) -> Vec<Slicing> {
+    let windows = &on.corpus.windows;
+    let mut out = Vec::new();
+    if on.beside.kinds.0.contains(&Kind::Position) {
+        out.push(Slicing::by_position(windows, spec));
+    }
+    if !on.beside.sets.is_empty() {
+        let (mut of, mut names) = (Vec::with_capacity(windows.len()), Vec::new());
+        for (k, (name, count)) in on.beside.sets.iter().enumerate() {
+            of.extend(vec![k as u16; *count]);
+            names.push(name.clone());
+        }
+        out.push(Slicing::by_window("text", names, windows, |w| of.get(w).copied().unwrap_or(NONE)));
+    }
+    if let Some(world) = on.beside.world {
+        out.extend(speakers(world, on.corpus, spec));
+    }
+    out
+}
+
+/// A chat's turns: the user's and the model's.
+fn speakers(world: &World, corpus: &Corpus, spec: &Spec) -> Option<Slicing> {
+    let truth = indicators::truth(world, corpus, spec);
+    let named = |name: &str| truth.indicators.iter().position(|i| i == name).map(|i| i as u32);
+    let turns = [named("speaker = user")?, named("speaker = bot")?];
+    let of = |n: usize| {
+        let turn = turns.iter().position(|turn| truth.row(n).binary_search(turn).is_ok());
+        turn.map_or(NONE, |turn| turn as u16)
+    };
+    let of: Vec<u16> = (0..truth.rows()).map(of).collect();
+    let names = ["user", "model"].map(String::from).to_vec();
+    of.iter().any(|slice| *slice != NONE).then(|| Slicing::by_row("turn", names, &corpus.windows, spec, &of))
+}
+
+/// What was asked for beside the scores.
+fn beside(
+    subjects: &[Named],
+    views: &[Subject<'_>],
+    measured: &[lapidary_evaluation::Measured],
+    options: Options,
+    on: &On<'_>,
+    partial: &mut Partial,
+    observe: &mut dyn FnMut(Progress),
+) -> Result<(Vec<DictionaryMetrics>, Vec<Pair>, Vec<Spread>), ReleaseError> {
+    let named: Vec<&Named> = read_the_model(subjects).collect();
+    let windows = &on.corpus.windows[..on.max_windows.unwrap_or(usize::MAX).min(on.corpus.windows.len())];
+    let battery = Battery {
+        opened: on.opened,
+        windows,
+        options,
+        kinds: &on.beside.kinds,
+        rows: on.beside.rows.unwrap_or(DEFAULT_ROWS),
+        judge: on.beside.judge,
+    };
+    let spec = &on.opened.spec;
+    let of_world = |windows: &[Window]| {
+        let corpus = Corpus { windows: windows.to_vec(), ..Corpus::default() };
+        let world = on.beside.world.expect("asked of a world only");
+        Ok(Labels::of(&indicators::truth(world, &corpus, spec)))
+    };
+    let of_file = |windows: &[Window]| on.beside.labels.expect("asked of labels only").of_rows(windows, spec);
+    let label: Option<Label<'_>> = match (on.beside.labels, on.beside.world) {
+        (Some(_), _) => Some(&of_file),
+        (None, Some(_)) => Some(&of_world),
+        (None, None) => None,
+    };
+    let mut progress = |done, total| observe(Progress::Beside(done, total));
+    let metrics = battery.run(views, measured, label, partial, &mut progress)?;
+    let compared = on.beside.kinds.0.contains(&Kind::Compare);
+    let pairs = if compared { pairs::pairs(&named, measured, options) } else { Vec::new() };
+    Ok((metrics, pairs, pairs::spread(&named, measured)))
+}
+
+/// The dictionaries that the model has sites for, and why each of the others has not.
+///
+/// # Errors
+/// None fits: why the first does not.
+pub fn that_fit(
+    subjects: Vec<Named>,
+    opened: &Opened,
+) -> Result<(Vec<Named>, Vec<EvaluationError>), ReleaseError> {
+    let (model, mut fit, mut refused) = (opened.model()?, Vec::new(), Vec::new());
+    for named in subjects {
+        let Named { name, site, output, dictionary, .. } = &named;
+        match lapidary_evaluation::fits(model, Subject { name, site: *site, output: *output, dictionary }) {
+            Ok(()) => fit.push(named),
+            Err(error) => refused.push(error),
+        }
+    }
+    if fit.is_empty() && !refused.is_empty() {
+        return Err(refused.swap_remove(0).into());
+    }
+    Ok((fit, refused))
 }
 
 /// Those whose scores are of the model as it is.

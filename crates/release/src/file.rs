@@ -2,6 +2,8 @@
 
 use crate::ReleaseError;
 use crate::error::invalid;
+use crate::metrics::{DictionaryMetrics, Pair, Spread};
+use crate::partial::Partial;
 use lapidary_catalog::TextIdentity;
 use lapidary_evaluation::Scores;
 use lapidary_files::{Identity, hash};
@@ -47,6 +49,15 @@ pub struct EvaluationFile {
     /// Scores against the truth, where it is known and was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub truth: Option<TruthTable>,
+    /// What else was measured of each, in the order of `scores`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<DictionaryMetrics>,
+    /// Dictionaries of one site against each other on the same tokens, and curves at matched L0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<Pair>,
+    /// Of dictionaries that differ in their run's seed only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub spread: Vec<Spread>,
 }
 
 /// A dictionary whose L0 is more than a tenth off the one that was asked for.
@@ -157,6 +168,9 @@ impl EvaluationFile {
             missed: Vec::new(),
             scores,
             truth: None,
+            metrics: Vec::new(),
+            pairs: Vec::new(),
+            spread: Vec::new(),
         }
     }
 
@@ -175,7 +189,9 @@ impl EvaluationFile {
 
     /// Publishes the file in a run's folder.
     pub fn save(&self, run: &Path) -> Result<(), ReleaseError> {
-        Ok(lapidary_files::publish(&place(run), self.json().as_bytes())?)
+        lapidary_files::publish(&place(run), self.json().as_bytes())?;
+        Partial::remove(run);
+        Ok(())
     }
 
     /// Reads the file of a run, which must be of this plan.

@@ -1,6 +1,7 @@
-//! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, [`release`] the folder that
-//! people load, with its [`cards`], which [`verify`] looks at again and [`recompute`] measures again; [`report`] is the page of pictures, [`figures`] of what a run's
-//! [`entry`]s say, with the [`canonical`] choice; [`rows`] are scores as lines of tables, [`showcase`] features
+//! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, with what [`metrics`]
+//! names beside the scores, [`release`] the folder that people load, with its [`cards`], which [`verify`] looks at again and
+//! [`recompute`] measures again; [`report`] is the page of pictures, [`figures`] of what a run's [`entry`]s say, with the
+//! [`canonical`] choice; [`rows`] are scores as lines of tables, [`showcase`] features
 //! with examples; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
 //!
 //! Must not be in it: training, the command line, printing.
@@ -11,18 +12,28 @@ pub mod atlas;
 mod beside;
 pub mod canonical;
 pub mod cards;
+pub mod cost;
 pub mod describe;
+pub mod endpoint;
 pub mod entry;
 mod error;
 pub mod evaluate;
 pub mod features;
 pub mod figures;
 pub mod file;
+mod judging;
+pub mod labels;
+mod measure;
+pub mod metrics;
+mod pairs;
+mod partial;
 pub mod recompute;
 pub mod release;
 pub mod report;
 pub mod rows;
+pub mod sets;
 pub mod showcase;
+pub mod summary;
 pub mod verify;
 pub mod words;
 

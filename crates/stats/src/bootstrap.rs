@@ -54,7 +54,7 @@ pub fn bootstrap<const M: usize>(
 }
 
 /// Total sums [k] of as many documents as there are, drawn with replacement.
-fn resample(documents: &[f64], k: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
+pub(crate) fn resample(documents: &[f64], k: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
     let count = documents.len() / k;
     let mut total = vec![0.0; k];
     for _ in 0..count {
@@ -69,7 +69,8 @@ fn below(n: usize, rng: &mut ChaCha8Rng) -> usize {
     ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
 }
 
-fn interval(mut values: Vec<f64>) -> Result<Interval, NoInterval> {
+/// 2.5th and 97.5th percentile of what was drawn.
+pub(crate) fn interval(mut values: Vec<f64>) -> Result<Interval, NoInterval> {
     if !values.iter().all(|v| v.is_finite()) {
         return Err(NoInterval::NotFinite);
     }

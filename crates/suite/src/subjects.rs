@@ -114,20 +114,56 @@ pub fn read(
 ) -> Result<Vec<Named>, SuiteError> {
     let (mut out, mut runs) = (Vec::new(), runs.iter());
     for (number, path) in (1..).zip(paths) {
-        if !is_run(path) {
-            out.push(alone(path, sites)?);
-            continue;
+        let run = is_run(path).then(|| runs.next().expect("every run was read"));
+        out.extend(of_path(path, run, number, sites, with_random, note)?);
+    }
+    Ok(out)
+}
+
+/// The same, but a path that cannot be read does not keep the others from it: those that could, and why each of the rest could not.
+///
+/// # Errors
+/// None could be read: why the first could not.
+pub fn read_each(
+    paths: &[PathBuf],
+    runs: &[Run],
+    sites: Sites<'_>,
+    with_random: bool,
+    note: &dyn Fn(&str),
+) -> Result<(Vec<Named>, Vec<SuiteError>), SuiteError> {
+    let (mut out, mut refused, mut runs) = (Vec::new(), Vec::new(), runs.iter());
+    for (number, path) in (1..).zip(paths) {
+        let run = is_run(path).then(|| runs.next().expect("every run was read"));
+        match of_path(path, run, number, sites, with_random, note) {
+            Ok(found) => out.extend(found),
+            Err(error) => refused.push(error),
         }
-        let run = runs.next().expect("every run was read");
-        let finished = read_dictionaries(&run.folder, &run.plan)?;
-        given_up_lines(&run.folder).iter().for_each(|line| note(line));
-        for (d, dictionary, _) in finished {
-            let named = Named::of_run(run, number, d, dictionary)?;
-            if named.reads_the_model() || with_random {
-                out.push(named);
-            } else {
-                note(&format!("{}: skipped, it reads a randomised model; --truth scores it", named.name));
-            }
+    }
+    if out.is_empty() && !refused.is_empty() {
+        return Err(refused.swap_remove(0));
+    }
+    Ok((out, refused))
+}
+
+/// The dictionaries of one path, a run or one that is named alone.
+fn of_path(
+    path: &Path,
+    run: Option<&Run>,
+    number: usize,
+    sites: Sites<'_>,
+    with_random: bool,
+    note: &dyn Fn(&str),
+) -> Result<Vec<Named>, SuiteError> {
+    let Some(run) = run else { return Ok(vec![alone(path, sites)?]) };
+    let mut out = Vec::new();
+    let finished = read_dictionaries(&run.folder, &run.plan)?;
+    given_up_lines(&run.folder).iter().for_each(|line| note(line));
+    for (d, dictionary, _) in finished {
+        let named = Named::of_run(run, number, d, dictionary)?;
+        if named.reads_the_model() || with_random {
+            out.push(named);
+        } else {
+            note(&format!("{}: skipped, it reads a randomised model; --truth scores it", named.name));
         }
     }
     Ok(out)

@@ -25,6 +25,19 @@ const BLOCK_BYTES: usize = 1 << 20;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// blake3 (hex) of every stripped document of `paths`, in reading order: what labels of a text name its documents by.
+///
+/// # Errors
+/// Those of reading the files.
+pub fn document_hashes(paths: &[PathBuf]) -> Result<Vec<String>, FileError> {
+    let mut hashes = Vec::new();
+    for_each_group(paths, |documents| {
+        hashes.extend(documents.iter().map(|d| crate::document_hash(d).to_hex().to_string()));
+        Ok::<(), FileError>(())
+    })?;
+    Ok(hashes)
+}
+
 /// Calls `group` with the stripped documents of `paths`, in order, a group at a time; returns what was skipped.
 pub(crate) fn for_each_group<E: From<FileError>>(
     paths: &[PathBuf],

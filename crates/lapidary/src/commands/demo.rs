@@ -15,7 +15,7 @@ use lapidary_catalog::{CatalogError, Opened, Text, World};
 use lapidary_files::{Kind, Mode, OutFolder};
 use lapidary_ground_truth::Measured;
 use lapidary_release::EvaluationFile;
-use lapidary_release::evaluate::{AgainstTruth, On};
+use lapidary_release::evaluate::{AgainstTruth, Beside, On};
 use lapidary_report::page::text;
 use lapidary_suite::subjects::{self, Named, Run, Sites};
 use lapidary_suite::{Found, Job, RunPlan, folder};
@@ -211,6 +211,8 @@ impl DemoArgs {
             seed: u64::from(self.seed),
             resamples: RESAMPLES,
             truth,
+            beside: Beside::default(),
+            run: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! where the text is of the language.
 
 use crate::global::Global;
+use crate::machine;
 use crate::terminal;
 use crate::terminal::progress::Progress;
 use anyhow::{Context, bail};
@@ -10,12 +11,19 @@ use lapidary_evaluation::Scores;
 use lapidary_ground_truth::score::DEFAULT_ROWS;
 use lapidary_lm::{Site, Spec};
 use lapidary_release::EvaluationFile;
+use lapidary_release::cost;
 use lapidary_release::entry::Entry;
-use lapidary_release::evaluate::{self, AgainstTruth, On, evaluate, read_the_model};
+use lapidary_release::evaluate::{
+    self, AgainstTruth, Beside, JudgeAt, On, evaluate, read_the_model, that_fit,
+};
 use lapidary_release::file::remarks;
+use lapidary_release::labels::TokenLabels;
+use lapidary_release::metrics::Kinds;
 use lapidary_release::report::{FILE_NAME as REPORT_HTML, REPORT, Report};
 use lapidary_release::rows::{lines, row, truth_rows};
-use lapidary_report::number::count;
+use lapidary_release::sets::Sets;
+use lapidary_release::summary::tables;
+use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
 use lapidary_suite::plan::is_release;
@@ -40,8 +48,8 @@ pub struct EvaluateArgs {
     /// Model folder or GGUF file [default: the run's]
     #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
-    /// Text files or folders [default: the run's]
-    #[arg(long, value_name = "F", num_args = 1..)]
+    /// Text files or folders [default: the run's]; as NAME=F, each of them, they are also scored apart
+    #[arg(long, value_name = "F|NAME=F", num_args = 1..)]
     text: Vec<PathBuf>,
     /// Site of dictionaries that do not say theirs, like 3.res; not of those of a run
     #[arg(long)]
@@ -73,12 +81,46 @@ pub struct EvaluateArgs {
     /// Write the scores as report.html with its plots into this folder; those of one run are written into it all the same
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
+    /// What else to measure: core; all; or names with commas between them, on top of the core
+    ///
+    /// core: position (scores by position in the window) and compare (pairs of dictionaries at one site, and curves at matched
+    /// L0); they cost next to nothing.
+    /// precision: the same dictionary in bf16, int8 and int4; costs the scores three times more.
+    /// probing, absorption: of labels, from --labels or the language; seconds a dictionary.
+    /// rules, examples: can features be read, without a judge; seconds a dictionary.
+    /// uniformity: how evenly active features carry a prediction; some seconds a dictionary, minutes on a large model.
+    #[arg(long, value_name = "core|all|NAME,…", default_value = "core", value_parser = parse_kinds)]
+    metrics: Kinds,
+    /// Labels of tokens, JSON lines {"label": NAME, "document": blake3 of its text, "tokens": [K, …]}; for text of the language they are
+    /// known
+    #[arg(long, value_name = "F.jsonl")]
+    labels: Option<PathBuf>,
+    /// Rows that probing, absorption, rules and examples look at, about
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..))]
+    metric_rows: u32,
+    /// Ask a model behind an OpenAI-compatible endpoint about features: it explains them, then is asked where they fire in other documents;
+    /// eight questions a feature
+    #[arg(long, value_name = "http://HOST:PORT/v1", requires = "judge_model")]
+    judge: Option<String>,
+    /// Its name there
+    #[arg(long, value_name = "NAME", requires = "judge")]
+    judge_model: Option<String>,
+    /// Features of each dictionary that it is asked about, at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    judge_features: u32,
+    /// Where questions and answers are kept; what it answers is not asked again
+    #[arg(long, value_name = "F.jsonl", default_value = "judge.jsonl")]
+    judge_log: PathBuf,
     /// Resamples of the bootstrap, at most a million; 0: no intervals
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     resamples: u32,
     /// Seed of the bootstrap
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+fn parse_kinds(text: &str) -> Result<Kinds, String> {
+    text.parse()
 }
 
 /// Languages whose truth is known.
@@ -97,10 +139,13 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let report =
         args.report.as_ref().map(|dir| global.output_folder(dir, &REPORT, false, &inputs)).transpose()?;
     let sites = Sites { reads: args.site.as_deref(), writes: args.site_out.as_deref() };
-    let subjects =
-        subjects::read(&args.subjects, &runs, sites, args.truth.is_some(), &|line| terminal::note(line))?;
+    let with_random = args.truth.is_some();
+    let (subjects, unread) =
+        subjects::read_each(&args.subjects, &runs, sites, with_random, &|line| terminal::note(line))?;
+    let mut refused: Vec<String> = unread.iter().map(ToString::to_string).collect();
     let model = args.model(runs.first())?;
-    let text = args.text(runs.first(), global)?;
+    let sets = Sets::parse(&args.text)?;
+    let text = args.text(&sets, runs.first(), global)?;
     let world = args.truth.map(|Language::World| language(&text)).transpose()?;
     let ignored = runs.first().map_or(&[][..], |run| &run.places.ignore_config_keys);
     let recorded = subjects.first().and_then(|s| s.model.as_ref()).and_then(|m| m.precision.as_deref());
@@ -108,20 +153,34 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let context = args.context(runs.first(), &opened.spec)?;
     let corpus = text.corpus(&opened, context, args.split())?;
     if global.dry_run {
-        return args.dry_run(&corpus, context, &subjects, global);
+        return args.dry_run(&opened, &corpus, context, &subjects, global);
     }
     let model = opened.identity()?;
     if !args.foreign_model {
         check_model(&subjects, &model, &opened.folder.display().to_string())?;
     }
-    let file = with_bars(&subjects, &args.on(&opened, &corpus, context, world), global)?.file;
+    let (subjects, unfit) = that_fit(subjects, &opened)?;
+    refused.extend(unfit.iter().map(ToString::to_string));
+    refused.iter().for_each(|why| terminal::note(&format!("{why}; the others are scored")));
+    let labels = args.labels(&text)?;
+    let beside = Beside {
+        kinds: args.metrics.clone(),
+        rows: Some(args.metric_rows as usize),
+        world: text.world(),
+        labels: labels.as_ref(),
+        judge: args.judge_at(),
+        sets: sets.windows(&global.catalog, &opened, context, args.split())?,
+    };
+    let run = only_run.map(|run| run.folder.as_path());
+    let on = On { beside, run, ..args.on(&opened, &corpus, context, world) };
+    let file = with_bars(&subjects, &on, global)?.file;
     let file = match only_run {
         Some(run) => file.of_run(&run.folder, &run.plan)?,
         None => file,
     };
     // Saved or not, the scores are shown.
     let saved = only_run.map(|run| (&run.folder, file.save(&run.folder)));
-    print(&file, &subjects, global)?;
+    print(&file, &subjects, &args.metrics, global)?;
     let entries = Entry::of_named(&file, read_the_model(&subjects));
     let title = args.subjects.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ");
     let page = Report::new(&title, &file, entries, None);
@@ -129,10 +188,11 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
         page.write(&out.path)?;
         out.finish()?;
     }
-    let Some((run, saved)) = saved else { return Ok(()) };
+    let Some((run, saved)) = saved else { return left_out(&refused) };
     saved?;
     page.write(run)?;
-    print_saved(run, global)
+    print_saved(run, global)?;
+    left_out(&refused)
 }
 
 impl EvaluateArgs {
@@ -182,14 +242,29 @@ impl EvaluateArgs {
         folder.map(PathBuf::as_path).context("no run folder is named: add --model DIR")
     }
 
-    fn text(&self, run: Option<&Run>, global: &Global) -> anyhow::Result<Text> {
-        match (self.text.is_empty(), run) {
+    fn text(&self, sets: &Sets, run: Option<&Run>, global: &Global) -> anyhow::Result<Text> {
+        match (sets.files.is_empty(), run) {
             (true, Some(run)) if !run.places.text.is_empty() => {
                 Ok(Text::parse(&run.places.text, &global.catalog)?)
             }
             (true, _) => bail!("no run folder is named: add --text FILE"),
-            (false, _) => Ok(Text::parse(&self.text, &global.catalog)?),
+            (false, _) => Ok(Text::parse(&sets.files, &global.catalog)?),
         }
+    }
+
+    fn judge_at(&self) -> Option<JudgeAt<'_>> {
+        let (url, model) = (self.judge.as_deref()?, self.judge_model.as_deref()?);
+        Some(JudgeAt { url, model, log: &self.judge_log, features: self.judge_features as usize })
+    }
+
+    fn labels(&self, text: &Text) -> anyhow::Result<Option<TokenLabels>> {
+        let Some(path) = &self.labels else { return Ok(None) };
+        if text.world().is_some() {
+            bail!(
+                "--labels: expected a text from files, found the language, whose labels are known; leave it out"
+            );
+        }
+        Ok(Some(TokenLabels::read(path, &lapidary_text::document_hashes(text.files())?)?))
     }
 
     fn context(&self, run: Option<&Run>, spec: &Spec) -> anyhow::Result<usize> {
@@ -198,18 +273,29 @@ impl EvaluateArgs {
 
     fn dry_run(
         &self,
+        opened: &Opened,
         corpus: &Corpus,
         context: usize,
         subjects: &[Named],
         global: &Global,
     ) -> anyhow::Result<()> {
-        let (dictionaries, windows) = (read_the_model(subjects).count(), self.windows(corpus));
+        let (scored, windows) = (read_the_model(subjects).collect::<Vec<_>>(), self.windows(corpus));
+        let tokens = corpus.windows[..windows].iter().map(|w| w.tokens.len()).sum();
+        let model = (&opened.spec, opened.parameters);
+        let cost = cost::of(&scored, model, (tokens, context, evaluate::BATCH_TOKENS), &self.metrics);
+        let seconds = cost.multiply_adds / machine::speed(opened.device);
         let json = serde_json::json!({
-            "dictionaries": dictionaries, "windows": windows, "context": context, "documents": corpus.documents,
+            "dictionaries": scored.len(), "windows": windows, "context": context, "documents": corpus.documents,
+            "tokens": cost.tokens, "seconds": seconds, "memory": cost.memory,
         });
         let (windows, documents) = (count(windows as u64), count(corpus.documents as u64));
         let text = format!(
-            "{dictionaries} dictionaries on {windows} windows of {context} tokens, of {documents} documents"
+            "{} dictionaries on {windows} windows of {context} tokens, of {documents} documents: {} tokens through the model or a \
+             part of it, about {}, {}",
+            scored.len(),
+            count(cost.tokens as u64),
+            duration(seconds),
+            bytes(cost.memory as u64)
         );
         global.tell(&json, text)
     }
@@ -241,7 +327,18 @@ impl EvaluateArgs {
             seed: self.seed,
             resamples: self.resamples as usize,
             truth: world.map(|world| AgainstTruth { world, rows, max_windows }),
+            beside: Beside::default(),
+            run: None,
         }
+    }
+}
+
+/// Fails where a dictionary was left out, after all others were scored.
+fn left_out(refused: &[String]) -> anyhow::Result<()> {
+    match refused {
+        [] => Ok(()),
+        [why] => bail!("one could not be scored: {why}"),
+        [why, ..] => bail!("{} could not be scored, the first because of this: {why}", refused.len()),
     }
 }
 
@@ -263,11 +360,14 @@ pub fn with_bars(subjects: &[Named], on: &On<'_>, global: &Global) -> anyhow::Re
 
 /// What `work` returns, with a bar for each part that it tells of.
 pub fn progress<T>(global: &Global, work: impl FnOnce(&mut dyn FnMut(evaluate::Progress)) -> T) -> T {
-    let (mut scores, mut truth) = (None, None);
+    let (mut scores, mut truth, mut beside) = (None, None, None);
     work(&mut |progress| {
         let (bar, label, unit, (done, total)) = match progress {
             evaluate::Progress::Scores(done, total) => (&mut scores, "evaluating", "tokens", (done, total)),
             evaluate::Progress::Truth(done, total) => (&mut truth, "truth", "scores", (done, total)),
+            evaluate::Progress::Beside(done, total) => {
+                (&mut beside, "other metrics", "dictionaries", (done, total))
+            }
         };
         bar.get_or_insert_with(|| Progress::new(global.quiet, label, total, unit)).set_of(done, total);
         if done == total {
@@ -284,7 +384,7 @@ fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
     row(scores, &named.label, named.setting)
 }
 
-fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) -> anyhow::Result<()> {
+fn print(file: &EvaluationFile, subjects: &[Named], kinds: &Kinds, global: &Global) -> anyhow::Result<()> {
     if global.json {
         return terminal::line(file.json());
     }
@@ -302,6 +402,7 @@ fn print(file: &EvaluationFile, subjects: &[Named], global: &Global) -> anyhow::
             .iter()
             .try_for_each(|remark| terminal::line(format_args!("{}: {remark}", scores.name)))?;
     }
+    tables(file, kinds).iter().try_for_each(|table| terminal::line(format_args!("\n{table}")))?;
     if let Some(truth) = &file.truth {
         terminal::line(format_args!("\n{}", truth_text(&truth_rows(truth))))?;
         let (rows, documents) = (count(truth.rows), count(truth.documents));
