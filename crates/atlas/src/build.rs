@@ -69,15 +69,16 @@ impl Job<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Manifest, AtlasError> {
         let key = self.key();
+        let state_file = folder.join("state.bin");
         if let Ok(done) = Manifest::read(folder)
             && done.key == key
         {
+            remove(&state_file)?;
             return Ok(done);
         }
         files::create_dir(&folder.join("features"))?;
         let missing: Vec<usize> =
             (0..self.subjects.len()).filter(|&d| !self.is_written(folder, d, &key)).collect();
-        let state_file = folder.join("state.bin");
         if !missing.is_empty() {
             let windows = self.corpus.windows.len() as u64;
             let state =
@@ -223,8 +224,8 @@ impl Job<'_> {
     fn write_rows(&mut self, folder: &Path, shards: &[Shard]) -> Result<String, AtlasError> {
         let part = folder.join("rows.part");
         let _ = std::fs::remove_file(&part);
-        let (text, words) =
-            (Shard::open(&folder.join("text.bin"))?, Shard::open(&folder.join("vocabulary.bin"))?);
+        let words = Shard::open(&folder.join("vocabulary.bin"))?;
+        let mut text = Text { shard: Shard::open(&folder.join("text.bin"))?, read: BTreeMap::new() };
         let writer = Writer::create(&part)?;
         for (d, shard) in shards.iter().enumerate() {
             let (mut alive, mut fired) = (0, 0);
@@ -232,7 +233,7 @@ impl Job<'_> {
                 let record: FeatureRecord = shard.read(f)?;
                 alive += usize::from(record.count > 0);
                 fired += record.count;
-                add_row(&writer, d, f as u32, &record, self.suite.text.rows, &text, &words)?;
+                add_row(&writer, d, f as u32, &record, self.suite.text.rows, &mut text, &words)?;
             }
             let info: &mut DictionaryInfo = &mut self.suite.dictionaries[d];
             info.alive = alive;
@@ -251,11 +252,16 @@ impl Job<'_> {
         let mut manifest =
             Manifest { format: FORMAT, key, suite: self.suite, truth_names, rows, files: BTreeMap::new() };
         manifest.publish(folder, &names)?;
-        if state.is_file() {
-            std::fs::remove_file(state).map_err(FileError::io(state, "remove"))?;
-        }
+        remove(state)?;
         Ok(manifest)
     }
+}
+
+fn remove(state: &Path) -> Result<(), AtlasError> {
+    if state.is_file() {
+        std::fs::remove_file(state).map_err(FileError::io(state, "remove"))?;
+    }
+    Ok(())
 }
 
 /// The file of records of a dictionary.
@@ -272,19 +278,41 @@ pub(crate) fn publish_rows(folder: &Path, part: &Path) -> Result<String, AtlasEr
     Ok(name)
 }
 
+/// Windows of the text, many of which are asked for again.
+struct Text {
+    shard: Shard,
+    read: BTreeMap<u32, Vec<String>>,
+}
+
+/// Windows that are held at a time.
+const HELD: usize = 4_096;
+
+impl Text {
+    /// What a token adds to the text.
+    fn piece(&mut self, window: u32, position: u32) -> Result<String, AtlasError> {
+        if !self.read.contains_key(&window) {
+            if self.read.len() == HELD {
+                self.read.clear();
+            }
+            let record: Option<WindowRecord> = self.shard.read(u64::from(window))?;
+            self.read.insert(window, record.map(|w| w.pieces).unwrap_or_default());
+        }
+        Ok(self.read[&window].get(position as usize).cloned().unwrap_or_default())
+    }
+}
+
 fn add_row(
     writer: &Writer,
     d: usize,
     index: u32,
     record: &FeatureRecord,
     rows: u64,
-    text: &Shard,
+    text: &mut Text,
     words: &Shard,
 ) -> Result<(), AtlasError> {
     let mut peaks = Vec::with_capacity(record.top.len());
     for place in &record.top {
-        let window: Option<WindowRecord> = text.read(u64::from(place.window))?;
-        peaks.push(window.map_or(String::new(), |w| w.pieces[place.position as usize].clone()));
+        peaks.push(text.piece(place.window, place.position)?);
     }
     let explanations = if record.count > 0 { explanations(record, &peaks, rows) } else { Vec::new() };
     let mut tokens: Vec<(String, &str)> = peaks.iter().map(|p| (p.trim().to_string(), FIRES)).collect();

@@ -8,7 +8,11 @@ use std::collections::BTreeMap;
 /// A match below this F1 explains nothing.
 const LEAST_F1: f64 = 0.2;
 /// A match from this F1 on is said first.
-const GOOD_F1: f64 = 0.5;
+pub const GOOD_F1: f64 = 0.5;
+/// How these are found.
+pub const MATCHED: &str = "matched variable";
+/// The same.
+pub const PEAK: &str = "most frequent peak token";
 
 /// Who wrote these.
 const AUTHOR: &str = "lapidary";
@@ -18,7 +22,7 @@ pub fn explanations(record: &FeatureRecord, peaks: &[String], rows: u64) -> Vec<
     let matched = record.truth.as_ref().filter(|m| m.f1 >= LEAST_F1).map(|m| Explanation {
         text: m.phrase.clone(),
         author: AUTHOR.into(),
-        method: "matched variable".into(),
+        method: MATCHED.into(),
         score: Some(m.f1),
         score_name: "F1".into(),
         how_measured: format!(
@@ -29,7 +33,7 @@ pub fn explanations(record: &FeatureRecord, peaks: &[String], rows: u64) -> Vec<
     let peak = most_frequent(peaks).map(|(token, count)| Explanation {
         text: format!("“{}”", token.trim()),
         author: AUTHOR.into(),
-        method: "most frequent peak token".into(),
+        method: PEAK.into(),
         score: Some(count as f64 / peaks.len() as f64),
         score_name: "share of top contexts".into(),
         how_measured: format!(

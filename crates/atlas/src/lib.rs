@@ -3,7 +3,7 @@
 //!
 //! [`contexts()`] is that for a few features that a terminal shows; [`excerpt`] shows such a place token by token; [`promoted`]
 //! says which next tokens a feature's direction speaks for. An *atlas* is the same for all features, kept in a folder: [`build`]
-//! makes it, [`query`] opens it and answers with [`pages`].
+//! makes it, [`query`] opens it and answers with [`pages`], [`edit`] adds explanations, [`neuronpedia`] is another site's layout.
 //!
 //! Reading order: `levels`, `seen`, `together`, `truth` are what the `pass` remembers; `effects`, `neighbours` need the weights
 //! only; `record`, `shard`, `rows`, `manifest` are how all is kept; `explain` says it in words.
@@ -13,6 +13,7 @@
 
 pub mod build;
 pub mod contexts;
+pub mod edit;
 pub mod effects;
 mod error;
 pub mod excerpt;
@@ -21,6 +22,7 @@ pub mod levels;
 pub mod live;
 pub mod manifest;
 pub mod neighbours;
+pub mod neuronpedia;
 pub mod pages;
 pub mod pass;
 pub mod pieces;

@@ -270,7 +270,8 @@ pub struct Context {
     pub peak: usize,
     /// The value there.
     pub max: f32,
-    /// What is true of each token, where it is known.
+    /// What is true of each token at which it fires, where that is known; empty elsewhere, where nobody asks and pages would be ten
+    /// times as long.
     pub truth: Option<Vec<String>>,
 }
 

@@ -7,10 +7,11 @@ use crate::seen::{InWindow, Seen};
 use crate::together::{self, Partners};
 use crate::truth::{self, Both, Truth};
 use crate::{AtlasError, Subject};
+use lapidary_dictionary::Encoder;
 use lapidary_files as files;
 use lapidary_harvest::FusedRows;
 use lapidary_kernels::Csr;
-use lapidary_lm::Model;
+use lapidary_lm::{Model, Site};
 use lapidary_store::{RowDtype, RowSource};
 use lapidary_text::Corpus;
 use rayon::prelude::*;
@@ -19,6 +20,8 @@ use std::path::Path;
 
 /// Features that one task takes.
 const FEATURES: usize = 32;
+/// Rows of activations that are held at a time, bytes, a window at least.
+const HELD_BYTES: usize = 512 << 20;
 /// Largest state that is read back, bytes.
 const MAX_BYTES: u64 = 1 << 36;
 
@@ -84,13 +87,22 @@ impl Pass<'_> {
         let (all, mut published): (Vec<u32>, u64) =
             ((0..self.corpus.windows.len() as u32).collect(), state.rows);
         progress(u64::from(state.windows));
-        for windows in all[state.windows as usize..].chunks(WINDOWS) {
+        let total: usize = self.corpus.window_rows(&self.model.spec).iter().map(|&n| n as usize).sum();
+        let mut encoders: Vec<Encoder<'_>> = Vec::new();
+        for windows in all[state.windows as usize..].chunks(self.windows_at_once(&sites)) {
             source.read(windows, &mut rows).map_err(AtlasError::Rows)?;
             let here = self.here(windows, state.rows as usize);
-            for (subject, seen) in self.subjects.iter().zip(&mut state.dictionaries) {
-                let site = sites.iter().position(|site| *site == subject.site).expect("it was listed");
-                let batch = subject.dictionary.encode(self.model.device, &rows[site]);
-                seen.see(&batch, &here, self.corpus, self.truth);
+            let of = |s: &Subject<'_>| sites.iter().position(|site| *site == s.site).expect("it was listed");
+            if encoders.is_empty() {
+                let ready = self
+                    .subjects
+                    .iter()
+                    .map(|s| s.dictionary.encoder(self.model.device, &rows[of(s)], total));
+                encoders = ready.collect();
+            }
+            for ((subject, encoder), seen) in self.subjects.iter().zip(&encoders).zip(&mut state.dictionaries)
+            {
+                seen.see(&encoder.encode(&rows[of(subject)]), &here, self.corpus, self.truth);
             }
             state.windows += windows.len() as u32;
             state.rows += here.places.len() as u64;
@@ -101,6 +113,13 @@ impl Pass<'_> {
             progress(u64::from(state.windows));
         }
         Ok(state)
+    }
+
+    /// Windows that run together: their rows at all sites must not fill the memory.
+    fn windows_at_once(&self, sites: &[Site]) -> usize {
+        let widths: usize = sites.iter().map(|site| self.model.spec.width(*site)).sum();
+        let longest = self.corpus.windows.iter().map(|w| w.tokens.len()).max().unwrap_or(1);
+        (HELD_BYTES / (4 * widths * longest).max(1)).clamp(1, WINDOWS)
     }
 
     /// The state of a build of the same inputs, or nothing yet.

@@ -104,14 +104,7 @@ impl Atlas {
 
     fn check_version(&self) -> Result<(), AtlasError> {
         let found: u32 = self.ask(|c| c.pragma_query_value(None, "user_version", |row| row.get(0)))?;
-        match found == rows::VERSION {
-            true => Ok(()),
-            false => Err(invalid(format!(
-                "{}: expected rows of version {}, found {found}; use the version that wrote it, or build the atlas again",
-                self.rows.display(),
-                rows::VERSION
-            ))),
-        }
+        if found == rows::VERSION { Ok(()) } else { Err(rows::other_version(&self.rows, found)) }
     }
 
     /// Asks the rows, on a connection of one's own.
@@ -221,7 +214,7 @@ impl Atlas {
         self.ask(|c| {
             let mut all = c.prepare_cached(
                 "SELECT text, author, method, score, score_name, how_measured FROM explanation
-                 WHERE dictionary = ? AND idx = ? ORDER BY id",
+                 WHERE dictionary = ? AND idx = ? ORDER BY rank, id",
             )?;
             all.query_map(params![d, index], explanation)?.collect()
         })

@@ -181,7 +181,9 @@ impl WindowRecord {
         }
         let name = |v: &u32| names.get(*v as usize).map_or("?", String::as_str);
         let said = |on: &Vec<u32>| on.iter().map(name).collect::<Vec<_>>().join("; ");
-        let truth = self.truth.as_ref().map(|rows| rows[span.clone()].iter().map(said).collect());
+        let whole = |(on, value): (&Vec<u32>, &f32)| if *value == 0.0 { String::new() } else { said(on) };
+        let truth =
+            self.truth.as_ref().map(|rows| rows[span.clone()].iter().zip(&values).map(whole).collect());
         Context {
             document: place.document,
             start: self.start + (span.start - self.first as usize) as u32,

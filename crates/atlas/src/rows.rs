@@ -2,12 +2,16 @@
 //! one transaction from the records, in their order; its version is `user_version`.
 
 use crate::AtlasError;
+use crate::error::invalid;
+use crate::explain::{GOOD_F1, MATCHED, PEAK};
 use crate::pages::{Explanation, FeatureRow};
 use rusqlite::{Connection, params};
 use std::path::Path;
 
-/// Version of the tables.
-pub const VERSION: u32 = 1;
+/// Version of the tables. In version 1 explanations had no rank.
+pub const VERSION: u32 = 2;
+/// The oldest version that can be brought to this one.
+pub const OLDEST: u32 = 1;
 
 const TABLES: &str = "
 CREATE TABLE feature (
@@ -18,7 +22,8 @@ CREATE INDEX by_max ON feature (dictionary, max);
 CREATE INDEX by_f1 ON feature (dictionary, f1);
 CREATE TABLE explanation (
     id INTEGER PRIMARY KEY, dictionary INTEGER NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL,
-    method TEXT NOT NULL, score REAL, score_name TEXT NOT NULL, how_measured TEXT NOT NULL);
+    method TEXT NOT NULL, score REAL, score_name TEXT NOT NULL, how_measured TEXT NOT NULL,
+    rank INTEGER NOT NULL DEFAULT 2);
 CREATE INDEX of_feature ON explanation (dictionary, idx);
 CREATE VIRTUAL TABLE words USING fts5 (text, content='explanation', content_rowid='id');
 CREATE TABLE token (
@@ -99,24 +104,21 @@ impl Writer {
     }
 }
 
+/// Where an explanation stands among those of its feature: 0 a variable that it matches well, 1 what people and models say, 2 the
+/// rest.
+fn rank(e: &Explanation) -> u32 {
+    match e.method.as_str() {
+        MATCHED if e.score >= Some(GOOD_F1) => 0,
+        MATCHED | PEAK => 2,
+        _ => 1,
+    }
+}
+
 /// Adds an explanation and its words.
-pub(crate) fn insert(
-    connection: &Connection,
-    dictionary: usize,
-    index: u32,
-    e: &Explanation,
-) -> rusqlite::Result<()> {
-    let mut line = connection.prepare_cached("INSERT INTO explanation VALUES (NULL,?,?,?,?,?,?,?,?)")?;
-    line.execute(params![
-        dictionary as i64,
-        index,
-        e.text,
-        e.author,
-        e.method,
-        e.score,
-        e.score_name,
-        e.how_measured
-    ])?;
+fn insert(connection: &Connection, dictionary: usize, index: u32, e: &Explanation) -> rusqlite::Result<()> {
+    let mut line = connection.prepare_cached("INSERT INTO explanation VALUES (NULL,?,?,?,?,?,?,?,?,?)")?;
+    let (d, rank) = (dictionary as i64, rank(e));
+    line.execute(params![d, index, e.text, e.author, e.method, e.score, e.score_name, e.how_measured, rank])?;
     let id = connection.last_insert_rowid();
     connection
         .prepare_cached("INSERT INTO words (rowid, text) VALUES (?,?)")?
@@ -124,8 +126,109 @@ pub(crate) fn insert(
     Ok(())
 }
 
+/// Adds an explanation if it is not there; was it added?
+pub(crate) fn add_once(
+    connection: &Connection,
+    dictionary: usize,
+    index: u32,
+    e: &Explanation,
+) -> rusqlite::Result<bool> {
+    let mut known = connection.prepare_cached(
+        "SELECT 1 FROM explanation WHERE dictionary = ? AND idx = ? AND text = ? AND author = ? AND method = ?",
+    )?;
+    let known = known.exists(params![dictionary as i64, index, e.text, e.author, e.method])?;
+    if !known {
+        insert(connection, dictionary, index, e)?;
+    }
+    Ok(!known)
+}
+
+/// Gives every feature the first of its explanations.
+pub(crate) fn headline(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "UPDATE feature SET explanation = (SELECT text FROM explanation e
+         WHERE e.dictionary = feature.dictionary AND e.idx = feature.idx ORDER BY rank, id LIMIT 1)",
+    )
+}
+
+/// Brings tables of an older version to this one.
+pub(crate) fn migrate(connection: &Connection, from: u32) -> rusqlite::Result<()> {
+    if from < 2 {
+        connection.execute_batch("ALTER TABLE explanation ADD COLUMN rank INTEGER NOT NULL DEFAULT 2")?;
+        connection.execute(
+            "UPDATE explanation SET rank = CASE WHEN method = ?1 AND score >= ?2 THEN 0 WHEN method IN (?1, ?3) THEN 2
+             ELSE 1 END",
+            params![MATCHED, GOOD_F1, PEAK],
+        )?;
+        headline(connection)?;
+    }
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
+/// Why tables of another version are not read.
+pub(crate) fn other_version(path: &Path, found: u32) -> AtlasError {
+    let next = match found {
+        OLDEST..VERSION => "bring it to this version with `lapidary atlas upgrade`",
+        _ => "use the version that wrote it, or build the atlas again",
+    };
+    invalid(format!("{}: expected rows of version {VERSION}, found {found}; {next}", path.display()))
+}
+
 /// Says which file an error is of.
 pub(crate) fn sql(path: &str) -> impl FnOnce(rusqlite::Error) -> AtlasError {
     let path = path.to_string();
     move |source| AtlasError::Sql { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The tables of version 1, as they were written.
+    const TABLES_1: &str = "
+        CREATE TABLE feature (
+            dictionary INTEGER NOT NULL, idx INTEGER NOT NULL, count INTEGER NOT NULL, density REAL NOT NULL, max REAL NOT NULL,
+            top_token TEXT NOT NULL, f1 REAL, explanation TEXT, PRIMARY KEY (dictionary, idx)) WITHOUT ROWID;
+        CREATE TABLE explanation (
+            id INTEGER PRIMARY KEY, dictionary INTEGER NOT NULL, idx INTEGER NOT NULL, text TEXT NOT NULL, author TEXT NOT NULL,
+            method TEXT NOT NULL, score REAL, score_name TEXT NOT NULL, how_measured TEXT NOT NULL);
+        CREATE VIRTUAL TABLE words USING fts5 (text, content='explanation', content_rowid='id');
+        INSERT INTO feature VALUES (0, 7, 3, 0.1, 2.5, 'dog', 0.9, 'old');
+        INSERT INTO explanation VALUES (1, 0, 7, 'a peak', 'lapidary', 'most frequent peak token', 0.4, 'share', 'so');
+        INSERT INTO explanation VALUES (2, 0, 7, 'somebody says', 'somebody', 'by hand', NULL, '', '');
+        INSERT INTO explanation VALUES (3, 0, 7, 'a match', 'lapidary', 'matched variable', 0.9, 'F1', 'so');
+        INSERT INTO words (rowid, text) SELECT id, text FROM explanation;
+        PRAGMA user_version = 1;";
+
+    #[test]
+    fn tables_of_version_1_become_those_of_this_one() {
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(TABLES_1).unwrap();
+        migrate(&c, 1).unwrap();
+        let text = |sql: &str| c.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+        assert_eq!(
+            text("SELECT group_concat(text, '|') FROM (SELECT text FROM explanation ORDER BY rank, id)"),
+            "a match|somebody says|a peak"
+        );
+        assert_eq!(text("SELECT explanation FROM feature"), "a match");
+        assert_eq!(text("SELECT CAST(user_version AS TEXT) FROM pragma_user_version"), VERSION.to_string());
+        assert_eq!(text("SELECT text FROM words WHERE words MATCH 'somebody'"), "somebody says");
+        let new = Explanation {
+            text: "somebody says".into(),
+            author: "somebody".into(),
+            method: "by hand".into(),
+            score: None,
+            score_name: String::new(),
+            how_measured: String::new(),
+        };
+        assert!(!add_once(&c, 0, 7, &new).unwrap(), "it is there");
+        assert!(add_once(&c, 0, 7, &Explanation { author: "another".into(), ..new }).unwrap());
+        let columns = |c: &Connection| -> Vec<String> {
+            let mut of = c.prepare("SELECT name FROM pragma_table_info('explanation')").unwrap();
+            of.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+        };
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh.execute_batch(TABLES).unwrap();
+        assert_eq!(columns(&c), columns(&fresh));
+    }
 }

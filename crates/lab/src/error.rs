@@ -6,6 +6,7 @@ use lapidary_files::FileError;
 use lapidary_ground_truth::TruthError;
 use lapidary_harvest::HarvestError;
 use lapidary_lm::LmError;
+use lapidary_splice::SpliceError;
 use lapidary_store::{SourceError, StoreError};
 use lapidary_suite::SuiteError;
 use lapidary_text::TextError;
@@ -47,6 +48,9 @@ pub enum LabError {
     /// The same.
     #[error(transparent)]
     Rows(SourceError),
+    /// The model cannot be steered.
+    #[error(transparent)]
+    Splice(#[from] SpliceError),
     /// The user wants to stop.
     #[error("stopped; what is finished is kept: continue with --resume")]
     Interrupted,

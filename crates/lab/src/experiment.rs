@@ -38,4 +38,5 @@ pub const EXPERIMENTS: &[&Experiment] = &[
     &experiments::transcoder::TRANSCODER,
     &experiments::missing::MISSING,
     &experiments::proxies::PROXIES,
+    &experiments::steering::STEERING,
 ];

@@ -59,25 +59,50 @@ fn differs(expected: &Value, found: &Value, at: &str, problems: &mut Vec<String>
     }
 }
 
+/// A number as it was before it was written; rows of others carry it as f64.
+fn number(value: &Value) -> f32 {
+    value.as_f64().unwrap_or_else(|| panic!("expected a number, found {value}")) as f32
+}
+
+fn numbers(values: &Value) -> Vec<f32> {
+    values.as_array().unwrap().iter().map(number).collect()
+}
+
 async fn the_values_are_ours(router: &axum::Router) {
-    let ours = json!({ "text": "the king said", "source": "2-res-1k", "index": 7 });
+    let text = "The king said that it was so.";
+    let dense = get(router, "/api/v1/features/2-res-1k?sort=density&order=desc&limit=1").await.json();
+    let index = &dense["features"][0]["index"];
+    let ours = json!({ "text": text, "source": "2-res-1k", "index": index });
     let ours = post(router, "/api/v1/activations", &ours).await.json();
+    assert!(numbers(&ours["values"]).iter().any(|&v| v > 0.0), "the most frequent feature fires: {ours}");
     let single =
-        json!({ "prompt": "the king said", "model": "organism", "source": "2-res-1k", "index": "7" });
+        json!({ "prompt": text, "model": "organism", "source": "2-res-1k", "index": index.to_string() });
     let single = post(router, "/v1/activation/single", &single).await.json();
-    assert_eq!((&single["tokens"], &single["activation"]["values"]), (&ours["tokens"], &ours["values"]));
-    let all = json!({ "prompts": ["the king said"], "model": "organism", "source": "2-res-1k" });
+    assert_eq!(single["tokens"], ours["tokens"]);
+    assert_eq!(numbers(&single["activation"]["values"]), numbers(&ours["values"]));
+    let all = json!({ "prompts": [text], "model": "organism", "source": "2-res-1k" });
     let all = post(router, "/v1/activation/source", &all).await.json();
-    let active = all["results"][0]["activeFeatures"].as_object().unwrap();
-    for (token, value) in ours["values"].as_array().unwrap().iter().enumerate() {
-        let fires = active.get("7").and_then(|list| list.as_array()?.iter().find(|pair| pair[0] == token));
-        assert_eq!(
-            fires.map_or(0.0, |pair| pair[1].as_f64().unwrap()),
-            value.as_f64().unwrap(),
-            "token {token}"
-        );
+    let active = &all["results"][0]["activeFeatures"][index.to_string()];
+    for (token, value) in numbers(&ours["values"]).into_iter().enumerate() {
+        let fires = active.as_array().unwrap().iter().find(|pair| pair[0] == token);
+        assert_eq!(fires.map_or(0.0, |pair| number(&pair[1])), value, "token {token}");
     }
-    let page = get(router, "/api/v1/feature/2-res-1k/7").await.json();
-    let row = get(router, "/api/feature/organism/2-res-1k/7").await.json();
-    assert_eq!((&row["maxActApprox"], &row["frac_nonzero"]), (&page["max"], &page["density"]));
+    let page = get(router, &format!("/api/v1/feature/2-res-1k/{index}")).await.json();
+    let row = get(router, &format!("/api/feature/organism/2-res-1k/{index}")).await.json();
+    assert_eq!(number(&row["maxActApprox"]), number(&page["max"]));
+    assert_eq!(row["frac_nonzero"], page["density"]);
+    let first = &row["activations"][0];
+    assert_eq!((&first["tokens"], &first["binMin"]), (&page["contexts"]["top"][0]["tokens"], &json!(-1.0)));
+    let ask = |stream: bool| {
+        json!({ "prompt": text, "model": "organism", "steerMethod": "PROJECTION_CAP", "normalizeSteering": false,
+                "types": ["DEFAULT"], "nCompletionTokens": 6, "temperature": 0.0, "strengthMultiplier": 1.0, "freqPenalty": 0,
+                "seed": 16, "stream": stream })
+    };
+    let whole = post(router, "/v1/steer/completion", &ask(false)).await.json();
+    let pieces = post(router, "/v1/steer/completion", &ask(true)).await.text();
+    let pieces =
+        pieces.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+    let joined: String =
+        pieces.filter_map(|p| p["outputs"][0]["output"].as_str().map(String::from)).collect();
+    assert_eq!(whole["outputs"][0]["output"], format!("{text}{joined}"));
 }

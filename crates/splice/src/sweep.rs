@@ -64,7 +64,7 @@ impl Probe<'_> {
     /// A prompt that the model cannot read, or sampling parameters outside their range.
     pub fn default(&self, each: &mut dyn FnMut(u32) -> ControlFlow<()>) -> Result<Reading, SpliceError> {
         let tokens = self.model.generate(self.prompt, self.max_tokens, &self.sampling, each)?;
-        Ok(self.read(tokens).0)
+        Ok(self.reading(tokens))
     }
 
     /// The answer under `steering`, and what it buys and costs.
@@ -83,6 +83,11 @@ impl Probe<'_> {
         let rows = self.answer_rows(whole.len());
         let kl = kl(self.model, &steered[rows.clone()], &untouched[rows]);
         Ok(Point { reading, kl })
+    }
+
+    /// How the untouched model reads an answer that somebody wrote.
+    pub fn reading(&self, tokens: Vec<u32>) -> Reading {
+        self.read(tokens).0
     }
 
     /// How the untouched model reads an answer; with its residual stream `[N, D]`.

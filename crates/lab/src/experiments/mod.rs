@@ -5,5 +5,6 @@ pub mod missing;
 pub mod proxies;
 pub mod quant;
 pub mod splitting;
+pub mod steering;
 pub mod transcoder;
 pub mod truth;

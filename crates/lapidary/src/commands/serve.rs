@@ -34,7 +34,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "F", num_args = 1..)]
     text: Vec<PathBuf>,
     /// Windows of text to build an atlas from
-    #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_windows: u32,
     /// Site of a dictionary that does not say its own, like 3.res
     #[arg(long)]

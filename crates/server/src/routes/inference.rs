@@ -4,12 +4,14 @@
 use super::live::{feature_of, find, read};
 use super::neuronpedia::{Number, SteerFeature, active, check_model, limited, of_set, steered, written};
 use super::schema::SteerRequest;
+use super::steer::{chunked, client};
 use super::{answer, computed};
 use crate::app::App;
 use crate::body::Input;
 use crate::error::Refusal;
+use crate::listen::Client;
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use lapidary_atlas::live::{LiveFeature, peak, strongest, values};
 use serde::Deserialize;
@@ -282,41 +284,58 @@ pub(super) struct Completion {
     seed: f64,
     #[serde(default)]
     features: Vec<SteerFeature>,
+    #[serde(default)]
+    stream: Option<bool>,
 }
 
-/// A continuation, steered, default or both
+/// A continuation, steered, default or both; with `stream` in pieces, each an answer of the same form
 #[utoipa::path(post, path = "/v1/steer/completion", request_body = Completion, responses((status = 200, body = Value)))]
-pub(super) async fn completion(State(app): State<Arc<App>>, Input(request): Input<Completion>) -> Answer {
+pub(super) async fn completion(
+    State(app): State<Arc<App>>,
+    of: Option<Extension<Client>>,
+    Input(request): Input<Completion>,
+) -> Answer {
+    check_model(&app, &request.model)?;
+    if let Some(other) = request.types.iter().find(|kind| !["STEERED", "DEFAULT"].contains(&kind.as_str())) {
+        let error = format!("types: expected STEERED or DEFAULT, found `{other}`");
+        return Err(Refusal::bad(error, "name one of them"));
+    }
+    let features = steered(&app, &request.features, &request.steer_method, request.strength_multiplier)?;
+    let asked = SteerRequest {
+        prompt: request.prompt,
+        features,
+        positions: "all".into(),
+        keep_error: true,
+        max_tokens: request.n_completion_tokens,
+        temperature: request.temperature,
+        top_p: 1.0,
+        seed: request.seed.max(0.0) as u64,
+    };
+    let (kinds, normal) = (request.types, request.normalize_steering);
+    if request.stream == Some(true) {
+        return chunked(
+            app,
+            client(of),
+            asked,
+            normal,
+            kinds,
+            |kind, text| json!({ "outputs": [output(kind, text)] }),
+        )
+        .await;
+    }
     let own = app.clone();
     computed(&own, move || {
-        check_model(&app, &request.model)?;
-        if let Some(other) =
-            request.types.iter().find(|kind| !["STEERED", "DEFAULT"].contains(&kind.as_str()))
-        {
-            return Err(Refusal::bad(
-                format!("types: expected STEERED or DEFAULT, found `{other}`"),
-                "name one of them",
-            ));
-        }
-        let features = steered(&app, &request.features, &request.steer_method, request.strength_multiplier)?;
-        let asked = SteerRequest {
-            prompt: request.prompt,
-            features,
-            positions: "all".into(),
-            keep_error: true,
-            max_tokens: request.n_completion_tokens,
-            temperature: request.temperature,
-            top_p: 1.0,
-            seed: request.seed.max(0.0) as u64,
-        };
-        let wanted = ["DEFAULT", "STEERED"].map(|kind| request.types.iter().any(|asked| asked == kind));
-        let [default, steered] = written(&app, &asked, request.normalize_steering, wanted)?;
-        let output = |kind: &str, text: Option<String>| {
-            text.map(|text| json!({ "type": kind, "output": asked.prompt.clone() + &text, "logprobs": null }))
-        };
+        let wanted = ["DEFAULT", "STEERED"].map(|kind| kinds.iter().any(|asked| asked == kind));
+        let [default, steered] = written(&app, &asked, normal, wanted)?;
+        let whole =
+            |kind: &str, text: Option<String>| text.map(|text| output(kind, asked.prompt.clone() + &text));
         let outputs: Vec<Value> =
-            [output("STEERED", steered), output("DEFAULT", default)].into_iter().flatten().collect();
+            [whole("STEERED", steered), whole("DEFAULT", default)].into_iter().flatten().collect();
         Ok(json!({ "outputs": outputs }))
     })
     .await
+}
+
+fn output(kind: &str, text: String) -> Value {
+    json!({ "type": kind, "output": text, "logprobs": null })
 }

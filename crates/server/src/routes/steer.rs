@@ -158,7 +158,8 @@ async fn stream(
     });
     let events = futures_util::stream::unfold(from, |mut from| async {
         let (name, data) = from.recv().await?;
-        Some((Ok::<_, Infallible>(Event::default().event(name).data(data.to_string())), from))
+        let event = if name.is_empty() { Event::default() } else { Event::default().event(name) };
+        Some((Ok::<_, Infallible>(event.data(data.to_string())), from))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
@@ -209,6 +210,35 @@ fn both(voice: &Voice, plan: &Plan, mut done: Value) -> Result<(), Refusal> {
     done["steered"] = json!({ "text": steered? });
     let _ = voice.say("done", done);
     Ok(())
+}
+
+/// Continuations of these kinds, STEERED or DEFAULT, one after the other, in the pieces that `wrap` makes answers of.
+pub(super) async fn chunked(
+    app: Arc<App>,
+    client: IpAddr,
+    asked: SteerRequest,
+    normal: bool,
+    kinds: Vec<String>,
+    wrap: fn(&str, String) -> Value,
+) -> Result<Response, Refusal> {
+    let (plan, app) = work::run(move || {
+        let plan = Plan::of(&app, &asked.prompt, &asked)?;
+        let (live, model) = app.live()?;
+        plan.steering(&app, live, model)?;
+        Ok((plan, app.clone()))
+    })
+    .await?;
+    stream(app, client, move |voice| {
+        let (live, model) = voice.app.live()?;
+        let steering = plan.steering(&voice.app, live, model)?;
+        let steering = if normal { steering.of_unit_directions() } else { steering };
+        for kind in &kinds {
+            let steering = (kind == "STEERED").then_some(&steering);
+            plan.write(live, model, steering, &mut |text| voice.say("", wrap(kind, text)))?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// One feature at several strengths: effect against fluency, streamed

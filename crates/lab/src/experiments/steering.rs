@@ -1,0 +1,440 @@
+//! R3. "Comparing steering vectors to SAE feature steering or clamping"
+//! (arXiv 2408.05147, section 5, real-world tasks)
+//!
+//! Method: variables of the language that the model represents, that are on in 1 to 50 % of tokens and that last (style, language, domain, topic)
+//! are the concepts. For each, on one half of the
+//! fresh windows: the difference of means of rows where it is on and off (ActAdd, CAA: 2308.10248, 2312.06681) and the feature with the
+//! best F1. The model continues prompts in which the concept is off while x += α·(difference of means); while x += α·f_max·d; and while
+//! the feature is clamped to α·f_max, the dictionary's error kept (Templeton et al. 2024).
+//! Baselines: a random direction as long as the difference of means; the prompt after a stretch of text in which the concept is on (AxBench, 2501.17148,
+//! finds prompting ahead of everything).
+//! Metric: the area under effect against fluency. Effect is read from the answer's words alone, by the log-odds of each word where the concept is
+//! on and off in the other half of the windows: 0 is text without the concept, 1 is text full of it. Cost is Δloss, how much less likely the untouched model
+//! finds the answer than its own. The area is the mean, over costs up to 1 nat, of the best effect at that cost or less.
+//! Pass line: none; the verdicts say which loses. Valid if the difference of means beats the random direction.
+
+mod concept;
+
+use crate::experiment::Experiment;
+use crate::held::Rounding;
+use crate::measure::sampling_error;
+use crate::plots::{Curve, curves};
+use crate::report::{Check, Report, Table, Value};
+use crate::rung::{Need, Rung, RungName};
+use crate::training::{How, Want, trained};
+use crate::verdict::{Gap, Outcome, judge};
+use crate::{Lab, LabError};
+use concept::{Concept, Halves, concepts};
+use lapidary_dictionary::{Activation, Dictionary};
+use lapidary_lm::{Model, Sampling, Site};
+use lapidary_report::number::significant;
+use lapidary_report::plot::{Axis, Scale};
+use lapidary_splice::sweep::{Point, Probe, Reading};
+use lapidary_splice::{Intervention, Method, Placed, Positions, SpliceError, Steering};
+use lapidary_suite::grid::Architecture;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// The experiment.
+pub static STEERING: Experiment = Experiment {
+    name: "steering",
+    plain: "A model can be pushed towards a topic while it writes: along the difference between text with and without the topic, or by turning up a \
+            feature of a dictionary. Which push gives most of the topic for the least damage to the text?",
+    method: "Concepts are variables of the language that the model represents and that last for many tokens, such as style, language and domain. Steering adds the difference of means (2308.10248, 2312.06681), \
+             adds the best matching feature's decoder row, or clamps that feature with the dictionary's error kept (Templeton et al. 2024); features and \
+             differences are chosen on the same labels. Effect is read from the words of the answer alone.",
+    baselines: "A random direction as long as the difference of means; and prompting: the same prompt after a stretch of text in which the concept is on.",
+    metric: "area under effect (0: text without the concept, 1: text full of it) against cost (Δloss up to 1 nat per token)",
+    pass: "none: the verdicts say which loses; the measurement is valid if the difference of means beats a random direction",
+    doubt: "A larger model, whose concepts are less a matter of single words; features chosen by what they do to the output rather than by when they fire \
+            (2505.20063); vectors that are trained for their effect (ReFT-r1).",
+    rungs: &[RungName::Organism],
+    run,
+    answer,
+};
+
+const L0: f64 = 12.0;
+/// Tokens of a prompt, of an answer, and of the text before a prompt that prompts.
+const PROMPT: usize = 16;
+const ANSWER: usize = 32;
+const STRETCH: usize = 48;
+/// Largest cost that counts, nats per token.
+const MOST_COST: f64 = 1.0;
+
+const MEAN: &str = "difference of means";
+const ADDED: &str = "feature, added";
+const CLAMPED: &str = "feature, clamped";
+const RANDOM: &str = "random direction";
+const PROMPTED: &str = "prompting";
+/// Methods and their strengths: of directions in their own length, of features in their largest value.
+const ARMS: [(&str, [f32; 5]); 4] = [
+    (MEAN, [0.5, 1.0, 2.0, 4.0, 8.0]),
+    (ADDED, [0.25, 0.5, 1.0, 2.0, 4.0]),
+    (CLAMPED, [0.25, 0.5, 1.0, 2.0, 4.0]),
+    (RANDOM, [0.5, 1.0, 2.0, 4.0, 8.0]),
+];
+
+/// What one method did for one concept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Arm {
+    method: String,
+    concept: String,
+    /// F1 of the feature.
+    f1: f64,
+    /// (cost, effect) by strength.
+    points: Vec<(f64, f64)>,
+}
+
+/// A seed's dictionary and what became of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct OfSeed {
+    hash: String,
+    arms: Vec<Arm>,
+}
+
+fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
+    let need = Need {
+        sites: Vec::new(),
+        random_lm: false,
+        train_rows: lab.effort.pick(120_000, 1_000_000),
+        known_rows: lab.effort.pick(40_000, 100_000),
+    };
+    let rung = Rung::open(lab, name, need)?;
+    let (width, concepts, prompts) =
+        (lab.effort.pick(512, 1_024), lab.effort.pick(8, 24), lab.effort.pick(12, 32));
+    let (rows, batch) = (lab.effort.pick(120_000, 1_500_000), lab.effort.pick(512, 2_048));
+    let mut by_seed = Vec::new();
+    for seed in lab.seeds() {
+        let how = How { rows, batch, seed, round: Rounding::F32 };
+        let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "width": width,
+            "concepts": concepts, "prompts": prompts, "measure": 2 });
+        by_seed.push(lab.cell(name, &format!("arms-seed{seed}"), &plan, |lab| {
+            let of = trained(lab, &rung, &[Want::new(Architecture::JumpRelu, width, L0)], how)?.remove(0);
+            let arms = measured(lab, &rung, &of.dictionary, concepts, prompts, seed)?;
+            Ok(OfSeed { hash: of.hash, arms })
+        })?);
+    }
+    let mut report = report(lab, &rung, &by_seed);
+    report.spent(&vec![width; by_seed.len()], rung.d(), rows);
+    Ok(report)
+}
+
+fn measured(
+    lab: &mut Lab<'_>,
+    rung: &Rung,
+    dictionary: &Dictionary,
+    most: usize,
+    prompts: usize,
+    seed: u64,
+) -> Result<Vec<Arm>, LabError> {
+    let model = rung.model()?.expect("the rung has a model");
+    let known = rung.known()?;
+    let halves = Halves::of(known, model);
+    let x = &known.x[rung.site()];
+    let concepts = concepts(rung, &halves, dictionary, x, model, most)?;
+    let of = Placed { name: "sae", site: rung.model_sites()[0], output: rung.model_sites()[0], dictionary };
+    let stage = Stage { model, of, halves: &halves, prompts, seed };
+    lab.check_interrupted()?;
+    let arms: Result<Vec<Vec<Arm>>, SpliceError> = concepts.par_iter().map(|c| stage.arms(c)).collect();
+    Ok(arms?.concat())
+}
+
+/// Where a concept is tried.
+struct Stage<'a> {
+    model: &'a Model,
+    of: Placed<'a>,
+    halves: &'a Halves<'a>,
+    prompts: usize,
+    seed: u64,
+}
+
+impl Stage<'_> {
+    fn arms(&self, concept: &Concept) -> Result<Vec<Arm>, SpliceError> {
+        let prompts = self.beginnings(concept, PROMPT, false);
+        let defaults: Vec<Reading> = prompts
+            .iter()
+            .map(|p| self.probe(p).default(&mut |_| ControlFlow::Continue(())))
+            .collect::<Result<_, _>>()?;
+        let along = direction(&concept.difference);
+        let astray = direction(&random(&concept.difference, self.seed ^ u64::from(concept.number)));
+        let mut arms = Vec::new();
+        for (method, strengths) in ARMS {
+            let one = |strength: f32| {
+                let site: Site = self.of.site;
+                let vector = |dictionary| Intervention {
+                    of: Placed { name: method, site, output: site, dictionary },
+                    feature: 0,
+                    method: Method::Add,
+                    strength,
+                };
+                let feature = |method| Intervention {
+                    of: self.of,
+                    feature: concept.feature,
+                    method,
+                    strength: strength * concept.largest,
+                };
+                let intervention = match method {
+                    MEAN => vector(&along),
+                    RANDOM => vector(&astray),
+                    ADDED => feature(Method::Add),
+                    _ => feature(Method::Clamp),
+                };
+                self.point(concept, &prompts, &defaults, intervention)
+            };
+            let points = strengths.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            arms.push(self.arm(method, concept, points));
+        }
+        let point = self.prompted(concept, &prompts, &defaults)?;
+        arms.push(self.arm(PROMPTED, concept, vec![point]));
+        Ok(arms)
+    }
+
+    fn arm(&self, method: &str, concept: &Concept, points: Vec<(f64, f64)>) -> Arm {
+        Arm { method: method.into(), concept: concept.name.clone(), f1: concept.f1, points }
+    }
+
+    fn probe<'b>(&'b self, prompt: &'b [u32]) -> Probe<'b> {
+        let sampling = Sampling { temperature: 1.0, top_p: 1.0, seed: self.seed };
+        let (model, of) = (self.model, self.of);
+        Probe { model, of, feature: 0, prompt, max_tokens: ANSWER, sampling }
+    }
+
+    /// Mean (cost, effect) of the steered answers.
+    fn point(
+        &self,
+        concept: &Concept,
+        prompts: &[Vec<u32>],
+        defaults: &[Reading],
+        intervention: Intervention<'_>,
+    ) -> Result<(f64, f64), SpliceError> {
+        let steering = Steering::new(self.model, vec![intervention], Positions::All, true)?;
+        let point =
+            |prompt: &Vec<u32>| self.probe(prompt).point(&steering, &mut |_| ControlFlow::Continue(()));
+        let points: Vec<Point> = prompts.iter().map(point).collect::<Result<_, _>>()?;
+        let readings: Vec<&Reading> = points.iter().map(|p| &p.reading).collect();
+        Ok(concept.mean(&readings, defaults))
+    }
+
+    /// The same of answers to the prompt after a stretch of text in which the concept is on; read as answers to the prompt alone.
+    fn prompted(
+        &self,
+        concept: &Concept,
+        prompts: &[Vec<u32>],
+        defaults: &[Reading],
+    ) -> Result<(f64, f64), SpliceError> {
+        let stretches = self.beginnings(concept, STRETCH, true);
+        let bos = usize::from(self.model.spec.bos.is_some());
+        let mut readings = Vec::new();
+        for (i, prompt) in prompts.iter().enumerate() {
+            let whole = match stretches.is_empty() {
+                true => prompt.clone(),
+                false => [&stretches[i % stretches.len()], &prompt[bos..]].concat(),
+            };
+            let answer = self.probe(&whole).default(&mut |_| ControlFlow::Continue(()))?;
+            readings.push(self.probe(prompt).reading(answer.tokens));
+        }
+        Ok(concept.mean(&readings.iter().collect::<Vec<_>>(), defaults))
+    }
+
+    /// Beginnings of windows of the judging half, with the concept on in a third of their tokens or more; or off in all.
+    fn beginnings(&self, concept: &Concept, tokens: usize, on: bool) -> Vec<Vec<u32>> {
+        let (halves, mut out, mut first) = (self.halves, Vec::new(), 0);
+        while first < halves.places.len() && out.len() < self.prompts {
+            let (w, _, chooses) = halves.places[first];
+            let rows = halves.places[first..].iter().take_while(|place| place.0 == w).count();
+            let inside: Vec<usize> = (first..first + rows).filter(|&n| halves.places[n].1 < tokens).collect();
+            let hits = inside.iter().filter(|&&n| halves.is_on(n, concept.number)).count();
+            let fits = if on { 3 * hits >= inside.len() } else { hits == 0 };
+            let window = &halves.known.windows.windows[w].tokens;
+            if !chooses && fits && window.len() >= tokens {
+                out.push(window[..tokens].to_vec());
+            }
+            first += rows;
+        }
+        out
+    }
+}
+
+/// A vector as the only feature of a dictionary, which never fires by itself.
+fn direction(vector: &[f32]) -> Dictionary {
+    let d = vector.len();
+    Dictionary {
+        w_enc: vec![0.0; d],
+        b_enc: vec![0.0],
+        threshold: vec![f32::INFINITY],
+        w_dec: vector.to_vec(),
+        b_dec: vec![0.0; d],
+        w_skip: None,
+        activation: Activation::JumpRelu,
+        d_in: d,
+        d_out: d,
+    }
+}
+
+/// A random vector as long as `like`: signs and places of its numbers drawn anew.
+fn random(like: &[f32], seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut out = like.to_vec();
+    for i in (1..out.len()).rev() {
+        out.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
+    }
+    out.iter_mut().for_each(|x| *x = if rng.next_u64() % 2 == 0 { *x } else { -*x });
+    out
+}
+
+/// Mean over costs from 0 to [`MOST_COST`] of the best effect at that cost or less; doing nothing costs and gives nothing.
+fn area(points: &[(f64, f64)]) -> f64 {
+    let mut sorted = points.to_vec();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut best, mut at, mut area) = (0.0f64, 0.0, 0.0);
+    for (cost, effect) in sorted {
+        let cost = cost.clamp(0.0, MOST_COST);
+        area += best * (cost - at);
+        at = cost;
+        if cost < MOST_COST {
+            best = best.max(effect);
+        }
+    }
+    (area + best * (MOST_COST - at)) / MOST_COST
+}
+
+fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[OfSeed]) -> Report {
+    let mut report = Report::new(lab, STEERING.name, rung);
+    let methods = [MEAN, ADDED, CLAMPED, RANDOM, PROMPTED];
+    let areas = |of: &OfSeed, method: &str| -> Vec<f64> {
+        of.arms.iter().filter(|arm| arm.method == method).map(|arm| area(&arm.points)).collect()
+    };
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let concepts = by_seed[0].arms.len() / methods.len();
+    for (seed, of) in lab.seeds().into_iter().zip(by_seed) {
+        report.sae_hashes.insert(format!("sae seed {seed}"), of.hash.clone());
+        for arm in &of.arms {
+            report.cell(&format!("{}: {}", arm.method, arm.concept), Some(seed), "area", area(&arm.points));
+        }
+    }
+    for method in methods {
+        let means: Vec<f64> = by_seed.iter().map(|of| mean(&areas(of, method))).collect();
+        let value =
+            Value::new(&means, sampling_error(&areas(&by_seed[0], method), lab.seed), concepts as u64);
+        let list =
+            if [RANDOM, PROMPTED].contains(&method) { &mut report.baselines } else { &mut report.metrics };
+        list.insert(format!("{method}: area"), value);
+    }
+    let gap = |a: &str, b: &str| {
+        let pairs =
+            |of: &OfSeed| areas(of, a).iter().zip(areas(of, b)).map(|(a, b)| a - b).collect::<Vec<_>>();
+        let sampling = sampling_error(&pairs(&by_seed[0]), lab.seed);
+        Gap { by_seed: by_seed.iter().map(|of| mean(&pairs(of))).collect(), sampling }
+    };
+    let control = judge("", &gap(MEAN, RANDOM), None, &[]);
+    report.validity.push(Check {
+        name: "the difference of means less a random direction".into(),
+        value: control.margin,
+        needed: "an interval above 0".into(),
+        holds: control.outcome == Outcome::Better,
+    });
+    let objections = report.objections();
+    for (a, b) in [(ADDED, MEAN), (CLAMPED, MEAN), (CLAMPED, ADDED), (MEAN, PROMPTED), (ADDED, RANDOM)] {
+        let claim = format!("{a} gives more effect at the same cost than {b}");
+        report.verdicts.push(judge(&claim, &gap(a, b), None, &objections));
+    }
+    report.tables.push(table(&by_seed[0]));
+    report.plots.push(plot(by_seed));
+    report.notes.push(format!(
+        "{concepts} concepts; effect is read from words by their log-odds, so that no direction of the model judges itself."
+    ));
+    report
+}
+
+/// One row for each concept, of the first seed.
+fn table(of: &OfSeed) -> Table {
+    let named = |method: &'static str| of.arms.iter().filter(move |arm| arm.method == method);
+    let row = |arm: &Arm| {
+        let of = |method| {
+            named(method).find(|other| other.concept == arm.concept).map_or(f64::NAN, |o| area(&o.points))
+        };
+        let numbers = [arm.f1, of(MEAN), of(ADDED), of(CLAMPED), of(RANDOM), of(PROMPTED)];
+        std::iter::once(arm.concept.clone()).chain(numbers.map(|x| significant(x, 3))).collect()
+    };
+    Table {
+        title: "Areas by concept, first seed".into(),
+        columns: ["concept", "F1", MEAN, ADDED, CLAMPED, RANDOM, PROMPTED].map(String::from).to_vec(),
+        rows: named(MEAN).map(row).collect(),
+    }
+}
+
+/// Effect against cost, strength by strength.
+fn plot(by_seed: &[OfSeed]) -> crate::report::Plot {
+    let curve = |(method, strengths): &(&str, [f32; 5])| {
+        let points = (0..strengths.len()).map(|i| {
+            let of = |of: &OfSeed, get: fn(&(f64, f64)) -> f64| {
+                let all: Vec<f64> = of
+                    .arms
+                    .iter()
+                    .filter(|arm| arm.method == *method)
+                    .map(|arm| get(&arm.points[i]))
+                    .collect();
+                all.iter().sum::<f64>() / all.len().max(1) as f64
+            };
+            let cost = by_seed.iter().map(|s| of(s, |p| p.0)).sum::<f64>() / by_seed.len() as f64;
+            let effects: Vec<f64> = by_seed.iter().map(|s| of(s, |p| p.1)).collect();
+            let effect = Value::new(&effects, 0.0, 1);
+            (cost, effect.value, effect.ci95)
+        });
+        Curve { name: (*method).into(), is_baseline: *method == RANDOM, points: points.collect() }
+    };
+    curves(
+        "pareto",
+        "What a push gives, and what it costs",
+        "Means over concepts, one point for each strength, with 95 % intervals over three seeds. Up and left is better.",
+        Axis::new("Δloss", "nats per token", Scale::FromZero),
+        Axis::new("effect", "", Scale::FromZero),
+        &ARMS.iter().map(curve).collect::<Vec<_>>(),
+    )
+}
+
+fn answer(reports: &[Report]) -> String {
+    let Some(report) = reports.first() else { return String::new() };
+    let word =
+        |claim: &str| match report.verdicts.iter().find(|v| v.claim.starts_with(claim)).map(|v| v.outcome) {
+            Some(Outcome::Better) => "beats",
+            Some(Outcome::Worse) => "loses to",
+            Some(Outcome::Invalid) => "cannot be compared with",
+            _ => "is not separable from",
+        };
+    let [added, clamped, prompted] = [
+        word("feature, added gives more effect at the same cost than difference"),
+        word("feature, clamped gives more effect at the same cost than difference"),
+        word("difference of means"),
+    ];
+    format!(
+        "On the organism, adding a feature {added} the difference of means, clamping it {clamped} it, and the difference of means {prompted} prompting."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Effect 0.5 from cost 0.25 on, 1 from 0.5 on; what costs 2 does not count: 0.25 · 0.5 + 0.5 · 1.
+    #[test]
+    fn the_area_by_hand() {
+        assert_eq!(area(&[(0.5, 1.0), (0.25, 0.5), (2.0, 9.0)]), 0.625);
+        assert_eq!(area(&[(-0.1, 0.5)]), 0.5, "what costs less than nothing costs nothing");
+        assert_eq!(area(&[(0.1, -3.0)]), 0.0, "doing nothing is always possible");
+        assert_eq!(area(&[]), 0.0);
+    }
+
+    #[test]
+    fn a_random_direction_is_as_long() {
+        let like: Vec<f32> = (0..64).map(|i| i as f32 - 20.0).collect();
+        let square = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        let drawn = random(&like, 7);
+        assert_eq!(square(&drawn), square(&like));
+        let cosine = drawn.iter().zip(&like).map(|(a, b)| f64::from(a * b)).sum::<f64>() / square(&like);
+        assert!(cosine.abs() < 0.5, "{cosine}");
+    }
+}
