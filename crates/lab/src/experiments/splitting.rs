@@ -458,14 +458,17 @@ fn answer(reports: &[Report]) -> String {
         let absorbed =
             |arm: &str| r.metrics.get(&format!("{arm}: absorption, exact, widest")).map_or(0.0, |v| v.value);
         let right = r.metrics.get(&format!("{batch}: right parents, widest")).map_or(0.0, |v| v.value);
-        let than = r.verdicts.iter().find(|v| v.claim.ends_with("exact rate"));
+        let than = r
+            .verdicts
+            .iter()
+            .find(|v| v.claim.starts_with("matryoshka absorbs less") && v.claim.ends_with("exact rate"));
         let word = match than.map(|v| v.outcome) {
             Some(Outcome::Better) => "which Matryoshka lowers to",
             Some(Outcome::Worse) => "which Matryoshka raises to",
             Some(Outcome::Invalid) => {
                 "which is not to be believed, as probes on features are too poor; in Matryoshka"
             }
-            _ => "not separable from Matryoshka's",
+            _ => "not separable from Matryoshka's, which is",
         };
         format!(
             "on the rung {}, parents found by decoder cosine are right in {:.0} %; the widest BatchTopK absorbs {:.1} % of the tokens of a general variable, {word} {:.1} %",
