@@ -38,6 +38,7 @@ pub fn run(args: &ServerArgs, global: &Global) -> anyhow::Result<()> {
             .tell(&json!({ "requests": requests }), format_args!("{requests} requests to {}", args.at));
     }
     let mut pages = pages(args, &sources)?;
+    client = Client::open(&args.at)?; // the server closes a connection over which nothing comes
     let words: Vec<&str> = args.text.split_whitespace().cycle().take(64).collect();
     let microscope = json!({ "text": words.join(" "), "hide_dense_above": 1.0 });
     let mut seen = timed(args.rounds, || client.post("/api/v1/activations", &microscope, false).map(|_| ()))?;
