@@ -5,8 +5,12 @@
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
 #   make test-avx512    the same for AVX-512 in an emulated machine; by hand, see .ci/avx512 for the packages
 #   make bench          speed of the dense products
+#   make bench-server   how fast the embedded suite's atlas is served
 #   make fuzz           every reader of foreign bytes under cargo fuzz, RUNS executions each; needs a nightly toolchain and cargo-fuzz
 #   make miri           the kernels' portable path under Miri; needs a nightly toolchain with it
+#   make ui             the web app again, ui/dist, from the lockfile; needs Node 20 and the npm registry
+#   make ui-check       is ui/dist what ui/ builds, and does Chromium walk through every screen of made-up data
+#   make ui-live        the same walk through `lapidary serve` over the demo suite and its static copy; PICTURES=DIR keeps every screen
 #   make fixtures       golden files again, by PyTorch (PYTHON=…, see fixtures/README.md)
 
 SHELL := bash
@@ -30,7 +34,7 @@ TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
 endif
 
-.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench fixtures fuzz miri
+.PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench bench-server fixtures fuzz miri ui ui-check ui-live
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
@@ -92,6 +96,14 @@ test-avx512:
 bench:
 	$(CARGO) bench --locked -p lapidary-kernels --bench product
 
+# The atlas is built at the first start.
+BENCH_PORT := 18420
+bench-server:
+	$(CARGO) build --release --locked -p lapidary
+	@target/release/lapidary serve organism-suite --port $(BENCH_PORT) > target/bench-server.log & server=$$!; trap "kill $$server" EXIT; \
+	until grep -q http target/bench-server.log; do sleep 0.2; kill -0 $$server; done; \
+	target/release/lapidary bench server --at 127.0.0.1:$(BENCH_PORT)
+
 # What is found is kept in target/fuzz/READER; copy it into fuzz/corpus/READER under a name that says what it was.
 RUNS := 1000000
 READERS := $(shell ls fuzz/corpus)
@@ -106,3 +118,19 @@ miri:
 
 fixtures:
 	$(CARGO) run --release --locked --quiet --package xtask -- fixtures
+
+ui/node_modules: ui/package-lock.json
+	cd ui && npm ci --no-audit --no-fund --silent && touch node_modules
+
+ui: ui/node_modules
+	cd ui && npm run --silent build
+
+# Built twice from one lockfile, the app has the same bytes.
+ui-check: ui
+	git diff --exit-code --stat -- ui/dist && test -z "$$(git status --porcelain -- ui/dist)"
+	cd ui && npm run --silent check && node --test --test-reporter=dot tests/unit.test.mjs && node tests/run.mjs
+
+PICTURES := target/ui-pictures
+ui-live: ui/node_modules
+	$(CARGO) build --release --locked -p lapidary
+	cd ui && node tests/run.mjs --lapidary ../target/release/lapidary --pictures $(abspath $(PICTURES))

@@ -8,7 +8,10 @@ fn main() {
     println!("cargo::rerun-if-changed={}", models.display());
     let mut files = Vec::new();
     list(&models, &mut files);
-    files.retain(|file| !matches!(file.extension().and_then(|e| e.to_str()), Some("py" | "md")));
+    // Of a release everything: its manifest names its cards too.
+    let ending = |file: &PathBuf| file.extension().and_then(|e| e.to_str()).map(str::to_string);
+    let is_apart = |file: &PathBuf| matches!(ending(file).as_deref(), Some("py" | "md"));
+    files.retain(|file| file.starts_with(models.join("organism-suite")) || !is_apart(file));
     files.sort();
     let entry = |file: &PathBuf| {
         let name = file.strip_prefix(&models).expect("listed below it").to_string_lossy().replace('\\', "/");

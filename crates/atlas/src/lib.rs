@@ -19,6 +19,7 @@ mod error;
 pub mod excerpt;
 pub mod explain;
 pub mod levels;
+pub mod live;
 pub mod manifest;
 pub mod neighbours;
 pub mod neuronpedia;

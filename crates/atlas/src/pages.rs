@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// A suite: its model, text and dictionaries.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SuitePage {
     /// What people call it.
     pub name: String,
@@ -26,7 +27,7 @@ pub struct SuitePage {
 }
 
 /// A model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ModelInfo {
     /// Its name in the ids of features.
     pub id: String,
@@ -45,7 +46,7 @@ pub struct ModelInfo {
 }
 
 /// A text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TextInfo {
     /// What people call it.
     pub name: String,
@@ -66,7 +67,7 @@ pub struct TextInfo {
 }
 
 /// A score that dictionaries may have.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScoreColumn {
     /// Its key in [`DictionaryInfo::scores`].
     pub key: String,
@@ -79,7 +80,7 @@ pub struct ScoreColumn {
 }
 
 /// A dictionary.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DictionaryInfo {
     /// `LAYER-SET`, its name in the ids of features.
     pub source: String,
@@ -112,7 +113,7 @@ pub struct DictionaryInfo {
 }
 
 /// A feature in a list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeatureRow {
     /// Its number.
     pub index: u32,
@@ -129,7 +130,7 @@ pub struct FeatureRow {
 }
 
 /// Part of a sorted list of a dictionary's features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeatureList {
     /// The dictionary.
     pub source: String,
@@ -142,7 +143,7 @@ pub struct FeatureList {
 }
 
 /// All about a feature.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeaturePage {
     /// `MODEL/SOURCE/INDEX`
     pub id: String,
@@ -187,7 +188,7 @@ pub struct FeaturePage {
 }
 
 /// Counts between edges; each bin is half-open, [a, b).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Histogram {
     /// [n + 1], ascending; empty for no counts.
     pub edges: Vec<f64>,
@@ -196,7 +197,7 @@ pub struct Histogram {
 }
 
 /// Direct logit effects.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Logits {
     /// These are with the final norm's gain.
     pub with_gain: bool,
@@ -213,7 +214,7 @@ pub struct Logits {
 }
 
 /// The ends of a list of effects.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenEffects {
     /// Raised most.
     pub top: Vec<TokenEffect>,
@@ -222,7 +223,7 @@ pub struct TokenEffects {
 }
 
 /// A token and what the feature adds to its logit.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TokenEffect {
     /// Its text.
     pub token: String,
@@ -233,7 +234,7 @@ pub struct TokenEffect {
 }
 
 /// Places where it fires.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Contexts {
     /// Strongest first, one of each document.
     pub top: Vec<Context>,
@@ -242,7 +243,7 @@ pub struct Contexts {
 }
 
 /// Part of its values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Quantile {
     /// They begin here,
     pub low: f64,
@@ -255,7 +256,7 @@ pub struct Quantile {
 }
 
 /// A place in a text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Context {
     /// Which document.
     pub document: u32,
@@ -275,7 +276,7 @@ pub struct Context {
 }
 
 /// Features with a similar direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Neighbours {
     /// In its own dictionary.
     pub same: Vec<Similar>,
@@ -284,7 +285,7 @@ pub struct Neighbours {
 }
 
 /// A feature with a similar direction.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Similar {
     /// Its dictionary.
     pub source: String,
@@ -297,7 +298,7 @@ pub struct Similar {
 }
 
 /// Features that fire with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Correlations {
     /// Are these the most correlated of all, exactly?
     pub exact: bool,
@@ -308,7 +309,7 @@ pub struct Correlations {
 }
 
 /// A feature that fires with it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Correlation {
     /// Its number.
     pub index: u32,
@@ -317,7 +318,7 @@ pub struct Correlation {
 }
 
 /// A head and its part in a decoder row.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HeadShare {
     /// Which.
     pub head: usize,
@@ -326,7 +327,7 @@ pub struct HeadShare {
 }
 
 /// What somebody says that a feature means.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// In words.
     pub text: String,
@@ -343,7 +344,7 @@ pub struct Explanation {
 }
 
 /// A variable that a feature matches.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TruthMatch {
     /// Its name.
     pub variable: String,
@@ -358,7 +359,7 @@ pub struct TruthMatch {
 }
 
 /// Features that a search found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchPage {
     /// What was asked.
     pub query: String,
@@ -369,7 +370,7 @@ pub struct SearchPage {
 }
 
 /// A feature that a search found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Found {
     /// Its dictionary.
     pub source: String,
@@ -388,7 +389,7 @@ pub struct Found {
 }
 
 /// A feature's name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FeatureName {
     /// Its dictionary.
     pub source: String,

@@ -5,7 +5,7 @@ use crate::CatalogError;
 use lapidary_files as files;
 use std::path::{Path, PathBuf};
 
-/// Every file of `models/` that is not a card or a script: path below `models/`, bytes.
+/// Every file of `models/` that is not a model's card or a script: path below `models/`, bytes.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
 /// Names under which the folders are found, wherever a model or a run is asked for.

@@ -32,8 +32,16 @@ pub fn verify(path: &Path, device: Device) -> Vec<Check> {
             return out;
         }
     };
-    check(path, what, Ok(()));
+    check(path, if meta.is_some() { what } else { "weights: shapes, finite" }, Ok(()));
     let Some(meta) = meta else {
+        if let Some(width) = width_in(path) {
+            let found = if width.fits(dictionary.width()) {
+                Ok(())
+            } else {
+                Err(width.error(path, dictionary.width()))
+            };
+            check(path, "features: as many as its path says", found);
+        }
         if sae_lens::is_folder(path) {
             let place = sites(path, &dictionary, None, None, None).map(drop);
             check(&path.join(sae_lens::CFG), "hooks: sites that are known", place);
@@ -57,6 +65,34 @@ pub fn verify(path: &Path, device: Device) -> Vec<Check> {
     out
 }
 
+/// A width in a path, as Gemma Scope names its folders: `width_16k`, `width_1m`.
+struct NamedWidth<'a> {
+    name: &'a str,
+    number: usize,
+    /// 1,000 or 1,000,000, rounded down.
+    unit: usize,
+}
+
+fn width_in(path: &Path) -> Option<NamedWidth<'_>> {
+    let names = path.iter().rev().filter_map(|name| name.to_str());
+    names.take(4).find_map(|name| {
+        let number = name.strip_prefix("width_")?;
+        let unit = if number.ends_with('k') { 1_000 } else { 1_000_000 };
+        Some(NamedWidth { name, number: number.strip_suffix(['k', 'm'])?.parse().ok()?, unit })
+    })
+}
+
+impl NamedWidth<'_> {
+    fn fits(&self, width: usize) -> bool {
+        width / self.unit == self.number
+    }
+
+    fn error(&self, path: &Path, width: usize) -> DictionaryError {
+        let expected = format!("as many features as `{}` says", self.name);
+        invalid(path, expected, width.to_string(), "fetch it again, or put it where it belongs")
+    }
+}
+
 /// Every key of `expected` is in `found`, with the same value. Other keys may be there.
 fn same_keys(path: &Path, found: &Value, expected: &Value, prefix: &str) -> Result<(), DictionaryError> {
     for (key, expected) in expected.as_object().into_iter().flatten() {
@@ -70,4 +106,19 @@ fn same_keys(path: &Path, found: &Value, expected: &Value, prefix: &str) -> Resu
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2^14, 2^16 and 2^20 are called 16k, 65k and 1m.
+    #[test]
+    fn a_width_is_named_as_gemma_scope_names_it() {
+        let fits = |path: &str, width: usize| width_in(Path::new(path)).map(|named| named.fits(width));
+        assert_eq!(fits("a/layer_12/width_16k/average_l0_71", 1 << 14), Some(true));
+        assert_eq!(fits("a/layer_12/width_16k/average_l0_71/params.npz", 1 << 15), Some(false));
+        assert_eq!((fits("width_65k", 1 << 16), fits("width_1m", 1 << 20)), (Some(true), Some(true)));
+        assert_eq!((fits("width_", 1), fits("a/b", 1), fits("width_16", 16)), (None, None, None));
+    }
 }

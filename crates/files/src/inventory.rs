@@ -1,5 +1,5 @@
-//! `manifest.json` of a released folder: every file in it with its blake3, and one over these, so that a changed byte anywhere
-//! is found and named. Names are sorted and there is no time in it: the same files give the same bytes.
+//! `manifest.json` of a released folder: every file in it with its blake3, the hashes of what it was made from, and one over all of
+//! these, so that a changed byte anywhere is found and named. Names are sorted and there is no time in it: the same files give the same bytes.
 
 use crate::{FileError, hash, publish, read_string};
 use serde::{Deserialize, Serialize};
@@ -30,21 +30,24 @@ pub struct Entry {
 struct Inventory {
     format_version: u32,
     kind: String,
-    /// blake3 over the lines "name hash" of `files`.
+    /// blake3 over the lines "name hash" of `files`, and then "from name hash" of `from`.
     hash: String,
+    /// Hashes of what the folder was made from, by name: `plan`, `model`, `text`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    from: BTreeMap<String, String>,
     /// blake3 by name.
     files: BTreeMap<String, String>,
 }
 
-/// Publishes the manifest of everything that is in `folder` now.
-pub fn write(folder: &Path) -> Result<(), FileError> {
+/// Publishes the manifest of everything that is in `folder` now, with the hashes of what it was made `from`.
+pub fn write(folder: &Path, from: BTreeMap<String, String>) -> Result<(), FileError> {
     let mut files = BTreeMap::new();
     for name in names(folder)? {
         let hash = hash::file(&folder.join(&name))?;
         files.insert(name, hash);
     }
-    let inventory =
-        Inventory { format_version: FORMAT_VERSION, kind: KIND.into(), hash: hash_of(&files), files };
+    let hash = hash_of(&files, &from);
+    let inventory = Inventory { format_version: FORMAT_VERSION, kind: KIND.into(), hash, from, files };
     publish(&folder.join(FILE_NAME), text(&inventory).as_bytes())
 }
 
@@ -60,6 +63,11 @@ pub fn compare(folder: &Path) -> Result<Vec<Entry>, FileError> {
     all.into_iter().map(entry).collect()
 }
 
+/// What the manifest of `folder` says that it was made from. A manifest that is not as it was written is an error.
+pub fn from(folder: &Path) -> Result<BTreeMap<String, String>, FileError> {
+    Ok(read(&folder.join(FILE_NAME))?.from)
+}
+
 fn read(path: &Path) -> Result<Inventory, FileError> {
     let next = "release or fetch the folder again";
     let text_read = read_string(path, MAX_BYTES)?;
@@ -70,7 +78,7 @@ fn read(path: &Path) -> Result<Inventory, FileError> {
         let expected = format!("a `{KIND}`, version {FORMAT_VERSION}");
         return Err(FileError::invalid(path, expected, found, "use the lapidary that wrote it"));
     }
-    let hash = hash_of(&inventory.files);
+    let hash = hash_of(&inventory.files, &inventory.from);
     if inventory.hash != hash || text(&inventory) != text_read {
         let expected = format!("a manifest whose files hash to {}", inventory.hash);
         return Err(FileError::invalid(path, expected, format!("{hash}: it was changed"), next));
@@ -82,8 +90,10 @@ fn text(inventory: &Inventory) -> String {
     format!("{}\n", serde_json::to_string_pretty(inventory).expect("plain data"))
 }
 
-fn hash_of(files: &BTreeMap<String, String>) -> String {
-    hash::bytes(files.iter().map(|(name, hash)| format!("{name} {hash}\n")).collect::<String>().as_bytes())
+fn hash_of(files: &BTreeMap<String, String>, from: &BTreeMap<String, String>) -> String {
+    let files = files.iter().map(|(name, hash)| format!("{name} {hash}\n"));
+    let from = from.iter().map(|(name, hash)| format!("from {name} {hash}\n"));
+    hash::bytes(files.chain(from).collect::<String>().as_bytes())
 }
 
 /// Paths of all files below `folder` but the manifest and hidden ones: those say something about the place (our mark, a clone's

@@ -38,7 +38,7 @@ pub use folder::{Mode, OutFolder, check_folder};
 pub use identity::Identity;
 pub use lock::Lock;
 pub use log::Log;
-pub use mark::{Content, Kind, MARK, content};
+pub use mark::{Content, Kind, MARK, content, kind as folder_kind};
 pub use publish::{create_dir, publish, publish_with, read, read_string};
 pub use target::{Target, real_folder};
 pub use temp::check_writable;

@@ -61,7 +61,7 @@ pub fn content(folder: &Path) -> Result<Content, FileError> {
 }
 
 /// The kind that the mark of `folder` says, whatever else is there.
-pub(crate) fn kind(folder: &Path) -> Option<String> {
+pub fn kind(folder: &Path) -> Option<String> {
     Mark::read(folder).map(|mark| mark.kind)
 }
 

@@ -1,6 +1,6 @@
 //! The manifest of a released folder: the same files give the same bytes, and whatever is changed is named.
 
-use lapidary_files::inventory::{Entry, FILE_NAME, compare, write};
+use lapidary_files::inventory::{Entry, FILE_NAME, compare, from, write};
 use proptest::prelude::*;
 use std::fs;
 use std::path::Path;
@@ -13,8 +13,13 @@ fn folder() -> tempfile::TempDir {
     {
         fs::write(dir.path().join(name), text).unwrap();
     }
-    write(dir.path()).unwrap();
+    write(dir.path(), made_from()).unwrap();
     dir
+}
+
+/// Of a plan and a text.
+fn made_from() -> std::collections::BTreeMap<String, String> {
+    [("plan", "aa"), ("text", "bb")].map(|(name, hash)| (name.into(), hash.into())).into()
 }
 
 /// Names of the files that are not as they were written.
@@ -33,8 +38,9 @@ fn the_same_files_give_the_same_bytes() {
     // `b3sum` of no bytes.
     let empty = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
     assert!(text(&a).contains(&format!("\"a/deep/empty\": \"{empty}\"")), "{}", text(&a));
-    write(a.path()).unwrap();
+    write(a.path(), made_from()).unwrap();
     assert_eq!(text(&a), text(&b), "the manifest is not in itself");
+    assert_eq!(from(a.path()).unwrap(), made_from());
 }
 
 #[test]
@@ -80,7 +86,7 @@ proptest! {
         for (name, bytes) in &files {
             fs::write(dir.path().join(name), bytes).unwrap();
         }
-        write(dir.path()).unwrap();
+        write(dir.path(), made_from()).unwrap();
         fs::write(dir.path().join(".hidden"), "of the place").unwrap();
         let found = compare(dir.path()).unwrap();
         prop_assert_eq!(found.iter().map(|e| &e.name).collect::<Vec<_>>(), files.keys().collect::<Vec<_>>());

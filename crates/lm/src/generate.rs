@@ -6,6 +6,7 @@
 
 use crate::error::LmError;
 use crate::model::{Cache, Model};
+use crate::site::Site;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::ops::ControlFlow;
@@ -21,6 +22,17 @@ pub struct Sampling {
     pub seed: u64,
 }
 
+/// The tokens of one step of a generation: the prompt, then one after another.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch<'a> {
+    /// Position of the first.
+    pub first: usize,
+    /// In order; row n of a tap is that of `tokens[n]`.
+    pub tokens: &'a [u32],
+    /// Tokens of the prompt: positions from here on are the answer's.
+    pub prompt: usize,
+}
+
 impl Model {
     /// Continues `prompt` by at most `max_tokens` tokens: ends before one of the spec's `stops`, or when the context is full.
     /// `each` is called with every new token, and may end it too.
@@ -34,6 +46,22 @@ impl Model {
         sampling: &Sampling,
         each: &mut dyn FnMut(u32) -> ControlFlow<()>,
     ) -> Result<Vec<u32>, LmError> {
+        self.generate_tapped(prompt, max_tokens, sampling, &[], &mut |_, _, _| {}, each)
+    }
+
+    /// The same with taps, as in [`Model::extend`], which are told whose rows they see.
+    ///
+    /// # Errors
+    /// As [`Model::generate`].
+    pub fn generate_tapped(
+        &self,
+        prompt: &[u32],
+        max_tokens: usize,
+        sampling: &Sampling,
+        sites: &[Site],
+        tap: &mut dyn FnMut(Stretch<'_>, Site, &mut [f32]),
+        each: &mut dyn FnMut(u32) -> ControlFlow<()>,
+    ) -> Result<Vec<u32>, LmError> {
         self.spec.check_tokens(prompt)?;
         sampling.check()?;
         let mut rng = ChaCha8Rng::seed_from_u64(sampling.seed);
@@ -42,7 +70,8 @@ impl Model {
         let mut next = prompt.to_vec();
         let mut tokens = Vec::new();
         while tokens.len() < room {
-            let residual = self.extend(&mut cache, &next, &[], &mut |_, _| {});
+            let stretch = Stretch { first: cache.len(), tokens: &next, prompt: prompt.len() };
+            let residual = self.extend(&mut cache, &next, sites, &mut |site, rows| tap(stretch, site, rows));
             let logits = self.unembed(&residual[residual.len() - self.spec.d_model..]);
             let token = sampling.choose(&logits, &mut rng);
             if self.spec.stops.contains(&token) {

@@ -43,7 +43,7 @@ pub mod weights;
 
 pub use error::LmError;
 pub use folder::{ModelFolder, load_spec};
-pub use generate::Sampling;
+pub use generate::{Sampling, Stretch};
 pub use model::{Batch, Cache, Model};
 pub use site::{Site, SiteKind};
 pub use spec::{Family, Spec};

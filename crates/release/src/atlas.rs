@@ -10,6 +10,7 @@ use lapidary_atlas::{Subject, Truth};
 use lapidary_catalog::{Catalog, CatalogError, Opened, Text, World};
 use lapidary_dictionary::Activation;
 use lapidary_evaluation::{Interval, Score, Scores};
+use lapidary_files::hash;
 use lapidary_ground_truth::indicators;
 use lapidary_ground_truth::phrases::Question;
 use lapidary_ground_truth::score::check_words;
@@ -57,12 +58,30 @@ pub struct Prepared {
     pub suite: SuitePage,
 }
 
+/// A model and its dictionaries.
+pub struct Dictionaries {
+    /// The runs among what was named.
+    pub runs: Vec<Run>,
+    /// The dictionaries.
+    pub named: Vec<Named>,
+    /// The model.
+    pub opened: Opened,
+}
+
 impl Asked {
     /// Opens everything; `note` is told what a user should know.
     ///
     /// # Errors
     /// Something is not found, cannot be read, or does not belong together.
     pub fn open(&self, catalog: &Catalog, note: &dyn Fn(&str)) -> Result<Prepared, ReleaseError> {
+        self.open_text(self.dictionaries(catalog, note)?, catalog, note)
+    }
+
+    /// Opens the model and the dictionaries, and no text.
+    ///
+    /// # Errors
+    /// As [`Asked::open`].
+    pub fn dictionaries(&self, catalog: &Catalog, note: &dyn Fn(&str)) -> Result<Dictionaries, ReleaseError> {
         let paths = self.subjects.iter().map(|s| catalog.find(s)).collect::<Result<Vec<_>, _>>()?;
         let runs = Run::among(&paths)?;
         let sites = Sites { reads: self.site.as_deref(), writes: self.site_out.as_deref() };
@@ -75,6 +94,21 @@ impl Asked {
         let recorded = named.first().and_then(|s| s.model.as_ref()).and_then(|m| m.precision.as_deref());
         let opened = Opened::open(model, ignored, recorded, catalog)?;
         check_model(&named, &opened.identity()?, &opened.folder.display().to_string())?;
+        Ok(Dictionaries { runs, named, opened })
+    }
+
+    /// Opens the text that belongs to the dictionaries.
+    ///
+    /// # Errors
+    /// As [`Asked::open`].
+    pub fn open_text(
+        &self,
+        of: Dictionaries,
+        catalog: &Catalog,
+        note: &dyn Fn(&str),
+    ) -> Result<Prepared, ReleaseError> {
+        let Dictionaries { runs, named, opened } = of;
+        let run = runs.first();
         let files: Vec<Option<EvaluationFile>> = runs.iter().map(|run| scored(run, note)).collect();
         let text = self.text(run, &files, catalog)?;
         let asked = self.context.or(run.map(|run| run.plan.text.context));
@@ -84,6 +118,27 @@ impl Asked {
         let truth = truth(&text, &corpus, &opened);
         let suite = self.suite(&opened, &corpus, &text, context, &named, &files)?;
         Ok(Prepared { opened, corpus, named, truth, suite })
+    }
+
+    /// A name for the atlas of these dictionaries on the text that is asked for: of the weights, the model, and what was asked.
+    ///
+    /// # Errors
+    /// The model's files cannot be read.
+    pub fn key(&self, of: &Dictionaries) -> Result<String, ReleaseError> {
+        let Dictionaries { runs, named, opened } = of;
+        let mut lines = vec![format!("{} {}", env!("CARGO_PKG_VERSION"), opened.hash()?)];
+        for one in named {
+            let arrays = [&one.dictionary.w_enc, &one.dictionary.w_dec, &one.dictionary.threshold];
+            let hashes =
+                arrays.map(|a| hash::bytes(&a.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>()));
+            lines.push(format!("{} {} {}", one.name, one.site, hashes.join(" ")));
+        }
+        let texts: Vec<&PathBuf> = runs.iter().flat_map(|run| &run.places.text).collect();
+        lines.push(format!(
+            "{:?} {texts:?} {:?} {} {:?}",
+            self.text, self.context, self.split, self.max_windows
+        ));
+        Ok(hash::bytes(lines.join("\n").as_bytes())[..16].to_owned())
     }
 
     /// What was asked for, else the run's, else the language that the scores of a release are of.
@@ -331,6 +386,20 @@ pub fn sources(named: &[Named]) -> Vec<String> {
         out.push(free.expect("one of them is free"));
     }
     out
+}
+
+/// The dictionary that is called `name`, as its run or as an atlas calls it.
+///
+/// # Errors
+/// There is none; says which there are.
+pub fn find<'a>(named: &'a [Named], name: &str) -> Result<&'a Named, ReleaseError> {
+    let known = sources(named);
+    match known.iter().zip(named).find(|(source, named)| *source == name || named.name == name) {
+        Some((_, found)) => Ok(found),
+        None => {
+            invalid!("{name}: expected one of the dictionaries {}, found none of that name", known.join(", "))
+        }
+    }
 }
 
 fn clean_name(named: &Named) -> String {

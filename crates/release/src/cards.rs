@@ -1,15 +1,19 @@
 //! The cards of a release and its page: what each dictionary is, how it was trained, its scores and its limits.
 
 use crate::EvaluationFile;
+use crate::figures::Figure;
 use crate::file::remarks;
 use crate::release::Released;
+use crate::report::{PLOTS, Report};
 use crate::rows::{lines, row};
 use crate::words;
 use lapidary_dictionary::{Meta, Setting, hooks};
 use lapidary_evaluation::Scores;
 use lapidary_lm::Spec;
-use lapidary_report::card::{Card, Kind, Output, Suite};
+use lapidary_report::card::{Card, Kind, Output};
+use lapidary_report::hub::Hub;
 use lapidary_report::number::{count, significant};
+use lapidary_report::suite::Suite;
 use lapidary_store::RowDtype;
 use lapidary_suite::RunPlan;
 use lapidary_suite::words::{label, setting};
@@ -22,6 +26,8 @@ pub(crate) struct Source<'a> {
     pub(crate) weights: RowDtype,
     /// None: the model is no longer where it was.
     pub(crate) spec: Option<&'a Spec>,
+    /// For the front matter.
+    pub(crate) hub: &'a Hub,
 }
 
 impl Source<'_> {
@@ -54,10 +60,12 @@ impl Source<'_> {
             scored_on: self.file.scored_on(),
             remarks: scores.map(|scores| remarks(self.file, scores)).unwrap_or_default(),
             limits: self.limits(),
+            hub: self.hub.clone(),
         }
     }
 
-    pub(crate) fn page(&self, name: &str, released: &[Released], left_out: &[String]) -> Suite {
+    /// `report` is the page that lies beside it.
+    pub(crate) fn page(&self, report: &Report<'_>, released: &[Released], left_out: &[String]) -> Suite {
         let dictionaries = || released.iter().map(|r| &r.plan).filter(|d| d.baseline.is_none());
         let scored = || released.iter().filter_map(|r| Some((&r.plan, r.scores.as_ref()?)));
         let of = |s: &Scores| {
@@ -67,7 +75,7 @@ impl Source<'_> {
                 .collect::<Vec<_>>()
         };
         Suite {
-            name: name.into(),
+            name: report.name.into(),
             model: self.plan.model.name.clone(),
             kinds: sorted(dictionaries().map(kind).collect()),
             example: dictionaries().find(|d| kind(d).loads_in_sae_lens()).map(|d| d.name.clone()),
@@ -80,6 +88,9 @@ impl Source<'_> {
             remarks: scored().flat_map(|(_, s)| of(s)).collect(),
             left_out: left_out.to_vec(),
             limits: self.limits(),
+            plots: pictures(report),
+            canonical: canonical(report),
+            hub: self.hub.clone(),
         }
     }
 
@@ -108,6 +119,23 @@ impl Source<'_> {
         }
         limits
     }
+}
+
+/// Most pictures on the page: all kinds of sites of a suite, not all sites.
+const PICTURES: usize = 12;
+
+/// Those of the first group, L0 against FVU and Δloss.
+fn pictures(report: &Report<'_>) -> Vec<(String, String)> {
+    let picture =
+        |Figure { file, plot }: Figure| (plot.title.replace(['[', ']'], ""), format!("{PLOTS}/{file}.svg"));
+    let pareto = report.groups().into_iter().take(1).flat_map(|group| group.figures);
+    pareto.take(PICTURES).map(picture).collect()
+}
+
+/// The rule and the names.
+fn canonical(report: &Report<'_>) -> (String, Vec<String>) {
+    let names = report.canonical.chosen.iter().map(|&n| report.entries[n].scores.name.clone());
+    (report.canonical.rule(), names.collect())
 }
 
 /// SAEs first, and what is alike together.

@@ -1,18 +1,26 @@
 //! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, [`release`] the folder that
-//! people load, with its [`cards`], which [`verify`] looks at again; [`rows`] are scores as lines of tables, [`showcase`] features
+//! people load, with its [`cards`], which [`verify`] looks at again and [`recompute`] measures again; [`report`] is the page of pictures, [`figures`] of what a run's
+//! [`entry`]s say, with the [`canonical`] choice; [`rows`] are scores as lines of tables, [`showcase`] features
 //! with examples; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
 //!
 //! Must not be in it: training, the command line, printing.
 #![forbid(unsafe_code)]
 
+mod agreement;
 pub mod atlas;
+mod beside;
+pub mod canonical;
 pub mod cards;
 pub mod describe;
+pub mod entry;
 mod error;
 pub mod evaluate;
 pub mod features;
+pub mod figures;
 pub mod file;
+pub mod recompute;
 pub mod release;
+pub mod report;
 pub mod rows;
 pub mod showcase;
 pub mod verify;

@@ -1,18 +1,22 @@
 //! A finished, evaluated run becomes a folder that people can load.
 
 use crate::cards::Source;
+use crate::entry::Entry;
 use crate::error::invalid;
 use crate::file::broken;
+use crate::report::Report;
 use crate::{EvaluationFile, ReleaseError};
 use lapidary_dictionary::{Dictionary, Meta, Probe, save_sae_lens};
 use lapidary_evaluation::Scores;
 use lapidary_files::{self as files, Kind};
 use lapidary_kernels::Device;
 use lapidary_lm::{Spec, load_spec};
+use lapidary_report::hub::Hub;
 use lapidary_store::RowDtype;
 use lapidary_suite::folder::{given_up_lines, read_dictionaries};
 use lapidary_suite::{Places, RunPlan};
 use lapidary_trainer::{Baseline, DictionaryPlan};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A release's folder.
@@ -23,6 +27,9 @@ pub const RELEASE: Kind = Kind {
         "manifest.json",
         "plan.json",
         "evaluation.json",
+        "report.html",
+        "plots/*.svg",
+        "plots/*.csv",
         "*/cfg.json",
         "*/sae_weights.safetensors",
         "*/lapidary.json",
@@ -43,6 +50,18 @@ pub struct Release {
     pub released: Vec<Released>,
     /// What stays behind, a sentence each.
     pub left_out: Vec<String>,
+}
+
+/// How it is written.
+pub struct How {
+    /// Title of its page.
+    pub name: String,
+    /// Precision of the weights.
+    pub weights: RowDtype,
+    /// L0 of the canonical choice; none: the median.
+    pub target_l0: Option<f64>,
+    /// For the front matter of page and cards.
+    pub hub: Hub,
 }
 
 /// A dictionary that is released.
@@ -95,21 +114,16 @@ impl Release {
         Ok(Release { run: run.to_path_buf(), plan, file, released, left_out })
     }
 
-    /// Writes it into an empty folder, under a name for its page, with weights in this precision.
+    /// Writes it into an empty folder.
     ///
     /// # Errors
     /// A file cannot be read or written.
-    pub fn write(
-        &mut self,
-        folder: &Path,
-        name: &str,
-        weights: RowDtype,
-        device: Device,
-    ) -> Result<(), ReleaseError> {
+    pub fn write(&mut self, folder: &Path, how: &How, device: Device) -> Result<(), ReleaseError> {
         let spec = self.spec();
-        let from = Source { plan: &self.plan, file: &self.file, weights, spec: spec.as_ref() };
+        let How { weights, hub, .. } = how;
+        let from = Source { plan: &self.plan, file: &self.file, weights: *weights, spec: spec.as_ref(), hub };
         for Released { plan: d, dictionary, meta, scores } in &mut self.released {
-            round(dictionary, meta, weights, device);
+            round(dictionary, meta, *weights, device);
             meta.l0 = scores.as_ref().map(|s| s.l0.value);
             let card = from.card(d, meta, scores.as_ref()).markdown();
             save_sae_lens(&folder.join(&d.name), dictionary, meta, &card)?;
@@ -117,9 +131,32 @@ impl Release {
         for name in ["plan.json", "evaluation.json"] {
             files::publish(&folder.join(name), &files::read(&self.run.join(name), MAX_BYTES)?)?;
         }
-        let page = from.page(name, &self.released, &self.left_out).markdown();
+        let report = self.report(how);
+        let page = from.page(&report, &self.released, &self.left_out).markdown();
         files::publish(&folder.join("README.md"), page.as_bytes())?;
-        Ok(files::inventory::write(folder)?)
+        report.write(folder)?;
+        Ok(files::inventory::write(folder, self.made_from())?)
+    }
+
+    /// The released dictionaries with their scores, and all baselines of the run.
+    fn report<'a>(&'a self, how: &'a How) -> Report<'a> {
+        let is_released = |e: &Entry<'_>| self.released.iter().any(|r| r.plan.name == e.scores.name);
+        let mut entries = Entry::of_run(&self.file, &self.plan);
+        entries.retain(|e| e.baseline.is_some() || is_released(e));
+        Report::new(&how.name, &self.file, entries, how.target_l0)
+    }
+
+    /// Hashes of what the release was made from.
+    fn made_from(&self) -> BTreeMap<String, String> {
+        let (plan, file) = (&self.plan, &self.file);
+        let precision = plan.model.precision.iter().map(|precision| ("precision", precision.clone()));
+        let from = [
+            ("plan", plan.hash()),
+            ("model", plan.model.hash.clone()),
+            ("text", plan.text.hash.clone()),
+            ("scored text", file.text.hash.clone()),
+        ];
+        from.into_iter().chain(precision).map(|(name, hash)| (name.to_string(), hash)).collect()
     }
 
     /// None: the model is no longer where it was.

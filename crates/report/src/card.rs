@@ -1,10 +1,11 @@
-//! Cards: the page that lies beside a released dictionary (`card.md`) and the page of a whole release (`README.md`).
+//! The page that lies beside a released dictionary, `card.md`. That of a whole release is in [`crate::suite`].
 //!
 //! A card answers, in this order: what is it, in which units, how do I load it, how was it made, how good is it, what can
 //! it not do. It states what it was given and judges nothing.
 
+use crate::hub::Hub;
 use crate::number;
-use crate::scores::{self, Line, ScoreRow};
+use crate::scores::{self, Line};
 
 /// What `card.md` says of one dictionary.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +40,8 @@ pub struct Card {
     pub remarks: Vec<String>,
     /// What it cannot do or was not tested for, one sentence each.
     pub limits: Vec<String>,
+    /// For the front matter.
+    pub hub: Hub,
 }
 
 /// What a dictionary is, once released.
@@ -65,7 +68,7 @@ pub struct Output {
 
 impl Kind {
     /// `JumpReLU sparse autoencoder`, `TopK transcoder with a skip`, or several of them.
-    fn noun(self, several: bool) -> String {
+    pub(crate) fn noun(self, several: bool) -> String {
         let encoder = if self.k.is_some() { "TopK" } else { "JumpReLU" };
         let what = if self.transcoder { "transcoder" } else { "sparse autoencoder" };
         let (s, skip) = (if several { "s" } else { "" }, if self.skip { " with a skip" } else { "" });
@@ -75,6 +78,17 @@ impl Kind {
     /// SAELens has no TopK transcoders.
     pub fn loads_in_sae_lens(self) -> bool {
         !(self.k.is_some() && self.transcoder)
+    }
+
+    /// What loads it, for the Hub.
+    pub(crate) fn library(self) -> &'static str {
+        if self.loads_in_sae_lens() { "saelens" } else { "lapidary" }
+    }
+
+    /// What the Hub finds it by.
+    pub(crate) fn tags(self) -> Vec<&'static str> {
+        let what = if self.transcoder { "transcoder" } else { "sparse-autoencoder" };
+        vec![what, "mechanistic-interpretability", "lapidary"]
     }
 }
 
@@ -104,6 +118,7 @@ impl Card {
     /// The page, Markdown.
     pub fn markdown(&self) -> String {
         let sections = [
+            self.hub.front_matter(self.kind.library(), &self.kind.tags()),
             self.head(),
             format!(
                 "## Units\n\nRaw: {} No scaling, no centring. {} BOS, EOS and padding positions were never trained or \
@@ -111,7 +126,7 @@ impl Card {
                 self.sides(),
                 self.activity()
             ),
-            format!("## Load\n\n{}", self.snippet()),
+            format!("## Load\n\n{}\n{}\n{}", self.python(), self.rust(), self.command_line()),
             format!("## Training\n\n{}", pairs(&self.training)),
             self.scores(),
             format!("## Limits\n\n{}", list(&self.limits)),
@@ -154,14 +169,11 @@ impl Card {
         }
     }
 
-    /// Python that loads the folder in SAELens; what SAELens has no class for is encoded by Lapidary.
-    fn snippet(&self) -> String {
+    /// Python that loads the folder in SAELens, where SAELens has a class for it.
+    fn python(&self) -> String {
         let Card { name, hook, d_in, width, .. } = self;
         if !self.kind.loads_in_sae_lens() {
-            return format!(
-                "SAELens has no TopK transcoders. Activations [N, {d_in}] from {hook}, saved as safetensors:\n\n\
-                 ```\nlapidary encode {name} --in x.safetensors --out features.safetensors\n```\n"
-            );
+            return "In Python: SAELens has no TopK transcoders; the command line below reads it.\n".into();
         }
         let shape =
             self.heads.map_or(format!("[N, {d_in}]"), |(heads, d_head)| format!("[N, {heads}, {d_head}]"));
@@ -172,110 +184,34 @@ impl Card {
         // Of a skip transcoder, decode alone would leave out the skip.
         let x_hat = if self.kind.skip { "sae(x)" } else { "sae.decode(features)" };
         format!(
-            "```python\nfrom sae_lens import SAE\n\nsae = SAE.load_from_disk(\"{name}\")\n\
+            "In Python:\n\n```python\nfrom sae_lens import SAE\n\nsae = SAE.load_from_disk(\"{name}\")\n\
              features = sae.encode(x)  # x {shape} from {hook} -> [N, {width}]\n\
              x_hat = {x_hat}  # {out}{hook_out}\n```\n"
         )
     }
-}
 
-/// What the `README.md` of a release says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Suite {
-    /// Title.
-    pub name: String,
-    /// The language model.
-    pub model: String,
-    /// What the dictionaries are, baselines apart.
-    pub kinds: Vec<Kind>,
-    /// A folder that SAELens loads, if there is one.
-    pub example: Option<String>,
-    /// Released baselines: folder, and what was withheld from it.
-    pub baselines: Vec<(String, String)>,
-    /// How all of them were trained, label and value.
-    pub training: Vec<(String, String)>,
-    /// The dictionaries, in the order of the table.
-    pub rows: Vec<ScoreRow>,
-    /// What the scores were measured on, in sentences.
-    pub scored_on: String,
-    /// What a reader of the table must not overlook, one sentence each.
-    pub remarks: Vec<String>,
-    /// What the plan has and the release has not, and why; one sentence each.
-    pub left_out: Vec<String>,
-    /// One sentence each.
-    pub limits: Vec<String>,
-}
-
-impl Suite {
-    /// The page, Markdown, with the front matter that the Hugging Face Hub reads.
-    pub fn markdown(&self) -> String {
-        let Suite { rows, scored_on, .. } = self;
-        let remarks = if self.remarks.is_empty() { String::new() } else { list(&self.remarks) + "\n" };
-        let sections = [
-            self.example.as_ref().map(|_| "---\nlibrary_name: saelens\n---\n".to_owned()),
-            Some(self.head()),
-            Some(format!(
-                "## Dictionaries\n\n{scored_on}\n\n{}\n{remarks}{LEGEND}",
-                scores::suite_markdown(rows)
-            )),
-            self.baselines_section(),
-            Some(format!("## Load\n\n{}\n{FOLDER}", self.snippet())),
-            Some(format!("## Training\n\n{}", pairs(&self.training))),
-            (!self.left_out.is_empty()).then(|| format!("## Left out\n\n{}", list(&self.left_out))),
-            Some(format!("## Limits\n\n{}", list(&self.limits))),
-        ];
-        sections.into_iter().flatten().collect::<Vec<_>>().join("\n")
+    /// With the crates `dictionary` and `kernels` of Lapidary.
+    fn rust(&self) -> String {
+        let Card { name, d_in, .. } = self;
+        let d_out = self.output.as_ref().map_or(*d_in, |output| output.d);
+        format!(
+            "In Rust, with the crates `lapidary-dictionary` and `lapidary-kernels`:\n\n```rust\n\
+             let (dictionary, meta) = lapidary_dictionary::load(Path::new(\"{name}\"))?;\n\
+             let device = lapidary_kernels::Device::detect();\n\
+             let features = dictionary.encode(device, &x); // x [N, {d_in}], row by row\n\
+             let x_hat = dictionary.reconstruct(device, &x, &features); // [N, {d_out}]\n```\n"
+        )
     }
 
-    fn head(&self) -> String {
-        let Suite { name, model, .. } = self;
-        let mut nouns: Vec<String> = self.kinds.iter().map(|kind| kind.noun(true)).collect();
-        nouns.dedup();
-        let several = |n: usize, one: &str, many: &str| format!("{n} {}", if n == 1 { one } else { many });
-        let mut parts = Vec::new();
-        if !self.kinds.is_empty() {
-            parts.push(several(self.kinds.len(), "dictionary", "dictionaries"));
-        }
-        if !self.baselines.is_empty() {
-            nouns.push("baselines".into());
-            parts.push(several(self.baselines.len(), "baseline", "baselines") + ", there to be beaten");
-        }
-        let (nouns, parts) = (nouns.join(", "), parts.join(" and "));
-        format!("# {name}\n\n{nouns} for **{model}**: {parts}, made with Lapidary.\n")
-    }
-
-    fn baselines_section(&self) -> Option<String> {
-        let line = |(name, why): &(String, String)| format!("- [{name}]({name}/): {why}\n");
-        let lines: String = self.baselines.iter().map(line).collect();
-        (!lines.is_empty()).then(|| format!("## Baselines\n\nThere to be beaten, not to be used.\n\n{lines}"))
-    }
-
-    fn snippet(&self) -> String {
-        match &self.example {
-            Some(folder) => {
-                format!(
-                    "```python\nfrom sae_lens import SAE\n\nsae = SAE.load_from_disk(\"{folder}\")\n```\n"
-                )
-            }
-            None => {
-                "SAELens has no TopK transcoders; `lapidary encode FOLDER --in X.safetensors` reads them.\n"
-                    .into()
-            }
-        }
+    /// Is it whole, and features of activations in a file.
+    fn command_line(&self) -> String {
+        let Card { name, d_in, hook, .. } = self;
+        format!(
+            "On the command line, for activations [N, {d_in}] from {hook} in a safetensors file:\n\n```\n\
+             lapidary verify {name}\nlapidary encode {name} --in x.safetensors --out features.safetensors\n```\n"
+        )
     }
 }
-
-const LEGEND: &str = "\
-λ: sparsity coefficient, or the L0 that was asked for. L0: mean active features per row. FVU: fraction of variance unexplained. Δloss: rise of the
-model's next-token loss when every row is replaced by its reconstruction, nats per target. Loss recovered: 1 − Δloss over
-the rise when every row is replaced by the mean row; by zeros, as SAELens has it, in each folder's `card.md`. Alive: features that fired at least once in the evaluated rows.
-Intervals are in each folder's `card.md`.
-";
-
-const FOLDER: &str = "\
-Each folder holds `cfg.json` and `sae_weights.safetensors` (SAELens), `lapidary.json` (units, site, hashes of model, text
-and plan, a probe with expected outputs) and `card.md`. Weights are in raw units: feed activations as the model computes them.
-";
 
 /// A site in words: `3.res` is the residual stream after layer 3. An unknown kind is named as it is.
 fn place(site: &str) -> String {
@@ -294,11 +230,11 @@ fn place(site: &str) -> String {
     }
 }
 
-fn pairs(pairs: &[(String, String)]) -> String {
+pub(crate) fn pairs(pairs: &[(String, String)]) -> String {
     pairs.iter().map(|(label, value)| format!("- {label}: {value}\n")).collect()
 }
 
-fn list(items: &[String]) -> String {
+pub(crate) fn list(items: &[String]) -> String {
     items.iter().map(|item| format!("- {item}\n")).collect()
 }
 
@@ -323,28 +259,21 @@ mod tests {
             scored_on: "115,204 held-out rows of 384 documents.".into(),
             remarks: Vec::new(),
             limits: vec!["Trained on children's stories only.".into()],
-        }
-    }
-
-    fn suite() -> Suite {
-        Suite {
-            name: "stories260k-jumprelu".into(),
-            model: "stories260k".into(),
-            kinds: vec![Kind::default()],
-            example: Some("3.res-2048".into()),
-            baselines: Vec::new(),
-            training: vec![("rows".into(), "6,000,000".into())],
-            rows: scores::tests::rows()[..1].to_vec(),
-            scored_on: "115,204 held-out rows.".into(),
-            remarks: Vec::new(),
-            left_out: Vec::new(),
-            limits: vec!["A toy.".into()],
+            hub: Hub::default(),
         }
     }
 
     #[test]
     fn a_card_reads_from_what_to_limits() {
-        let expect = r#"# 3.att-2048
+        let expect = r#"---
+library_name: saelens
+tags:
+- sparse-autoencoder
+- mechanistic-interpretability
+- lapidary
+---
+
+# 3.att-2048
 
 A JumpReLU sparse autoencoder with 2,048 features on site `3.att` of **stories260k**: the attention heads' outputs of layer 3, concatenated, before the output projection.
 
@@ -354,12 +283,30 @@ Raw: the input is the activation as the model computes it, 64 numbers per token 
 
 ## Load
 
+In Python:
+
 ```python
 from sae_lens import SAE
 
 sae = SAE.load_from_disk("3.att-2048")
 features = sae.encode(x)  # x [N, 8, 8] from blocks.3.attn.hook_z -> [N, 2048]
 x_hat = sae.decode(features)  # [N, 8, 8]
+```
+
+In Rust, with the crates `lapidary-dictionary` and `lapidary-kernels`:
+
+```rust
+let (dictionary, meta) = lapidary_dictionary::load(Path::new("3.att-2048"))?;
+let device = lapidary_kernels::Device::detect();
+let features = dictionary.encode(device, &x); // x [N, 64], row by row
+let x_hat = dictionary.reconstruct(device, &x, &features); // [N, 64]
+```
+
+On the command line, for activations [N, 64] from blocks.3.attn.hook_z in a safetensors file:
+
+```
+lapidary verify 3.att-2048
+lapidary encode 3.att-2048 --in x.safetensors --out features.safetensors
 ```
 
 ## Training
@@ -384,64 +331,18 @@ x_hat = sae.decode(features)  # [N, 8, 8]
     }
 
     #[test]
-    fn a_suite_page_links_its_dictionaries() {
-        let page = suite().markdown();
-        let expect = "\
----
-library_name: saelens
----
-
-# stories260k-jumprelu
-
-JumpReLU sparse autoencoders for **stories260k**: 1 dictionary, made with Lapidary.
-
-## Dictionaries
-
-115,204 held-out rows.
-
-| site | width | λ | L0 | FVU | Δloss | loss recovered | alive |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-| [3.res](3.res-2048/) | 2,048 | 0.006 | 20.8 | 0.0791 | 0.158 | 0.962 | 1,987 |
-
-λ: sparsity coefficient,";
-        assert!(page.starts_with(expect), "{page}");
-        assert!(page.contains("sae = SAE.load_from_disk(\"3.res-2048\")\n"));
-        assert!(page.ends_with("## Limits\n\n- A toy.\n"));
-    }
-
-    #[test]
     fn a_baseline_says_so_before_anything_else() {
         let page = Card { baseline: Some("frozen-decoder: nobody trained it.".into()), ..card() }.markdown();
-        let expect = "# 3.att-2048, a baseline\n\n**There to be beaten, not to be used.** frozen-decoder: nobody trained \
+        let expect = "---\n\n# 3.att-2048, a baseline\n\n**There to be beaten, not to be used.** frozen-decoder: nobody trained \
                       it.\n\nA JumpReLU sparse autoencoder";
-        assert!(page.starts_with(expect), "{page}");
-        let baselines = vec![("3.res-2048-random".into(), "random: nothing was trained.".into())];
-        let page = Suite { baselines, ..suite() }.markdown();
-        let first = "JumpReLU sparse autoencoders, baselines for **stories260k**: 1 dictionary and 1 baseline, there to be \
-                     beaten, made with Lapidary.";
-        assert!(page.contains(first), "{page}");
-        assert!(
-            page.contains("- [3.res-2048-random](3.res-2048-random/): random: nothing was trained.\n"),
-            "{page}"
-        );
+        assert!(page.contains(expect), "{page}");
     }
 
     #[test]
     fn what_must_not_be_overlooked_stands_beside_the_scores() {
         let remarks = vec!["Its FVU of 7.70e25 is above 1.".to_owned()];
-        let page = Card { remarks: remarks.clone(), ..card() }.markdown();
+        let page = Card { remarks, ..card() }.markdown();
         assert!(page.contains("of 384 documents.\n\n- Its FVU of 7.70e25 is above 1.\n\n| metric"), "{page}");
-        let left_out = vec!["0.res-64: its FVU is NaN.".into()];
-        let page = Suite { remarks, left_out, ..suite() }.markdown();
-        assert!(page.contains("| 1,987 |\n\n- Its FVU of 7.70e25 is above 1.\n\nλ:"), "{page}");
-        assert!(page.contains("## Left out\n\n- 0.res-64: its FVU is NaN.\n"), "{page}");
-    }
-
-    #[test]
-    fn a_suite_without_what_sae_lens_loads_does_not_send_people_there() {
-        let page = Suite { example: None, ..suite() }.markdown();
-        assert!(page.starts_with("# stories260k-jumprelu"), "{page}");
-        assert!(page.contains("lapidary encode FOLDER") && !page.contains("load_from_disk"), "{page}");
     }
 
     #[test]

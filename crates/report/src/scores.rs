@@ -67,14 +67,16 @@ pub fn suite_text(rows: &[ScoreRow]) -> String {
     table::text(&SUITE, &rows.iter().map(suite_cells).collect::<Vec<_>>())
 }
 
-/// The same as Markdown, the site linked to the dictionary's folder.
-pub fn suite_markdown(rows: &[ScoreRow]) -> String {
+/// The same as Markdown, the site linked to the dictionary's folder, with a last column that says which are canonical.
+pub fn suite_markdown(rows: &[ScoreRow], canonical: &[String]) -> String {
     let cells = |row: &ScoreRow| {
         let mut cells = suite_cells(row);
         cells[0] = format!("[{}]({}/)", row.site, row.name);
+        cells.push(if canonical.contains(&row.name) { "canonical".into() } else { String::new() });
         cells
     };
-    table::markdown(&SUITE, &rows.iter().map(cells).collect::<Vec<_>>())
+    let columns: Vec<(&str, Align)> = SUITE.into_iter().chain([("", Align::Left)]).collect();
+    table::markdown(&columns, &rows.iter().map(cells).collect::<Vec<_>>())
 }
 
 /// For a column of λ: `0.003` alone, `L0 40` whole.
@@ -200,8 +202,12 @@ L0          20.8 [20.1, 21.5]  active features per row  115,204
 
     #[test]
     fn markdown_links_the_folders() {
-        let markdown = suite_markdown(&rows());
+        let markdown = suite_markdown(&rows(), &["0.mlp-in-64".into()]);
         let first = markdown.lines().nth(2).expect("a header, a rule, a row");
-        assert_eq!(first, "| [3.res](3.res-2048/) | 2,048 | 0.006 | 20.8 | 0.0791 | 0.158 | 0.962 | 1,987 |");
+        assert_eq!(
+            first,
+            "| [3.res](3.res-2048/) | 2,048 | 0.006 | 20.8 | 0.0791 | 0.158 | 0.962 | 1,987 |  |"
+        );
+        assert_eq!(markdown.lines().last().map(|line| line.ends_with("| canonical |")), Some(true));
     }
 }

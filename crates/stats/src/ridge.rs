@@ -39,6 +39,21 @@ impl Ridge {
         solve(&self.factor, &mut w);
         w
     }
+
+    /// W [D_out, D] of the map x − μ → y − E y that leaves the least of rows y [N, D_out].
+    pub fn map(&self, x: &[f32], y: &[f32], d_out: usize) -> Vec<f64> {
+        let d = self.moments.mean.len();
+        let mut w = vec![0.0; d_out * d];
+        for (x, y) in x.chunks_exact(d).zip(y.chunks_exact(d_out)) {
+            for (w, &y) in w.chunks_exact_mut(d).zip(y) {
+                let centred = x.iter().zip(&self.moments.mean).map(|(&x, m)| f64::from(x) - m);
+                w.iter_mut().zip(centred).for_each(|(w, x)| *w += f64::from(y) * x);
+            }
+        }
+        w.iter_mut().for_each(|w| *w /= self.moments.rows as f64);
+        w.chunks_exact_mut(d).for_each(|row| solve(&self.factor, row));
+        w
+    }
 }
 
 /// L, lower, with L·Lᵀ = the symmetric `matrix` [D, D]; None if a pivot is not positive.
@@ -73,6 +88,17 @@ fn solve(factor: &[f64], b: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// y = (2 x₀ − x₁, 3): the map is that, whatever the constant.
+    #[test]
+    fn a_linear_map_is_found() {
+        let x: Vec<f32> = (0..200).map(|i| ((i * 37) % 101) as f32 / 50.0).collect();
+        let y: Vec<f32> = x.chunks_exact(2).flat_map(|x| [2.0 * x[0] - x[1] + 7.0, 3.0]).collect();
+        let w = Ridge::new(&x, 2, 1e-9).unwrap().map(&x, &y, 2);
+        for (found, expected) in w.iter().zip([2.0, -1.0, 0.0, 0.0]) {
+            assert!((found - expected).abs() < 1e-4, "{w:?}");
+        }
+    }
 
     /// Rows (0,0), (2,0), (0,1), (2,3), target on in the last: μ = (1, 1), Σ = [1, ½; ½, 3/2], right side (1, 2)/4.
     /// Without ridge Σ⁻¹ = [6, −2; −2, 4]/5, so w = (1/10, 3/10). With ridge 0.8 and trace/D = 5/4, λ = 1:

@@ -23,5 +23,5 @@ pub use corpus::{Corpus, DEFAULT_CONTEXT, Window, resolve_context};
 pub use error::TextError;
 pub use read::read_text;
 pub use split::{SPLIT_RULE, SPLIT_RULE_OF_TWO, Split, document_hash, is_held_out};
-pub use stream::TextStream;
+pub use stream::{TextStream, continuation};
 pub use tokenizer::Tokenizer;

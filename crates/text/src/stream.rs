@@ -48,6 +48,16 @@ impl<'a> TextStream<'a> {
     }
 }
 
+/// The text that `ids` add to that of the ids before them.
+///
+/// # Errors
+/// The tokenizer's decoder fails.
+pub fn continuation(tokenizer: &Tokenizer, before: &[u32], ids: &[u32]) -> Result<String, TextError> {
+    let mut stream = TextStream::new(tokenizer);
+    stream.push(before)?;
+    Ok(stream.push(ids)? + &stream.finish()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +131,14 @@ mod tests {
         assert_eq!(pieces(&words, &[one, 0x0a]), ["one", "", "\n"]);
         // The valid `A` becomes invalid with the byte after it.
         assert_eq!(pieces(&words, &[0x41, 0xe4, two]), ["", "", "\u{fffd}\u{fffd} two", ""]);
+    }
+
+    #[test]
+    fn a_continuation_is_what_is_added() {
+        let bytes = byte_level();
+        let ids: Vec<u32> = "aé你b".bytes().map(u32::from).collect();
+        assert_eq!(continuation(&bytes, &ids[..2], &ids[2..]).unwrap(), "é你b");
+        assert_eq!(continuation(&bytes, &ids[..3], &ids[3..4]).unwrap(), "\u{fffd}");
     }
 
     /// Every sequence of four tokens from a set that has all kinds, and long random ones.

@@ -37,7 +37,7 @@ pub fn initial_parameters(plan: &DictionaryPlan, recipe: &Recipe, seed: u64) -> 
 
 /// Makes a dictionary begin about the mean rows, raw, of what it reads [D] and of what it reconstructs [D_out]: b_dec is the
 /// latter, and a transcoder, which takes nothing off its input, has W_enc times the former in its biases.
-pub(crate) fn centre(p: &mut Parameters, plan: &DictionaryPlan, input: &[f64], output: &[f64]) {
+pub fn centre(p: &mut Parameters, plan: &DictionaryPlan, input: &[f64], output: &[f64]) {
     let c_out = plan.c_out();
     p.b_dec.iter_mut().zip(output).for_each(|(b, mean)| *b = (mean / c_out) as f32);
     if plan.has_pre_bias() {

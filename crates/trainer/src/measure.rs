@@ -44,10 +44,7 @@ pub fn measure<S: RowSource>(batches: &mut Batches<S>, rows: u64) -> Result<Vec<
 }
 
 /// μ [D] of every site of the source over the first `rows` rows of the order, raw.
-pub(crate) fn mean_rows<S: RowSource>(
-    batches: &mut Batches<S>,
-    rows: u64,
-) -> Result<Vec<Vec<f64>>, SourceError> {
+pub fn mean_rows<S: RowSource>(batches: &mut Batches<S>, rows: u64) -> Result<Vec<Vec<f64>>, SourceError> {
     let rows = rows.min(batches.rows_per_epoch());
     let mut sums: Vec<Vec<f64>> = batches.source().sites().iter().map(|s| vec![0.0; s.width]).collect();
     sweep(batches, rows, &mut sums, |sum, row, _| {

@@ -1,10 +1,12 @@
 //! `lapidary atlas`: build, ask, and exchange a folder that knows every feature of a suite.
 
+mod bars;
 mod build;
 mod exchange;
 mod query;
 
 use crate::global::Global;
+pub use bars::Bars;
 
 /// Each manual stands on its arguments.
 #[derive(clap::Subcommand)]

@@ -6,6 +6,7 @@
 
 mod lm;
 mod report;
+mod server;
 
 use crate::global::Global;
 use crate::terminal::stopwatch::Stopwatch;
@@ -34,6 +35,8 @@ pub enum BenchCommand {
     Encode(BenchArgs),
     /// A language model: reading its weights, prefill, decoding
     Lm(lm::LmArgs),
+    /// A server that runs: feature pages to many clients, the microscope, the first steered token
+    Server(server::ServerArgs),
 }
 
 #[derive(clap::Args)]
@@ -69,6 +72,7 @@ pub fn run(command: BenchCommand, global: &Global) -> anyhow::Result<()> {
         BenchCommand::Train(args) => (args, "train"),
         BenchCommand::Encode(args) => (args, "encode"),
         BenchCommand::Lm(args) => return lm::run(args, global),
+        BenchCommand::Server(args) => return server::run(args, global),
     };
     args.check(global)?;
     if global.dry_run {

@@ -10,8 +10,10 @@ use lapidary_evaluation::Scores;
 use lapidary_ground_truth::score::DEFAULT_ROWS;
 use lapidary_lm::{Site, Spec};
 use lapidary_release::EvaluationFile;
+use lapidary_release::entry::Entry;
 use lapidary_release::evaluate::{self, AgainstTruth, On, evaluate, read_the_model};
 use lapidary_release::file::remarks;
+use lapidary_release::report::{FILE_NAME as REPORT_HTML, REPORT, Report};
 use lapidary_release::rows::{lines, row, truth_rows};
 use lapidary_report::number::count;
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
@@ -24,7 +26,7 @@ use std::path::{Path, PathBuf};
 /// Score dictionaries on held-out text
 ///
 /// For a run folder the model, the text and the context are those it was trained with, and the documents are those that
-/// training never saw; scores are also saved as RUN/evaluation.json. For dictionary folders name --model and --text.
+/// training never saw; scores are also saved as RUN/evaluation.json, and as a page with plots, RUN/report.html. For dictionary folders name --model and --text.
 /// Units: L0 features per row; FVU and loss recovered are shares; Δloss and CE are nats per target; intervals are 95 %,
 /// by bootstrap over documents.
 ///
@@ -68,6 +70,9 @@ pub struct EvaluateArgs {
     /// Rows that are compared, about
     #[arg(long, value_name = "N", default_value_t = DEFAULT_ROWS as u32, requires = "truth")]
     truth_rows: u32,
+    /// Write the scores as report.html with its plots into this folder; those of one run are written into it all the same
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Resamples of the bootstrap, at most a million; 0: no intervals
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     resamples: u32,
@@ -88,6 +93,9 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let only_run = runs.first().filter(|run| args.subjects.len() == 1 && !is_release(&run.folder));
     only_run.map_or(Ok(()), |run| global.rewritten_file(&run.folder.join("evaluation.json")))?;
     args.check(&runs)?;
+    let inputs: Vec<&Path> = args.subjects.iter().map(PathBuf::as_path).collect();
+    let report =
+        args.report.as_ref().map(|dir| global.output_folder(dir, &REPORT, false, &inputs)).transpose()?;
     let sites = Sites { reads: args.site.as_deref(), writes: args.site_out.as_deref() };
     let subjects =
         subjects::read(&args.subjects, &runs, sites, args.truth.is_some(), &|line| terminal::note(line))?;
@@ -114,8 +122,16 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     // Saved or not, the scores are shown.
     let saved = only_run.map(|run| (&run.folder, file.save(&run.folder)));
     print(&file, &subjects, global)?;
+    let entries = Entry::of_named(&file, read_the_model(&subjects));
+    let title = args.subjects.iter().map(|path| name(path)).collect::<Vec<_>>().join(", ");
+    let page = Report::new(&title, &file, entries, None);
+    if let Some(out) = report.flatten() {
+        page.write(&out.path)?;
+        out.finish()?;
+    }
     let Some((run, saved)) = saved else { return Ok(()) };
     saved?;
+    page.write(run)?;
     print_saved(run, global)
 }
 
@@ -242,8 +258,13 @@ fn language(text: &Text) -> anyhow::Result<&World> {
 
 /// Scores with a bar for each part.
 pub fn with_bars(subjects: &[Named], on: &On<'_>, global: &Global) -> anyhow::Result<evaluate::Evaluation> {
+    Ok(progress(global, |observe| evaluate(subjects, on, observe))?)
+}
+
+/// What `work` returns, with a bar for each part that it tells of.
+pub fn progress<T>(global: &Global, work: impl FnOnce(&mut dyn FnMut(evaluate::Progress)) -> T) -> T {
     let (mut scores, mut truth) = (None, None);
-    let evaluation = evaluate(subjects, on, &mut |progress| {
+    work(&mut |progress| {
         let (bar, label, unit, (done, total)) = match progress {
             evaluate::Progress::Scores(done, total) => (&mut scores, "evaluating", "tokens", (done, total)),
             evaluate::Progress::Truth(done, total) => (&mut truth, "truth", "scores", (done, total)),
@@ -252,8 +273,11 @@ pub fn with_bars(subjects: &[Named], on: &On<'_>, global: &Global) -> anyhow::Re
         if done == total {
             bar.take().into_iter().for_each(Progress::finish);
         }
-    })?;
-    Ok(evaluation)
+    })
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 fn table_row((scores, named): (&Scores, &Named)) -> ScoreRow {
@@ -293,6 +317,7 @@ fn print_saved(run: &Path, global: &Global) -> anyhow::Result<()> {
     if global.json {
         return Ok(());
     }
-    terminal::line(format_args!("saved {}", run.join("evaluation.json").display()))?;
+    let (scores, page) = (run.join("evaluation.json"), run.join(REPORT_HTML));
+    terminal::line(format_args!("saved {}; open {}", scores.display(), page.display()))?;
     terminal::line(format_args!("next: lapidary release {} --out DIR", run.display()))
 }

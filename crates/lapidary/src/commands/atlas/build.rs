@@ -1,10 +1,10 @@
 //! `lapidary atlas build`: one pass over a text, and every feature's page.
 
+use super::Bars;
 use crate::global::Global;
 use crate::terminal;
-use crate::terminal::progress::Progress;
 use lapidary_atlas::ATLAS;
-use lapidary_atlas::build::{Progress as Stage, SHARD_ROWS};
+use lapidary_atlas::build::SHARD_ROWS;
 use lapidary_release::atlas::Asked;
 use lapidary_report::number::count;
 use lapidary_text::Split;
@@ -67,20 +67,9 @@ pub fn run(args: BuildArgs, global: &Global) -> anyhow::Result<()> {
         return global.tell(&json, format_args!("{many} dictionaries on {windows} windows"));
     };
     let (subjects, outputs) = prepared.subjects();
-    let (mut bar, mut stage_total) = (None, 0);
-    let manifest = prepared.job(&subjects, &outputs, shard_rows)?.build(&out.path, &mut |stage| {
-        let (label, unit, done, total) = match stage {
-            Stage::Windows(done, total) => ("looking", "windows", done, total),
-            Stage::Dictionaries(done, total) => ("writing", "dictionaries", done, total),
-        };
-        if stage_total != total {
-            (bar, stage_total) = (Some(Progress::new(global.quiet, label, total, unit)), total);
-        }
-        bar.as_mut().into_iter().for_each(|bar: &mut Progress| bar.set(done));
-        if done == total {
-            bar.take().into_iter().for_each(Progress::finish);
-        }
-    })?;
+    let mut bars = Bars::new(global);
+    let manifest =
+        prepared.job(&subjects, &outputs, shard_rows)?.build(&out.path, &mut |stage| bars.show(stage))?;
     out.finish()?;
     let suite = &manifest.suite;
     let features: usize = suite.dictionaries.iter().map(|d| d.features).sum();

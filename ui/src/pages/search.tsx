@@ -1,0 +1,149 @@
+// Search: by words of explanations, by a text that activates, by a token, by likeness of direction. The whole question
+// is the address.
+import { useEffect, useState } from "preact/hooks";
+import { suite } from "../api";
+import { useLoad } from "../load";
+import { Choice } from "../parts/choice";
+import { shortSource } from "../parts/feature-link";
+import { SimilarResults, TextResults, WordResults } from "../parts/results";
+import { Title } from "../parts/title";
+import { go, withQuery } from "../router";
+import { isStatic } from "../static";
+
+const KINDS = [
+  ["explanation", "Explanation"],
+  ["text", "Text"],
+  ["token", "Token"],
+  ["similar", "Direction"],
+] as const;
+type Kind = (typeof KINDS)[number][0];
+/** The last and the second need a server. */
+const offered = KINDS.filter(([k]) => !isStatic || k === "explanation" || k === "token");
+const ASKS: Record<Kind, { label: string; placeholder: string; says: string }> = {
+  explanation: {
+    label: "words in explanations",
+    placeholder: "colour",
+    says: "Finds features whose explanation holds these words.",
+  },
+  text: {
+    label: "a text",
+    placeholder: "The giver wore purple.",
+    says: "Finds the features that fire most on a text; click a token to rank by it alone.",
+  },
+  token: {
+    label: "a token",
+    placeholder: "purple",
+    says: "Finds features whose strongest activation lies on this token.",
+  },
+  similar: {
+    label: "a feature, SOURCE/INDEX",
+    placeholder: "2-res-1k/17",
+    says: "Finds features of all dictionaries whose direction is most like that of a given one.",
+  },
+};
+const DENSITIES = [
+  ["", "any"],
+  ["0.0001", "0.01 %"],
+  ["0.001", "0.1 %"],
+  ["0.01", "1 %"],
+  ["0.05", "5 %"],
+  ["0.2", "20 %"],
+] as const;
+
+export function Search({ query }: { query: URLSearchParams }) {
+  const kind = (offered.find(([k]) => k === query.get("kind"))?.[0] ?? "explanation") as Kind;
+  const asked = query.get("q") ?? "",
+    [typed, setTyped] = useState(asked);
+  useEffect(() => setTyped(asked), [asked, kind]);
+  const sources = useLoad(() => suite(), []).value?.dictionaries.map((d) => d.source) ?? [];
+  const { label, placeholder, says } = ASKS[kind];
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    go(withQuery({ q: typed.trim(), offset: null, token: null }));
+  };
+  return (
+    <>
+      <Title text="Search" />
+      <form class="search" onSubmit={submit}>
+        <Choice
+          label="what to search by"
+          options={offered}
+          value={kind}
+          onChange={(k) => go(withQuery({ kind: k === "explanation" ? null : k, q: null, offset: null, token: null }))}
+        />
+        <label class="hidden" for="q">
+          {label}
+        </label>
+        <div class="field">
+          <input
+            id="q"
+            type="search"
+            value={typed}
+            placeholder={placeholder}
+            ref={focusOnce}
+            onInput={(e) => setTyped(e.currentTarget.value)}
+            autocomplete="off"
+          />
+          <button class="primary">Search</button>
+        </div>
+        <p class="quiet">{says}</p>
+      </form>
+      <div class="filters">
+        {kind !== "similar" && (
+          <label>
+            dictionary{" "}
+            <select
+              value={query.get("source") ?? ""}
+              onChange={(e) => go(withQuery({ source: e.currentTarget.value, offset: null }), true)}
+            >
+              <option value="">all</option>
+              {sources.map((s) => (
+                <option key={s} value={s}>
+                  {shortSource(s)}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+        {kind !== "similar" && (
+          <label>
+            density at most{" "}
+            <select
+              value={query.get("max_density") ?? ""}
+              onChange={(e) => go(withQuery({ max_density: e.currentTarget.value, offset: null }), true)}
+            >
+              {DENSITIES.map(([k, t]) => (
+                <option key={k} value={k}>
+                  {t}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
+        <label>
+          {kind === "similar" ? "cosine at least" : "activation at least"}{" "}
+          <input
+            type="number"
+            min="0"
+            step="any"
+            value={query.get("least") ?? ""}
+            onChange={(e) => go(withQuery({ least: e.currentTarget.value, offset: null }), true)}
+          />
+        </label>
+      </div>
+      {asked.trim() &&
+        (kind === "text" ? (
+          <TextResults query={query} />
+        ) : kind === "similar" ? (
+          <SimilarResults query={query} />
+        ) : (
+          <WordResults query={query} kind={kind} />
+        ))}
+    </>
+  );
+}
+
+/** The field has the keyboard when the page opens, unless that would raise one of glass. */
+const focusOnce = (field: HTMLInputElement | null) => {
+  if (matchMedia("(pointer: fine)").matches) field?.focus();
+};

@@ -1,0 +1,58 @@
+// What the tests run against: the mock, or the program itself over the demo suite, with a static copy that it wrote beside it.
+import { execFile, spawn } from "node:child_process";
+import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+const MOCK = fileURLToPath(new URL("../mock/server.mjs", import.meta.url));
+/** Enough text for every feature of the demo suite that matters, little enough to be read in a minute. */
+const WINDOWS = "600";
+const TYPES = {
+  ".html": "text/html",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".svg": "image/svg+xml",
+  ".json": "application/json",
+};
+
+/** Starts a process and waits until it says where it listens. */
+function started(command, args) {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((ready, failed) => {
+    child.on("exit", (code) => failed(new Error(`${command} ${args.join(" ")} ended with ${code}`)));
+    child.stdout.on("data", (said) => {
+      const url = String(said).match(/http:\/\/[^\s"]+?(?=\/?[\s"])/)?.[0];
+      if (url) ready({ base: url, stop: () => child.kill("SIGINT") });
+    });
+  });
+}
+
+export const startMock = () => started(process.execPath, [MOCK, "0"]);
+
+export const startLapidary = (program) =>
+  started(program, ["serve", "organism-suite", "--max-windows", WINDOWS, "--port", "0"]);
+
+/** A static copy by the program, under a folder of a plain file server. */
+export async function startCopy(program) {
+  const root = mkdtempSync(join(tmpdir(), "lapidary-site-"));
+  const args = ["serve", "organism-suite", "--max-windows", WINDOWS, "--export-site", join(root, "copy")];
+  await promisify(execFile)(program, args);
+  const server = createServer((request, response) => plainFile(root, request, response));
+  await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
+  const stop = () => {
+    server.close();
+    rmSync(root, { recursive: true });
+  };
+  return { base: `http://127.0.0.1:${server.address().port}/copy/`, stop };
+}
+
+function plainFile(root, request, response) {
+  const path = decodeURIComponent(new URL(request.url, "http://copy").pathname);
+  const file = join(root, normalize(path.endsWith("/") ? `${path}index.html` : path));
+  if (!file.startsWith(root) || !existsSync(file) || !statSync(file).isFile()) return response.writeHead(404).end();
+  response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream" });
+  createReadStream(file).pipe(response);
+}
