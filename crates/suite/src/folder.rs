@@ -27,6 +27,7 @@ pub const RUN: Kind = Kind {
         "metrics.jsonl",
         "timing.jsonl",
         "evaluation.json",
+        "evaluation.partial.json",
         "report.html",
         "plots/*.svg",
         "plots/*.csv",

@@ -1,5 +1,5 @@
 //! A small suite that every test of an atlas builds: the fixture model, seventy windows, three dictionaries, a truth.
-#![allow(dead_code)] // each test binary takes what it needs
+#![allow(dead_code, unreachable_pub)] // each test binary takes what it needs
 
 use lapidary_atlas::build::Job;
 use lapidary_atlas::pages::{DictionaryInfo, ModelInfo, SuitePage, TextInfo};
@@ -11,7 +11,7 @@ use lapidary_text::{Corpus, Tokenizer, Window};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-pub const BOS: u32 = 1;
+const BOS: u32 = 1;
 
 pub struct Small {
     pub model: Model,

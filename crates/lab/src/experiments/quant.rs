@@ -422,6 +422,10 @@ fn answer(reports: &[Report]) -> String {
             .iter()
             .find(|v| v.claim.starts_with("int4"))
             .map_or("not measured".into(), |v| v.outcome.to_string());
+        let is_broken = |form: &&&str| {
+            r.metrics.get(&format!("{form}: survival")).is_some_and(|survival| survival.value < BROKEN)
+        };
+        let broken = ["bf16", "int8", "int4"].iter().find(is_broken).copied().unwrap_or("none of these");
         format!(
             "on the rung {}, storing in int8 flips {} of the firings and int4 {} (int4 against a narrow f32 dictionary of its bytes: {int4}), the first form that loses a \
              tenth of the features is {broken}, and the worst \

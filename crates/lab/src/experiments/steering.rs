@@ -98,6 +98,7 @@ struct OfSeed {
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let need = Need {
         sites: Vec::new(),
+        layer: None,
         random_lm: false,
         train_rows: lab.effort.pick(120_000, 1_000_000),
         known_rows: lab.effort.pick(40_000, 100_000),

@@ -6,7 +6,7 @@ use crate::terminal;
 use anyhow::{anyhow, bail};
 use lapidary_catalog::{Opened, Text};
 use lapidary_release::EvaluationFile;
-use lapidary_release::evaluate::On;
+use lapidary_release::evaluate::{Beside, On};
 use lapidary_release::recompute::{recompute, sample};
 use lapidary_release::verify::{Check, Outcome, dictionaries, verify};
 use lapidary_suite::subjects::Run;
@@ -108,6 +108,8 @@ impl VerifyArgs {
             seed,
             resamples,
             truth: None,
+            beside: Beside::default(),
+            run: None,
         };
         Ok(progress(global, |observe| recompute(run, &file, &names, &on, observe))?)
     }
