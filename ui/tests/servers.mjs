@@ -44,6 +44,7 @@ export const startLapidary = (program) =>
  */
 export async function startCopy(program) {
   const root = mkdtempSync(join(tmpdir(), "lapidary-site-"));
+  process.on("exit", () => rmSync(root, { recursive: true, force: true }));
   const run = (...args) => promisify(execFile)(program, args, { maxBuffer: 1 << 26 });
   const lines = (await run("world", "text", "--split", "eval", "--tokens", "6000")).stdout.trim().split("\n");
   writeFileSync(join(root, "text.txt"), lines.map((line) => JSON.parse(line).text).join("<|endoftext|>"));
@@ -51,10 +52,7 @@ export async function startCopy(program) {
   await run("serve", DICTIONARY, ...asked);
   const server = createServer((request, response) => plainFile(root, request, response));
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const stop = () => {
-    server.close();
-    rmSync(root, { recursive: true });
-  };
+  const stop = () => server.close();
   return { base: `http://127.0.0.1:${server.address().port}/copy/`, stop };
 }
 
