@@ -227,11 +227,17 @@ export const queryString = (query: Query): string => {
   return given.length ? `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}` : "";
 };
 
+/** Answers that are kept, so that going back costs nothing; a feature's page can be a megabyte. */
+const MOST_KEPT = 48;
 const answers = new Map<string, unknown>();
-/** A GET whose answer stays the same for the life of the page. */
+
+/** A GET whose answer does not change while the server runs. */
 async function kept<T>(path: string): Promise<T> {
-  if (!answers.has(path))
-    answers.set(path, isStatic ? await staticGet(path, (file) => call(file)) : await call(`/api/v1/${path}`));
+  if (!answers.has(path)) {
+    const answer = isStatic ? await staticGet(path, (file) => call(file)) : await call(`/api/v1/${path}`);
+    answers.set(path, answer);
+    if (answers.size > MOST_KEPT) answers.delete(answers.keys().next().value!);
+  }
   return answers.get(path) as T;
 }
 const post = <T>(path: string, body: object, signal?: AbortSignal) =>

@@ -1,13 +1,16 @@
 // What the tests run against: the mock, or the program itself over the demo suite, with a static copy that it wrote beside it.
 import { execFile, spawn } from "node:child_process";
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from "node:fs";
+import { createReadStream, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const MOCK = fileURLToPath(new URL("../mock/server.mjs", import.meta.url));
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const MOCK = here("../mock/server.mjs");
+const MODEL = here("../../models/organism");
+const DICTIONARY = here("../../models/organism-suite/2.res-width1024-lambda0.002");
 /** Enough text for every feature of the demo suite that matters, little enough to be read in a minute. */
 const WINDOWS = "600";
 const TYPES = {
@@ -35,17 +38,21 @@ export const startMock = () => started(process.execPath, [MOCK, "0"]);
 export const startLapidary = (program) =>
   started(program, ["serve", "organism-suite", "--max-windows", WINDOWS, "--port", "0"]);
 
-/** A static copy by the program, under a folder of a plain file server. */
+/**
+ * A static copy by the program, under a folder of a plain file server: one dictionary over a short text, since the copy of the
+ * whole demo suite has a file for each of 19,456 features.
+ */
 export async function startCopy(program) {
   const root = mkdtempSync(join(tmpdir(), "lapidary-site-"));
-  const args = ["serve", "organism-suite", "--max-windows", WINDOWS, "--export-site", join(root, "copy")];
-  await promisify(execFile)(program, args);
+  process.on("exit", () => rmSync(root, { recursive: true, force: true }));
+  const run = (...args) => promisify(execFile)(program, args, { maxBuffer: 1 << 26 });
+  const lines = (await run("world", "text", "--split", "eval", "--tokens", "6000")).stdout.trim().split("\n");
+  writeFileSync(join(root, "text.txt"), lines.map((line) => JSON.parse(line).text).join("<|endoftext|>"));
+  const asked = ["--model", MODEL, "--text", join(root, "text.txt"), "--export-site", join(root, "copy")];
+  await run("serve", DICTIONARY, ...asked);
   const server = createServer((request, response) => plainFile(root, request, response));
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const stop = () => {
-    server.close();
-    rmSync(root, { recursive: true });
-  };
+  const stop = () => server.close();
   return { base: `http://127.0.0.1:${server.address().port}/copy/`, stop };
 }
 
