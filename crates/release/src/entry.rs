@@ -117,6 +117,7 @@ pub(crate) mod tests {
             loss_recovered: score(1.0 - fvu / 2.0),
             loss_recovered_zero: None,
             firing: counter.firing(),
+            peers: None,
             resamples: 10,
             seed: 0,
         }
