@@ -9,7 +9,7 @@
 //!   fraction = 0 where main ≥ t or A < 0.4 t, 1 where main ≤ 0, else a/(a + main), a = min(A, t − main)
 //!   full     = no feature of S fires, t > 0, and the i with the largest q_i has cos(d_i, p) ≥ 0.025 and q_i ≥ 0.4 t
 //!
-//! Means of both over the true positives. Theirs reads ⟨x, p⟩; ours subtracts b_dec, because x − b_dec is what features add up
+//! Means of both over the true positives, of labels whose probe has an F1 of 0.6 there.  Theirs reads ⟨x, p⟩; ours subtracts b_dec, because x − b_dec is what features add up
 //! to, and on a model whose rows lie far from 0 nothing else is comparable with q. Low absorption alone says nothing: a dictionary whose
 //! features follow no label absorbs none, so F1 stands beside it.
 //!
@@ -27,6 +27,8 @@ use serde::{Deserialize, Serialize};
 
 /// Least gain in F1 for which another feature belongs to the split.
 pub const TAU: f64 = 0.03;
+/// F1 that the probe of a label must have on the other half; theirs has the same line.
+pub const PROBE_F1: f64 = 0.6;
 /// Most features of a split.
 pub const MAX_SPLIT: usize = 10;
 /// Share of t that others must carry.
@@ -108,6 +110,11 @@ pub fn absorption(
         let (p, threshold) = direction(x, d, &labels.rows[v], is_fitted)?;
         let says_yes = |n: u32| !is_fitted[n as usize] && dot(&x[n as usize * d..][..d], &p) >= threshold;
         let rows: Vec<u32> = labels.rows[v].iter().copied().filter(|&n| says_yes(n)).collect();
+        let said = (0..is_fitted.len() as u32).filter(|&n| says_yes(n)).count();
+        let on = labels.rows[v].iter().filter(|&&n| !is_fitted[n as usize]).count();
+        if !(2.0 * rows.len() as f64 >= PROBE_F1 * (said + on) as f64) {
+            return None; // what no probe finds, no feature can have absorbed
+        }
         let k = split_size(&splits[v]);
         let split = &splits[v].ranked[..k.min(splits[v].ranked.len())];
         let found = of_rows(dictionary, x, features, &p, split, &rows)?;

@@ -66,6 +66,11 @@ fn table(caption: &str, header: &[&str], rows: &[Vec<String>]) -> String {
     format!("{caption}\n{}", text(&columns, rows))
 }
 
+/// The last part of a dictionary's name, which is its folder where it was named alone.
+fn short(name: &str) -> String {
+    name.trim_end_matches('/').rsplit('/').next().unwrap_or(name).into()
+}
+
 fn within(value: f64, interval: &Interval) -> String {
     match interval {
         Interval::Known { low, high } => format!("{value:.3} [{low:.3}, {high:.3}]"),
@@ -88,7 +93,7 @@ fn slices(file: &EvaluationFile, kinds: &Kinds) -> Vec<String> {
                 let scores = [&s.fvu, &s.ce, &s.delta_loss].map(|x| within(x.value, &x.interval));
                 let [fvu, ce, delta] = scores;
                 vec![
-                    m.name.clone(),
+                    short(&m.name),
                     s.slice.clone(),
                     count(s.l0.n),
                     format!("{:.1}", s.l0.value),
@@ -101,7 +106,9 @@ fn slices(file: &EvaluationFile, kinds: &Kinds) -> Vec<String> {
         let header = ["dictionary", by, "rows", "L0", "FVU", "CE", "Δloss"];
         table(&format!("By {by}"), &header, &rows.collect::<Vec<_>>())
     };
-    names.into_iter().filter(|by| shown(by)).map(of).collect()
+    let has_rows =
+        |by: &&str| file.metrics.iter().any(|m| m.slices.iter().any(|s| s.by == *by && !s.slices.is_empty()));
+    names.into_iter().filter(|by| shown(by)).filter(has_rows).map(of).collect()
 }
 
 fn precision(m: &DictionaryMetrics) -> Vec<Vec<String>> {
@@ -111,7 +118,7 @@ fn precision(m: &DictionaryMetrics) -> Vec<Vec<String>> {
             |metric, digits| change(metric).map_or("–".into(), |c| significant(c.difference, digits));
         let p = change(Metric::DeltaLoss).map_or("–".into(), |c| format!("{:.3}", c.p));
         vec![
-            m.name.clone(),
+            short(&m.name),
             r.bits.name().into(),
             bytes(r.bytes),
             delta(Metric::L0, 2),
@@ -129,7 +136,7 @@ fn probing(m: &DictionaryMetrics) -> Vec<Vec<String>> {
     let row = |p: &lapidary_evaluation::probing::ProbeMeans| {
         let k = p.k.map_or("all".into(), |k| k.to_string());
         let [auroc, f1] = [within(p.auroc, &p.auroc_interval), within(p.f1, &p.f1_interval)];
-        vec![m.name.clone(), p.source.clone(), k, count(p.n), auroc, f1]
+        vec![short(&m.name), p.source.clone(), k, count(p.n), auroc, f1]
     };
     m.probing.iter().map(row).collect()
 }
@@ -137,7 +144,7 @@ fn probing(m: &DictionaryMetrics) -> Vec<Vec<String>> {
 fn absorption(m: &DictionaryMetrics) -> Vec<Vec<String>> {
     let row = |a: &lapidary_evaluation::absorption::Absorption| {
         vec![
-            m.name.clone(),
+            short(&m.name),
             count(a.n),
             format!("{:.2}", a.split),
             format!("{:.3}", a.f1),
@@ -158,7 +165,7 @@ fn readable(m: &DictionaryMetrics) -> Vec<Vec<String>> {
     let n = rules.map(|r| r.n).or(m.examples.as_ref().map(|e| e.intruder.n)).unwrap_or(0);
     let mean = |mean: &lapidary_evaluation::examples::Mean| within(mean.value, &mean.interval);
     vec![vec![
-        m.name.clone(),
+        short(&m.name),
         count(n),
         rules.map_or_else(none, |r| within(r.f1, &r.interval)),
         rules.map_or_else(none, |r| format!("{:.3}", r.precision)),
@@ -173,15 +180,15 @@ fn judged(m: &DictionaryMetrics) -> Vec<Vec<String>> {
         let [detection, fuzzing, simulation] =
             [&j.detection, &j.fuzzing, &j.simulation].map(|mean| within(mean.value, &mean.interval));
         let unread = count(j.parse_failures);
-        vec![m.name.clone(), j.model.clone(), count(j.n), detection, fuzzing, simulation, unread]
+        vec![short(&m.name), j.model.clone(), count(j.n), detection, fuzzing, simulation, unread]
     };
-    m.judge.iter().map(row).collect()
+    m.judge.iter().filter(|j| j.n > 0).map(row).collect()
 }
 
 fn uniformity(m: &DictionaryMetrics) -> Vec<Vec<String>> {
     let row = |u: &lapidary_evaluation::uniformity::Uniformity| {
         let effect = within(u.effect, &u.interval);
-        vec![m.name.clone(), count(u.n), format!("{:.1}", u.l0), effect, format!("{:.3}", u.size)]
+        vec![short(&m.name), count(u.n), format!("{:.1}", u.l0), effect, format!("{:.3}", u.size)]
     };
     m.uniformity.iter().map(row).collect()
 }
@@ -208,8 +215,8 @@ fn pairs(pairs: &[Pair]) -> Option<String> {
         let outcome = if c.metric == Metric::L0 { "–" } else { pair.judged.outcome.name() };
         let difference = within(c.difference, &c.interval);
         vec![
-            pair.a.clone(),
-            pair.b.clone(),
+            short(&pair.a),
+            short(&pair.b),
             at,
             c.metric.name().into(),
             difference,
