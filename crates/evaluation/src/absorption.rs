@@ -9,7 +9,7 @@
 //!   fraction = 0 where main ≥ t or A < 0.4 t, 1 where main ≤ 0, else a/(a + main), a = min(A, t − main)
 //!   full     = no feature of S fires, t > 0, and the i with the largest q_i has cos(d_i, p) ≥ 0.025 and q_i ≥ 0.4 t
 //!
-//! Means of both over the true positives, of labels whose probe has an F1 of 0.6 there.  Theirs reads ⟨x, p⟩; ours subtracts b_dec, because x − b_dec is what features add up
+//! Means of both over the true positives, of labels whose probe has an F1 of 0.6 there. Theirs reads ⟨x, p⟩; ours subtracts b_dec, because x − b_dec is what features add up
 //! to, and on a model whose rows lie far from 0 nothing else is comparable with q. Low absorption alone says nothing: a dictionary whose
 //! features follow no label absorbs none, so F1 stands beside it.
 //!
