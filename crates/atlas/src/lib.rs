@@ -41,4 +41,5 @@ pub use excerpt::{Excerpt, Piece, excerpts};
 pub use manifest::{ATLAS, Manifest};
 pub use promoted::promoted;
 pub use query::{Atlas, SearchKind, Sort, Wanted};
+pub use rows::VERSION as ROWS_VERSION;
 pub use truth::Truth;

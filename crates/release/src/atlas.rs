@@ -126,7 +126,8 @@ impl Asked {
     /// The model's files cannot be read.
     pub fn key(&self, of: &Dictionaries) -> Result<String, ReleaseError> {
         let Dictionaries { runs, named, opened } = of;
-        let mut lines = vec![format!("{} {}", env!("CARGO_PKG_VERSION"), opened.hash()?)];
+        let (program, rows) = (env!("CARGO_PKG_VERSION"), lapidary_atlas::ROWS_VERSION);
+        let mut lines = vec![format!("{program} {rows} {}", opened.hash()?)];
         for one in named {
             let arrays = [&one.dictionary.w_enc, &one.dictionary.w_dec, &one.dictionary.threshold];
             let hashes =
