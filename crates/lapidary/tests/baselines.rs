@@ -96,7 +96,7 @@ fn the_frozen_are_scored_the_random_skipped_and_none_released() {
         .read_dir()
         .unwrap()
         .flatten()
-        .filter(|e| e.path().is_dir())
+        .filter(|e| e.path().join("cfg.json").is_file())
         .map(|e| e.file_name().into_string().unwrap())
         .collect();
     released.sort();

@@ -65,11 +65,12 @@ fn the_number_of_threads_changes_no_byte() {
     let tiny = Tiny::new(12);
     tiny.variant("suite.toml", &["widths = [230, 40]"]);
     for threads in ["1", "2", "3", "7"] {
-        tiny.trained(threads, &["--threads", threads, "--quiet"]);
-        good(&["evaluate", &tiny.at(threads), "--threads", threads, "--resamples", "50", "--quiet"]);
-        assert_same(&tiny.path("1"), &tiny.path(threads), &[], &format!("{threads} threads"));
+        let run = format!("{threads}/run"); // one name, which the page says
+        tiny.trained(&run, &["--threads", threads, "--quiet"]);
+        good(&["evaluate", &tiny.at(&run), "--threads", threads, "--resamples", "50", "--quiet"]);
+        assert_same(&tiny.path("1/run"), &tiny.path(&run), &[], &format!("{threads} threads"));
     }
-    assert!(bytes(&tiny.path("7")).contains_key("evaluation.json"));
+    assert!(bytes(&tiny.path("7/run")).contains_key("evaluation.json"));
 }
 
 /// Products in bf16 are another model: its rows are others, it is said wherever the model is named, and never mixes with f32.
