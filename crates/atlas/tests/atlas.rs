@@ -123,7 +123,7 @@ fn correlations_and_truth_are_those_of_dense_arithmetic() {
             assert!((f64::from(c.pearson) - r).abs() < 1e-5, "{f} {c:?} {r}");
         }
         let Some(truth) = page.truth else { continue };
-        let is_on = |t: u32| if truth.variable == "low" { t < 20 } else { t % 3 == 0 };
+        let is_on = |t: u32| if truth.variable == "low" { t < 20 } else { t.is_multiple_of(3) };
         let both = tokens.iter().zip(&columns[f]).filter(|(t, v)| is_on(**t) && **v > 0.0).count() as f64;
         let (on, fires) = (tokens.iter().filter(|t| is_on(**t)).count() as f64, page.count as f64);
         assert_eq!(

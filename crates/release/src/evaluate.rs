@@ -213,6 +213,9 @@ fn speakers(world: &World, corpus: &Corpus, spec: &Spec) -> Option<Slicing> {
     of.iter().any(|slice| *slice != NONE).then(|| Slicing::by_row("turn", names, &corpus.windows, spec, &of))
 }
 
+/// Of each dictionary, of each pair, and over the seeds of a dictionary.
+type BesideScores = (Vec<DictionaryMetrics>, Vec<Pair>, Vec<Spread>);
+
 /// What was asked for beside the scores.
 fn beside(
     subjects: &[Named],
@@ -222,7 +225,7 @@ fn beside(
     on: &On<'_>,
     partial: &mut Partial,
     observe: &mut dyn FnMut(Progress),
-) -> Result<(Vec<DictionaryMetrics>, Vec<Pair>, Vec<Spread>), ReleaseError> {
+) -> Result<BesideScores, ReleaseError> {
     let named: Vec<&Named> = read_the_model(subjects).collect();
     let windows = &on.corpus.windows[..on.max_windows.unwrap_or(usize::MAX).min(on.corpus.windows.len())];
     let battery = Battery {

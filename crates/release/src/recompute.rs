@@ -43,7 +43,8 @@ pub fn recompute(
         return Ok(vec![other]);
     }
     let runs = [run];
-    let mut subjects = subjects::read(&[folder.clone()], &runs, Sites::default(), false, &|_| ())?;
+    let mut subjects =
+        subjects::read(std::slice::from_ref(&folder), &runs, Sites::default(), false, &|_| ())?;
     subjects.retain(|s| names.contains(&s.name));
     let again = evaluate(&subjects, on, observe)?.file;
     again.scores.iter().map(|found| check(&folder, file, found)).collect()

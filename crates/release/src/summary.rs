@@ -10,13 +10,16 @@ use lapidary_report::table::{Align, text};
 /// Pairs that are shown at most; all are saved.
 const MOST_PAIRS: usize = 24;
 
+/// Caption, header and rows.
+type Told<'a> = (&'a str, &'a [&'a str], Vec<Vec<String>>);
+
 /// Tables of what was asked for by name, each with its caption; slices and pairs are shown when they were, or when there are sets of texts.
 pub fn tables(file: &EvaluationFile, kinds: &Kinds) -> Vec<String> {
     let mut out = slices(file, kinds);
     let of = |of: fn(&DictionaryMetrics) -> Vec<Vec<String>>| -> Vec<Vec<String>> {
         file.metrics.iter().flat_map(of).collect()
     };
-    let tables: [(&str, &[&str], Vec<Vec<String>>); 6] = [
+    let tables: [Told<'_>; 6] = [
         (
             "Interpretability by a judge: detection and fuzzing (chance 0.5), simulation (correlation)",
             &["dictionary", "judge", "features", "detection", "fuzzing", "simulation", "unread"],

@@ -210,7 +210,7 @@ fn embedding(model: &Model) -> Vec<f32> {
     let ids: Vec<u32> = (0..model.spec.vocab as u32).collect();
     let windows: Vec<&[u32]> = ids.chunks(64).collect();
     let (site, mut out) = (Site::new(0, SiteKind::Embed), Vec::new());
-    let batch = Batch::new(windows.into_iter());
+    let batch = Batch::new(windows);
     model.tap(&batch, &[site], &mut |_, rows| out.extend_from_slice(rows));
     out
 }
@@ -322,11 +322,10 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Arm>], without: &Without) -
     report
 }
 
-fn verdicts(
-    of: &dyn Fn(&str, fn(&Arm) -> f64) -> Vec<f64>,
-    without: &Without,
-    objections: &[String],
-) -> Vec<Verdict> {
+/// A number of the arm of a name, of each seed.
+type OverSeeds<'a> = dyn Fn(&str, fn(&Arm) -> f64) -> Vec<f64> + 'a;
+
+fn verdicts(of: &OverSeeds<'_>, without: &Without, objections: &[String]) -> Vec<Verdict> {
     let loss = |s: &str| of(s, |a| a.delta_loss);
     // Less is better: b − a.
     let gap =

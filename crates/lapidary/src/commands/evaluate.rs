@@ -161,7 +161,7 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     }
     let (subjects, unfit) = that_fit(subjects, &opened)?;
     refused.extend(unfit.iter().map(ToString::to_string));
-    refused.iter().for_each(|why| terminal::note(&format!("{why}; the others are scored")));
+    refused.iter().for_each(|why| terminal::note(format!("{why}; the others are scored")));
     let labels = args.labels(&text)?;
     let beside = Beside {
         kinds: args.metrics.clone(),

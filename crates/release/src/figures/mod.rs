@@ -124,10 +124,10 @@ mod tests {
             architecture: architecture.into(),
         };
         let own = curve(2, 4096, "topk");
-        assert_eq!(own.name(&[own.clone()]), "");
+        assert_eq!(own.name(std::slice::from_ref(&own)), "");
         assert_eq!(own.name(&[own.clone(), curve(2, 64, "topk")]), "width 4,096");
         assert_eq!(own.name(&[own.clone(), curve(3, 64, "gated")]), "layer 2, topk, 4,096");
-        assert_eq!(Curve { layer: None, ..own.clone() }.name(&[own.clone()]), "embed");
+        assert_eq!(Curve { layer: None, ..own.clone() }.name(std::slice::from_ref(&own)), "embed");
     }
 
     #[test]
