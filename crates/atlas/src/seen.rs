@@ -147,7 +147,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn see(windows: &[(u32, u32, Vec<(u32, f32)>)]) -> Seen {
+    /// A window, its document, and where in it the feature fires.
+    type Window = (u32, u32, Vec<(u32, f32)>);
+
+    fn see(windows: &[Window]) -> Seen {
         let mut seen = Seen::default();
         for (window, document, firings) in windows {
             let here = InWindow { document: *document, window: *window, tokens: 40, first: 1, firings };
@@ -163,7 +166,7 @@ mod tests {
             windows in prop::collection::vec((0u32..30, prop::collection::vec((0u32..40, 1u8..5), 1..12)), 1..40),
             turn in 0usize..40,
         ) {
-            let windows: Vec<(u32, u32, Vec<(u32, f32)>)> = (0u32..).zip(windows).map(|(window, (document, firings))| {
+            let windows: Vec<Window> = (0u32..).zip(windows).map(|(window, (document, firings))| {
                 let mut firings: Vec<(u32, f32)> = firings.into_iter().map(|(p, v)| (p, f32::from(v))).collect();
                 firings.sort_by_key(|f| f.0);
                 firings.dedup_by_key(|f| f.0);

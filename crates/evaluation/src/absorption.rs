@@ -283,7 +283,8 @@ mod tests {
     fn rows_by_hand() {
         let (dictionary, h) = (dictionary(), 0.5f32.sqrt());
         let p = [1.0, 0.0, 0.0, 0.0];
-        let cases: [(&[(u32, f32)], f64, f64); 6] = [
+        type Firing<'a> = &'a [(u32, f32)];
+        let cases: [(Firing<'_>, f64, f64); 6] = [
             (&[(0, 1.0)], 0.0, 0.0),
             (&[(1, 1.0 / h)], 1.0, 1.0),
             (&[(0, 0.5), (1, 0.5 / h)], 0.5, 0.0),
