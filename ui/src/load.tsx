@@ -1,7 +1,7 @@
 // Data on its way: a hook that keeps the old answer until the new one is there, and the three states in which a part of
 // a page can be.
 import type { ComponentChildren } from "preact";
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { ApiError } from "./api";
 
 export interface Loading<T> {
@@ -11,12 +11,12 @@ export interface Loading<T> {
 }
 
 /**
- * Loads anew whenever `deps` change; an answer that comes too late is dropped. `load` may return null: nothing to
- * load.
+ * Loads anew whenever `deps` change, and is pending before the next paint; an answer that comes too late is dropped.
+ * `load` may return null: nothing to load.
  */
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T> | null, deps: unknown[]): Loading<T> {
   const [state, setState] = useState<Loading<T>>({ value: null, error: null, pending: true });
-  useEffect(() => {
+  useLayoutEffect(() => {
     const controller = new AbortController();
     const promise = load(controller.signal);
     if (!promise) {

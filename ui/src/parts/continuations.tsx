@@ -1,7 +1,7 @@
 // The two continuations as they are written, with the ways to have them again: an address to share and a command line.
 import { useEffect } from "preact/hooks";
 import { Failure } from "../load";
-import { absolute } from "../router";
+import { absolute, go } from "../router";
 import { Copy } from "./copy";
 import { address, type Setup } from "./setup";
 import { useStream } from "./use-stream";
@@ -27,7 +27,10 @@ function extended(written: Written, event: string, data: unknown): Written {
 
 export function Continuations({ setup, startNow }: { setup: Setup; startNow: boolean }) {
   const { state: run, start: begin, stop } = useStream("/api/v1/steer", extended);
-  const start = () => begin({ ...setup, keep_error: true }, { setup, default: "", steered: "", command: null });
+  const start = () => {
+    go(address(setup), true);
+    return begin({ ...setup, keep_error: true }, { setup, default: "", steered: "", command: null });
+  };
   useEffect(() => {
     if (startNow) start();
   }, []);
