@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, AtomicU8, Ordering::SeqCst};
 pub enum Failure {
     /// The process ends at once, as by `kill -9`.
     Kill,
-    /// The step returns the error of a full disk.
+    /// The step returns the error of a full disk, and so does every later one: a disk that is full stays full.
     DiskFull,
 }
 
@@ -26,7 +26,7 @@ pub fn arm(n: u32, failure: Failure) {
 
 /// One step of publishing; fails if it is the armed one.
 pub(crate) fn step() -> io::Result<()> {
-    if REMAINING.load(SeqCst) < 0 || REMAINING.fetch_sub(1, SeqCst) != 0 {
+    if REMAINING.fetch_update(SeqCst, SeqCst, |left| (left > 0).then_some(left - 1)) != Err(0) {
         return Ok(());
     }
     if FAILURE.load(SeqCst) == Failure::Kill as u8 {

@@ -38,6 +38,8 @@ fn a_full_disk_at_any_step_keeps_a_whole_file() {
     arm(STEPS, Failure::DiskFull); // one step beyond the end: nothing fails yet
     publish(&path, b"newer").unwrap();
     publish(&path, b"lost").unwrap_err(); // the counter went on
+    publish(&path, b"lost too").unwrap_err(); // and a full disk stays full
+    arm(u32::MAX, Failure::DiskFull); // never reached
     assert_eq!(read_string(&path, 5).unwrap(), "newer");
     assert!(read(&path, 4).unwrap_err().to_string().contains("at most 4 bytes"));
 }

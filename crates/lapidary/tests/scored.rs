@@ -206,7 +206,7 @@ fn scores_that_cannot_be_saved_are_shown() {
     let tiny = Tiny::new(2);
     tiny.trained("run", &["-q"]);
     let run = tiny.at("run");
-    // The first file is what a killed evaluation would go on with; that one may fail.
+    // What a killed evaluation would go on with cannot be written either, and that is no reason to stop.
     let mut full = command(&["evaluate", &run, "--resamples", "10", "-q"]);
     let ran = Ran::from(full.env("LAPIDARY_FAIL", "disk-full:2").output().unwrap());
     assert_eq!(ran.code, Some(1), "{}", ran.out);
