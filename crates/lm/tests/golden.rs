@@ -166,6 +166,40 @@ fn products_of_bf16_are_no_further_from_f32_than_those_of_transformers() {
     }
 }
 
+/// Gemma's √D stays f32 in a model that multiplies in bf16. transformers rounds it to bf16, 59.75 for 59.87 at D 3,584, and so is
+/// off by .2 % from the first site on; its rows are in the golden beside those in f32 (`fixtures/lm/wide.py`).
+#[test]
+fn the_embeddings_factor_is_not_rounded_as_transformers_rounds_it() {
+    let folder = ModelFolder::open(&folder("gemma2-wide"), &[]).unwrap();
+    let golden = TensorFile::open(&self::folder("gemma2-wide").join("golden.safetensors")).unwrap();
+    let tokens = tokens(&golden);
+    let off = |found: &[f32], key: &str| {
+        let expected = tensor(&golden, key);
+        let difference = found.iter().zip(&expected).map(|(&a, &b)| f64::from(a) - f64::from(b));
+        rms(difference) / rms(expected.iter().map(|&x| f64::from(x)))
+    };
+    for precision in [Precision::F32, Precision::Bf16] {
+        let model = folder.load(Device::detect(), precision).unwrap();
+        let check = |key: &str, found: &[f32]| {
+            let (ours, theirs) = (off(found, key), off(&tensor(&golden, &format!("bf16.{key}")), key));
+            let most = if precision == Precision::F32 { TOLERANCE } else { theirs };
+            assert!(
+                ours <= most,
+                "{precision} {key}: {ours:.3e} of the RMS, transformers in bf16 {theirs:.3e}"
+            );
+        };
+        let sites = ["embed", "0.res"].map(|site| site.parse::<Site>().unwrap());
+        let residual = model.forward(&Batch::new([tokens.as_slice()]), &sites, &mut |site, rows| {
+            check(&site.to_string(), rows);
+            if site == sites[0] {
+                assert!(off(rows, "embed") < 1e-7, "{precision}: exact but for f32's own rounding");
+                assert!(off(rows, "bf16.embed") > 59.87 / 59.75 - 1.0, "transformers' factor is another");
+            }
+        });
+        check("logits", &model.unembed(&residual));
+    }
+}
+
 #[test]
 fn parameters_are_counted_as_the_files_hold_them() {
     for (name, files) in [
