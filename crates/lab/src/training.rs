@@ -220,8 +220,11 @@ fn derive(rung: &Rung, want: &Want, recipe: &Recipe, of: &OfRows) -> DictionaryP
         c_out: of.norms[place(output)],
         skip: *skip,
     });
-    let (c, measured) = (of.norms[place(site)], Some(of.measured[place(site)].clone()));
-    let at = At { site: site.into(), d: rung.d(), c, measured, transcoder, start: None };
+    let measured = |site: &str| Some(of.measured[place(site)].clone());
+    let (c, output) =
+        (of.norms[place(site)], measured(want.transcoder.as_ref().map_or(site, |(output, _)| output)));
+    let at =
+        At { site: site.into(), d: rung.d(), c, measured: measured(site), output, transcoder, start: None };
     let derive = Derive { recipe, aux: &Aux::default(), bandwidth: None, theta_init: None };
     derive.dictionary(&grid, want.width, wanted, at)
 }

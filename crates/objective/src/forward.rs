@@ -13,6 +13,7 @@
 
 use crate::objectives::Gate;
 use crate::objectives::matryoshka::{Second, Views};
+use crate::row_weights::row_weights;
 use crate::tiles::{self, Source, Sum};
 use crate::transcoder;
 use crate::workspace::{ROWS_PER_TASK, get, put};
@@ -28,6 +29,8 @@ pub struct Seen {
     pub loss: f64,
     /// Mean over rows of ‖ŝ − s‖².
     pub mse: f64,
+    /// Mean of ω·‖ŝ − s‖², as the loss counts rows.
+    pub weighted_mse: f64,
     /// Mean number of active features of a row.
     pub l0: f64,
     /// Pre-activations inside their window, over all N·F.
@@ -48,6 +51,8 @@ pub(crate) struct Forward<'a> {
     pub input: &'a [f32],
     /// ŝ as far as it is decoded, then its gradient [N·M, D_out].
     pub error: &'a mut Strips,
+    /// ω [N], where rows do not count alike.
+    weights: Option<Vec<f32>>,
     /// Active features of each row [N].
     pub l0: Vec<u32>,
     in_window: u64,
@@ -89,7 +94,8 @@ impl<'a> Forward<'a> {
                 }
             }
         });
-        Forward { views, device, d_out, target, input, error, l0: vec![0; n], in_window: 0 }
+        let weights = plan.row_cap.map(|cap| row_weights(target, p.b_dec, cap));
+        Forward { views, device, d_out, target, input, error, weights, l0: vec![0; n], in_window: 0 }
     }
 
     /// Adds the active features of `block` to ŝ. A prefix begins as the one before it, complete by then.
@@ -147,12 +153,13 @@ impl<'a> Forward<'a> {
 
     /// After the last block: ŝ becomes the gradient of the loss at ŝ. The loss is still without its penalty.
     pub(crate) fn finish(&mut self, width: usize) -> Seen {
-        let (whole, rest) = self.errors();
+        let Errors { whole, weighted, rest } = self.errors();
         let n = self.l0.len() as f64;
         let active: u64 = self.l0.iter().map(|&l0| u64::from(l0)).sum();
         Seen {
             mse: whole / n,
-            loss: whole / n / self.views.ends.len() as f64 + rest / n,
+            weighted_mse: weighted / n,
+            loss: weighted / n / self.views.ends.len() as f64 + rest / n,
             l0: active as f64 / n,
             window_share: self.in_window as f64 / (n * width as f64),
             lambda: 0.0,
@@ -160,26 +167,55 @@ impl<'a> Forward<'a> {
     }
 
     /// Makes gradients of ŝ, in one pass that takes each row out of its strips and puts it back: the squares of a row are summed
-    /// from its first column to its last. Returns Σ ‖ŝ − s‖², and what rows add to the loss beside it.
-    fn errors(&mut self) -> (f64, f64) {
+    /// from its first column to its last.
+    fn errors(&mut self) -> Errors {
         let (d, m, views, n) = (self.d_out, self.views.count(), self.views, self.l0.len());
-        let task = |(mut strips, target): (Vec<&mut [f32]>, &[f32])| {
-            let (mut whole, mut rest) = (0.0, 0.0);
+        let weights = self.weights.as_deref();
+        let task = |(task, (mut strips, target)): (usize, (Vec<&mut [f32]>, &[f32]))| {
+            let mut sums = Errors::default();
             let mut row = vec![0.0; m * d];
             for (i, s) in target.chunks_exact(d).enumerate() {
                 row.chunks_exact_mut(d).enumerate().for_each(|(view, row)| get(&strips, i * m + view, row));
-                rest += row_error(&mut row, s, views);
-                let error = &row[(views.ends.len() - 1) * d..][..d];
-                whole = error.iter().fold(whole, |sum, &e| sum + f64::from(e) * f64::from(e));
+                let weight = weights.map_or(1.0, |weights| weights[task * ROWS_PER_TASK + i]);
+                sums.rest += f64::from(weight) * row_error(&mut row, s, views);
+                sums.add(&row[(views.ends.len() - 1) * d..][..d], weight);
                 row_gradient(&mut row, n, d, views);
+                if weight != 1.0 {
+                    row.iter_mut().for_each(|g| *g *= weight);
+                }
                 row.chunks_exact(d).enumerate().for_each(|(view, row)| put(&mut strips, i * m + view, row));
             }
-            (whole, rest)
+            sums
         };
         let tasks = self.error.tasks_mut(ROWS_PER_TASK * m).into_par_iter();
-        let tasks = tasks.zip(self.target.par_chunks(ROWS_PER_TASK * d));
-        let sums: Vec<(f64, f64)> = tasks.map(task).collect();
-        sums.into_iter().fold((0.0, 0.0), |(whole, rest), sum| (whole + sum.0, rest + sum.1))
+        let tasks = tasks.zip(self.target.par_chunks(ROWS_PER_TASK * d)).enumerate();
+        let sums: Vec<Errors> = tasks.map(task).collect();
+        sums.into_iter().fold(Errors::default(), |all, sum| Errors {
+            whole: all.whole + sum.whole,
+            weighted: all.weighted + sum.weighted,
+            rest: all.rest + sum.rest,
+        })
+    }
+}
+
+/// What rows add up to.
+#[derive(Default)]
+struct Errors {
+    /// Σ ‖ŝ − s‖²
+    whole: f64,
+    /// Σ ω·‖ŝ − s‖²
+    weighted: f64,
+    /// What they add to the loss beside that.
+    rest: f64,
+}
+
+impl Errors {
+    /// Adds a row's ŝ − s. A row of weight 1 is summed entry by entry, as if there were no weights.
+    fn add(&mut self, error: &[f32], weight: f32) {
+        let sum = |from: f64| error.iter().fold(from, |sum, &e| sum + f64::from(e) * f64::from(e));
+        self.whole = sum(self.whole);
+        self.weighted =
+            if weight == 1.0 { sum(self.weighted) } else { self.weighted + f64::from(weight) * sum(0.0) };
     }
 }
 

@@ -25,6 +25,9 @@ pub struct DictionaryPlan {
     /// ε, width of its straight-through window, where it is not the recipe's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<f32>,
+    /// Rows whose s − b_dec is longer than this count less, as `row_weights.rs` says; none: all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_cap: Option<f64>,
     /// What was measured where it reads, before the first step; b_dec then begins at the mean row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
@@ -60,6 +63,9 @@ pub struct Measured {
     pub outlier_share: f64,
     /// Median of ‖x − μ‖/√D, in units of √E‖x‖².
     pub spread: f64,
+    /// Share of the rows that are longer than ten medians, ‖x − μ‖, in E‖x − μ‖²; not known of older plans.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_rows_share: Option<f64>,
 }
 
 fn gemma_scope() -> Objective {
@@ -79,6 +85,7 @@ impl DictionaryPlan {
             c: 1.0,
             theta_init: 1.0,
             bandwidth: None,
+            row_cap: None,
             measured: None,
             baseline: None,
             objective: Objective::GEMMA_SCOPE,

@@ -115,8 +115,11 @@ fn measured(dictionaries: &[DictionaryPlan]) -> Vec<String> {
         let m = d.measured.as_ref()?;
         let (mean, widest) = (100.0 * m.mean_share, 100.0 * m.outlier_share);
         let (spread, plain, rows) = (m.spread, 1.0 / (d.d as f64).sqrt(), count(m.rows));
+        let long = m.long_rows_share.filter(|&share| share > 0.0);
+        let long = long
+            .map_or(String::new(), |share| format!(", rows longer than ten medians {:.0} %", 100.0 * share));
         Some(format!(
-            "{}: mean row {mean:.0} % of E‖x‖², three widest dimensions {widest:.0} % of the rest, spread of z {spread:.4} (1/√D \
+            "{}: mean row {mean:.0} % of E‖x‖², three widest dimensions {widest:.0} % of the rest{long}, spread of z {spread:.4} (1/√D \
              {plain:.4}), on {rows} rows",
             d.row_set()
         ))

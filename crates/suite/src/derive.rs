@@ -16,6 +16,8 @@ pub struct At {
     pub c: f64,
     /// What was measured of its rows.
     pub measured: Option<Measured>,
+    /// What was measured of the rows that it reconstructs.
+    pub output: Option<Measured>,
     /// What it writes, if that is elsewhere.
     pub transcoder: Option<Transcoder>,
     /// Hash of the dictionary that it begins as.
@@ -42,6 +44,7 @@ impl Derive<'_> {
         let bandwidth = self.window(&at);
         DictionaryPlan {
             bandwidth,
+            row_cap: at.output.as_ref().and_then(|measured| self.recipe.row_cap(d_out, measured)),
             name: name(grid, width, wanted, &at),
             d: at.d,
             width,

@@ -241,9 +241,10 @@ impl Derived<'_> {
         let start = grid.init.as_ref().map(|init| init::hash(init, &like, self.catalog)).transpose()?;
         let c = self.c(&site, grid.baseline);
         let (bandwidth, theta_init) = (self.suite.recipe.bandwidth, self.suite.recipe.theta_init);
-        let measured = self.measured.get(self.place(&site, grid.baseline)).cloned().flatten();
+        let measured = |site: &str| self.measured.get(self.place(site, grid.baseline)).cloned().flatten();
+        let (output, measured) = (measured(output), measured(&site));
         let derive = Derive { recipe: self.recipe, aux: &self.suite.aux, bandwidth, theta_init };
-        Ok(derive.dictionary(grid, width, wanted, At { site, d, c, measured, transcoder, start }))
+        Ok(derive.dictionary(grid, width, wanted, At { site, d, c, measured, output, transcoder, start }))
     }
 
     fn c(&self, site: &str, baseline: Option<Baseline>) -> f64 {

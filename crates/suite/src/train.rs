@@ -204,6 +204,9 @@ impl<'a> Job<'a> {
         if let Some(begun) = begun.as_ref().filter(|_| self.suite.rows.norm_rows.is_none()) {
             plan.rows.norm_rows = begun.rows.norm_rows; // of a version with another default
         }
+        if let Some(begun) = &begun {
+            keep_row_caps(&mut plan, begun);
+        }
         if let Some(begun) = begun.filter(|_| !measured.is_empty() && measured.iter().all(Option::is_none)) {
             // Of a version that measured nothing: its window counted in other units.
             let recipe = &mut plan.training.recipe;
@@ -387,4 +390,13 @@ fn sites_of(
     sites.sort_by_key(|site| site.rank());
     sites.dedup();
     Ok(sites)
+}
+
+/// A begun run goes on with the caps that it began with: those of rows that are only reconstructed are measured anew by no one, and
+/// older versions had none.
+fn keep_row_caps(plan: &mut RunPlan, begun: &RunPlan) {
+    for d in &mut plan.training.dictionaries {
+        let same = begun.training.dictionaries.iter().find(|other| other.name == d.name);
+        d.row_cap = same.and_then(|same| same.row_cap);
+    }
 }

@@ -3,7 +3,7 @@
 //!   λ = λ₀ · min(1, s/S) · m̄ · exp(I + P·e′)       e′ = e(L̄) + Q·(e(L0) − e(L̄)), at most 1 either way
 //!   I ← I + G·e(L̄)                                           once λ is warm, and within log 1,000 of 0
 //!
-//! with e(x) = log(x/T), at most 1 either way; L̄ and m̄ are running means of L0 and of the squared error in units of E‖s‖², the latter
+//! with e(x) = log(x/T), at most 1 either way; L̄ and m̄ are running means of L0 and of the squared error (as the loss counts rows) in units of E‖s‖², the latter
 //! taken as .01 to 1 (where L0 is far above T there may be no error left, and λ must not vanish with it). S is the warm-up of λ, a fifth of the run at most. Ours. Why so:
 //!
 //! - θ integrates: Adam moves it by a step of lr while λ is above what a feature's use is worth, whatever by how much. An

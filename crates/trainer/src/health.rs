@@ -1,6 +1,7 @@
 //! Is training healthy? One line per dictionary and logged step, from what the step saw anyway.
 
 use crate::{DictionaryPlan, Recipe, Seen, Stopped, Training};
+use lapidary_objective::row_weights;
 use serde::{Deserialize, Serialize};
 
 /// A feature is dead in training when it has not fired for this many rows, or a fifth of a shorter run's (docs/numerics.md §4).
@@ -19,7 +20,7 @@ pub struct Health {
     pub mse: f64,
     /// Mean number of active features of a row.
     pub l0: f64,
-    /// Fraction of variance unexplained, over the batch.
+    /// Fraction of variance unexplained, over the batch, rows counted as the loss counts them.
     pub fvu: f64,
     /// λ of this step.
     pub lambda: f64,
@@ -62,6 +63,8 @@ impl Health {
         step: u64,
     ) -> Health {
         let theta = training.slots.theta(recipe.threshold).unwrap_or_default();
+        let b_dec = &training.slots.b_dec.p;
+        let weights = plan.row_cap.map_or(Vec::new(), |cap| row_weights(target, b_dec, cap));
         let travel = theta.iter().map(|&t| f64::from((t - plan.theta_init).abs())).sum::<f64>();
         Health {
             step,
@@ -69,7 +72,7 @@ impl Health {
             loss: seen.loss,
             mse: seen.mse,
             l0: seen.l0,
-            fvu: seen.mse / variance(target, plan.d_out()),
+            fvu: seen.weighted_mse / variance(target, &weights, plan.d_out()),
             lambda: seen.lambda,
             window_share: seen.window_share,
             theta_travel: travel / theta.len().max(1) as f64,
@@ -78,18 +81,20 @@ impl Health {
     }
 }
 
-/// (Σ‖s‖² − ‖Σs‖²/n) / n over the rows of `s` [N, D].
-fn variance(s: &[f32], d: usize) -> f64 {
-    let n = (s.len() / d) as f64;
+/// (Σω‖s‖² − ‖Σωs‖²/Σω) / N over the rows of `s` [N, D], with `weights` ω [N] or none.
+fn variance(s: &[f32], weights: &[f32], d: usize) -> f64 {
+    let n = s.len() / d;
+    let weight = |n: usize| weights.get(n).map_or(1.0, |&weight| f64::from(weight));
     let mut sum = vec![0.0f64; d];
-    let mut squares = 0.0;
-    for row in s.chunks_exact(d) {
+    let (mut squares, mut whole) = (0.0, 0.0);
+    for (row, weight) in s.chunks_exact(d).zip((0..n).map(weight)) {
+        whole += weight;
         for (sum, &x) in sum.iter_mut().zip(row) {
-            *sum += f64::from(x);
-            squares += f64::from(x) * f64::from(x);
+            *sum += weight * f64::from(x);
+            squares += weight * f64::from(x) * f64::from(x);
         }
     }
-    (squares - sum.iter().map(|s| s * s).sum::<f64>() / n) / n
+    (squares - sum.iter().map(|s| s * s).sum::<f64>() / whole) / n as f64
 }
 
 /// Features that have not been active for too long.

@@ -92,6 +92,7 @@ fn dictionary(at: &str, d: &DictionaryPlan) -> Result<(), TrainError> {
     number(&key("lambda"), d.lambda, false)?;
     number(&key("theta_init"), f64::from(d.theta_init), false)?;
     d.bandwidth.map_or(Ok(()), |bandwidth| number(&key("bandwidth"), f64::from(bandwidth), true))?;
+    d.row_cap.map_or(Ok(()), |cap| number(&key("row_cap"), cap, true))?;
     d.measured.as_ref().map_or(Ok(()), |m| measured(&key("measured"), m))?;
     d.target_l0.map_or(Ok(()), |target| number(&key("target_l0"), target, true))?;
     let ascend = d.prefixes.windows(2).all(|pair| pair[0] < pair[1]) && d.prefixes.first() != Some(&0);
@@ -106,7 +107,8 @@ fn measured(at: &str, m: &Measured) -> Result<(), TrainError> {
     whole(&format!("{at}.rows"), m.rows, 1, u64::MAX)?;
     number(&format!("{at}.spread"), m.spread, false)?;
     number(&format!("{at}.mean_share"), m.mean_share, false)?;
-    number(&format!("{at}.outlier_share"), m.outlier_share, false)
+    number(&format!("{at}.outlier_share"), m.outlier_share, false)?;
+    m.long_rows_share.map_or(Ok(()), |share| number(&format!("{at}.long_rows_share"), share, false))
 }
 
 fn objective(at: &str, d: &DictionaryPlan) -> Result<(), TrainError> {

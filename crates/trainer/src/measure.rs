@@ -16,6 +16,9 @@ use rayon::prelude::*;
 /// Dimensions whose share of the energy is told.
 const OUTLIERS: usize = 3;
 
+/// Medians of ‖x − μ‖ above which a row is long.
+pub(crate) const LONG: f64 = 10.0;
+
 /// Rows that are all alike have no spread, and a window must have a width.
 const LEAST_SPREAD: f64 = 1e-6;
 
@@ -101,12 +104,14 @@ impl About {
         self.squares.sort_unstable_by(f64::total_cmp);
         self.dimensions.sort_unstable_by(|a, b| b.total_cmp(a));
         let median = self.squares.get(self.squares.len() / 2).copied().unwrap_or(0.0);
+        let long: f64 = self.squares.iter().filter(|&&square| square > LONG * LONG * median).sum();
         let widest: f64 = self.dimensions.iter().take(OUTLIERS).sum();
         Measured {
             rows,
             mean_share: mean / whole,
             outlier_share: widest / (about * rows as f64).max(f64::MIN_POSITIVE),
             spread: (median / whole / d as f64).sqrt().max(LEAST_SPREAD),
+            long_rows_share: Some(long / (about * rows as f64).max(f64::MIN_POSITIVE)),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! an L0 of T, which is ours. With u = min(0.1, lr·√D) and S = min(warm-up of λ, a fifth of the steps):
 //!
 //!   before a step    λ = λ₀ · min(1, s/S) · (m̄ within .01 and 1) · exp(I + e′)         e′ = 3·e(L0) − 2·e(L̄) within ± 1, the exponent within ± log 1,000
-//!   after it         L̄ ← (1 − 2u)·L̄ + 2u·L0, m̄ likewise from ‖ŝ − s‖²       the first step's as they are
+//!   after it         L̄ ← (1 − 2u)·L̄ + 2u·L0, m̄ likewise from ω‖ŝ − s‖²      the first step's as they are
 //!                    I ← I + 0.4·u·e(L̄) within ± log 1,000 if s ≥ S           e(x) = log(x/T) within ± 1
 
 use crate::schedule::sparsity;
@@ -47,12 +47,12 @@ impl Twin {
         let rates = recipe.rates(plan, step, self.lambda(plan, recipe, step));
         let seen = naive::step(&mut self.state, batch, plan, &rates);
         if !self.state.stopped {
-            self.observe(plan, recipe, step, (seen.l0, seen.mse));
+            self.observe(plan, recipe, step, (seen.l0, seen.weighted_mse));
         }
         seen
     }
 
-    /// After a step that saw this L0 and this ‖ŝ − s‖².
+    /// After a step that saw this L0 and this ω‖ŝ − s‖².
     fn observe(&mut self, plan: &DictionaryPlan, recipe: &Recipe, step: u64, seen: (f64, f64)) {
         let Some(target) = plan.target_l0 else { return };
         let u = (recipe.lr * (plan.d as f64).sqrt()).min(0.1);

@@ -3,6 +3,7 @@
 
 use crate::Measured;
 use crate::Threshold;
+use crate::measure::LONG;
 use serde::{Deserialize, Serialize};
 
 /// D of Gemma 2 2B, the smallest width for which the paper's learning rate was used.
@@ -140,6 +141,11 @@ impl Recipe {
         (self.preset == Preset::Short).then_some((window(self.steps) * measured.spread) as f32)
     }
 
+    /// The length of s − b_dec, in units of C_out, above which a row of a site of width `d` counts less: ten medians. None for the published presets.
+    pub fn row_cap(&self, d: usize, measured: &Measured) -> Option<f64> {
+        (self.preset == Preset::Short).then_some(LONG * measured.spread * (d as f64).sqrt())
+    }
+
     /// θ before the first step for a dictionary of F features on D dimensions.
     ///
     /// `gemma-scope`, `gemma-scope-2`: 0.001. `anthropic`: 0.1/√D (0.1 where E‖x‖² = D). `short`: the θ at which the untrained, tied dictionary returns a row at its own length. For a
@@ -195,7 +201,8 @@ one a tenth of the features dies); what is averaged over steps must be averaged 
 one step, so 1 - beta2 is 2r times larger (2 by measurement, at most 0.2), and the window r times wider in units of the spread of z, which is measured on the first \
 rows: 0.048 r of it, at most 1.3. theta is trained as it is, not as its logarithm, because log theta moves by a factor \
 1 + lr per step. theta starts, in the same unit, where the untrained dictionary returns a row at its own length, and b_dec at the mean row, because a short run cannot \
-afford to unlearn an overshoot. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
+afford to unlearn an overshoot. A row longer than ten medians about the mean counts less, by the square of that: a \
+model makes a row in a thousand a hundred times as long as the rest, and training would serve it alone. Adam's first moment is kept, beta1 0.9 (a row without gradient does not \
 move): at equal steps that is worth a tenth of FVU. The decoder's rate is twice the others', which is worth a twentieth. The learning rate decays to 0 over the last fifth. Loss, gradients and projection are the \
 paper's.";
 

@@ -31,7 +31,7 @@ pub fn train_step_on(
     let rates = recipe.rates(plan, step, controller::lambda(training, plan, recipe, step));
     let seen = lapidary_objective::step(training, rows, plan, &rates, device, phase);
     if training.stopped.is_none() {
-        controller::observe(training, plan, recipe, step, (seen.l0, seen.mse));
+        controller::observe(training, plan, recipe, step, (seen.l0, seen.weighted_mse));
     }
     seen
 }

@@ -46,6 +46,7 @@ fn found(objective: &Objective, lambda: f64, target: f64, recipe: Recipe) -> (f6
         target_l0: Some(target),
         start: None,
         bandwidth: None,
+        row_cap: None,
         measured: None,
     };
     let (recipe, steps) = (Recipe { batch: ROWS, ..recipe }, recipe.steps);

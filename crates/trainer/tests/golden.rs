@@ -48,6 +48,7 @@ fn open(preset: &str) -> Fixture {
         target_l0: None,
         start: None,
         bandwidth: None,
+        row_cap: None,
         measured: None,
     };
     Fixture { file, meta, plan, recipe }

@@ -94,6 +94,7 @@ fn plan(steps: u64, batch: usize) -> Plan {
         target_l0: None,
         start: None,
         bandwidth: None,
+        row_cap: None,
         measured: None,
     };
     let nested = DictionaryPlan {

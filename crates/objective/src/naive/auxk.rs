@@ -1,13 +1,13 @@
 //! AuxK (Gao et al. 2024, arXiv 2406.04093 §2.4, appendix A.2): dead features learn what the living leave over.
 //!
 //!   e = s − ŝ, held fixed        ê = W_decᵀ h        h = relu(z) of the k_aux largest of a row's dead features
-//!   the loss gains (α/N)·Σ_n ‖ê − e‖²
+//!   the loss gains (α/N)·Σ_n ω_n·‖ê − e‖²
 //!
-//! With g₂ = (2α/N)·(ê − e):
+//! With g₂ = (2αω/N)·(ê − e):
 //!
 //!   ∂L/∂z_j = ⟨g₂, W_dec,j⟩ and ∂L/∂W_dec,j = Σ_n h_j·g₂, where j helps
 
-use super::{Dense, Forward, Gradients, Matrix, topk};
+use super::{Dense, Forward, Gradients, Matrix, row_weights, topk};
 use crate::AuxK;
 
 /// h [N, F]
@@ -32,7 +32,8 @@ pub(super) fn backward(
     out: &mut Gradients,
 ) {
     let h = helpers(&seen.z, dead, aux.k);
-    let g2 = 2.0 * aux.alpha / h.rows as f64 * seen.second.as_ref().expect("a second reconstruction");
+    let error = seen.second.as_ref().expect("a second reconstruction");
+    let g2 = 2.0 * aux.alpha / h.rows as f64 * &row_weights::weighted(error, &seen.weights);
     let dh = g2.times_transposed(&p.w_dec);
     for at in h.places().filter(|&at| h[at] > 0.0) {
         dz[at] += dh[at];

@@ -27,7 +27,7 @@ pub fn gradients(p: &Dense, seen: &Forward, setting: &Setting<'_>) -> Gradients 
     let (plan, features) = (setting.plan, p.b_enc.rows);
     let (active, window) = (vec![false; features], vec![false; features]);
     let mut out = Gradients { of: p.zeros(), active, window };
-    let g: Vec<Matrix> = (0..features).map(|j| matryoshka::seen_by(j, &seen.errors, plan)).collect();
+    let g: Vec<Matrix> = (0..features).map(|j| matryoshka::seen_by(j, seen, plan)).collect();
     let whole = &g[0];
 
     let df = Matrix::from_fn(whole.rows, features, |n, j| matrix::dot(g[j].row(n), p.w_dec.row(j)));

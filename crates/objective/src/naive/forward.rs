@@ -5,12 +5,14 @@
 //!   z  = W_enc x' + b_enc       gated: π
 //!   f                           by the objective
 //!   ŝ  = b_dec + W_decᵀ f       with nested prefixes: one ŝ_i each, `matryoshka`; with a skip: `transcoder`
-//!   L  = (1/N)·Σ_n (1/G)·Σ_i ‖ŝ_i − s‖² + penalty + the loss of a second reconstruction
+//!   L  = (1/N)·Σ_n ω_n·(1/G)·Σ_i ‖ŝ_i − s‖² + penalty + the loss of a second reconstruction        ω: `row_weights`
 //!
 //! Where a paper stops a gradient, the loss reads `held` instead of `p`: the same numbers, held fixed. The gradient is the
 //! derivative by p at p = held, and so can be compared with central differences of this very function.
 
-use super::{Dense, Matrix, Setting, auxk, batchtopk, gated, jumprelu, l1, matryoshka, topk, transcoder};
+use super::{
+    Dense, Matrix, Setting, auxk, batchtopk, gated, jumprelu, l1, matryoshka, row_weights, topk, transcoder,
+};
 use crate::{Batch, Objective};
 
 /// What a forward pass saw.
@@ -28,16 +30,20 @@ pub struct Forward {
     pub errors: Vec<Matrix>,
     /// The error of the second reconstruction, gated or AuxK [N, D_out].
     pub second: Option<Matrix>,
+    /// ω [N]
+    pub weights: Vec<f64>,
     /// The whole loss.
     pub loss: f64,
     /// Mean of ‖ŝ − s‖², of all features.
     pub mse: f64,
+    /// Mean of ω·‖ŝ − s‖².
+    pub weighted_mse: f64,
     /// Mean number of active features of a row.
     pub l0: f64,
 }
 
-/// Input, target, z, f and errors at p; the loss is still to come.
-pub(super) fn reconstruct(p: &Dense, batch: Batch<'_>, setting: &Setting<'_>) -> Forward {
+/// Input, target, z, f and errors at p, weights at `held`; the loss is still to come.
+pub(super) fn reconstruct(p: &Dense, held: &Dense, batch: Batch<'_>, setting: &Setting<'_>) -> Forward {
     let plan = setting.plan;
     let n = batch.input.len() / plan.d;
     let u = Matrix::widened(batch.input, n, plan.d).map(|_, _, x| x / plan.c);
@@ -47,9 +53,11 @@ pub(super) fn reconstruct(p: &Dense, batch: Batch<'_>, setting: &Setting<'_>) ->
     let f = features(p, &z, setting);
     let start = transcoder::start(p, &input);
     let errors = matryoshka::errors(p, &start, &f, &target, plan);
-    let mse = errors[errors.len() - 1].squares() / n as f64;
+    let weights = row_weights::weights(held, &target, plan.row_cap);
+    let last = &errors[errors.len() - 1];
+    let (mse, weighted_mse) = (last.squares() / n as f64, row_weights::squares(last, &weights) / n as f64);
     let l0 = f.values.iter().filter(|&&f| f != 0.0).count() as f64 / n as f64;
-    Forward { input, target, z, f, errors, second: None, loss: f64::NAN, mse, l0 }
+    Forward { input, target, z, f, errors, second: None, weights, loss: f64::NAN, mse, weighted_mse, l0 }
 }
 
 fn features(p: &Dense, z: &Matrix, setting: &Setting<'_>) -> Matrix {
@@ -64,7 +72,7 @@ fn features(p: &Dense, z: &Matrix, setting: &Setting<'_>) -> Matrix {
 
 /// The loss at `p` of raw rows; what has no gradient is as it is at `held`.
 pub fn forward(p: &Dense, held: &Dense, batch: Batch<'_>, setting: &Setting<'_>) -> Forward {
-    let mut seen = reconstruct(p, batch, setting);
+    let mut seen = reconstruct(p, held, batch, setting);
     let objective = &setting.plan.objective;
     let penalty = match *objective {
         Objective::JumpRelu { penalty } => jumprelu::penalty(p, &seen, penalty, setting),
@@ -76,15 +84,15 @@ pub fn forward(p: &Dense, held: &Dense, batch: Batch<'_>, setting: &Setting<'_>)
     let mut second = 0.0;
     if *objective == Objective::Gated {
         let error = gated::second_error(&seen, held);
-        second = error.squares() / n;
+        second = row_weights::squares(&error, &seen.weights) / n;
         seen.second = Some(error);
     }
     if let Some(aux) = objective.aux() {
-        let left_over = reconstruct(held, batch, setting).errors.pop().expect("one prefix at least");
+        let left_over = reconstruct(held, held, batch, setting).errors.pop().expect("one prefix at least");
         let error = auxk::error(p, &seen.z, &left_over, setting.dead, aux.k);
-        second = aux.alpha * error.squares() / n;
+        second = aux.alpha * row_weights::squares(&error, &seen.weights) / n;
         seen.second = Some(error);
     }
-    seen.loss = matryoshka::loss(&seen.errors) + penalty + second;
+    seen.loss = matryoshka::loss(&seen.errors, &seen.weights) + penalty + second;
     seen
 }

@@ -3,9 +3,9 @@
 //!   a = W_enc x'        π = a + b_gate        m = e^r·a + b_mag           tied weights: W_mag = e^r·W_gate
 //!   f = 1[π > 0]·relu(m)
 //!   penalty     (λ/N)·Σ_n Σ_j relu(π_j)                                   L_sparsity
-//!   second      (1/N)·Σ_n ‖s − (b̄_dec + W̄_decᵀ relu(π))‖²                  L_aux; a bar holds fixed
+//!   second      (1/N)·Σ_n ω_n·‖s − (b̄_dec + W̄_decᵀ relu(π))‖²                  L_aux; a bar holds fixed
 //!
-//! The step 1[π > 0] has no derivative; the gate learns from penalty and second term alone. With g₂ = (2/N)·(ŝ₂ − s):
+//! The step 1[π > 0] has no derivative; the gate learns from penalty and second term alone. With g₂ = (2ω/N)·(ŝ₂ − s):
 //!
 //!   ∂L/∂π = (⟨g₂, W_dec,j⟩ + λ/N)·1[π > 0]        ∂L/∂b_gate = Σ_n ∂L/∂π
 //!   ∂L/∂m = ∂L/∂f·1[π > 0, m > 0]                 ∂L/∂b_mag = Σ_n ∂L/∂m        ∂L/∂r = Σ_n ∂L/∂m·e^r·a
@@ -13,7 +13,7 @@
 //!
 //! Here z is π, and b_enc is b_gate.
 
-use super::{Dense, Forward, Gradients, Matrix, l1, transcoder};
+use super::{Dense, Forward, Gradients, Matrix, l1, row_weights, transcoder};
 
 /// m of feature j where its π is z.
 fn magnitude(p: &Dense, j: usize, z: f64) -> f64 {
@@ -41,7 +41,8 @@ pub(super) fn second_error(seen: &Forward, held: &Dense) -> Matrix {
 /// ∂L/∂a [N, F] from ∂L/∂f through ŝ; the gradients of r and both biases go to `out`.
 pub(super) fn backward(p: &Dense, seen: &Forward, df: &Matrix, lambda: f64, out: &mut Gradients) -> Matrix {
     let rows = df.rows as f64;
-    let g2 = 2.0 / rows * seen.second.as_ref().expect("a second reconstruction");
+    let error = seen.second.as_ref().expect("a second reconstruction");
+    let g2 = 2.0 / rows * &row_weights::weighted(error, &seen.weights);
     let through_gate = g2.times_transposed(&p.w_dec);
     let mut da = Matrix::zeros(df.rows, df.columns);
     for (n, j) in df.places() {

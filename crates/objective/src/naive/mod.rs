@@ -14,6 +14,7 @@
 //! | `topk`, `batchtopk` | the k largest of a row; the k·N largest of a batch | arXiv 2406.04093 §2.3; 2412.06410 |
 //! | `auxk` | dead features learn what is left over | arXiv 2406.04093 §2.4, appendix A.2 |
 //! | `matryoshka` | nested prefixes | arXiv 2503.17547 |
+//! | `row_weights` | rows far longer than the others count less | ours |
 //! | `transcoder` | another site is the target; the affine skip | arXiv 2406.11944; 2501.18823 |
 //! | `backward` | what all of them share of the gradients | the chain rule |
 //! | `update` | projection, Adam, clamped θ, renormalisation, what a baseline freezes | arXiv 2408.05147 §3.2; 1412.6980 algorithm 1 |
@@ -30,6 +31,7 @@ mod jumprelu;
 mod l1;
 mod matrix;
 mod matryoshka;
+mod row_weights;
 mod topk;
 mod transcoder;
 mod update;

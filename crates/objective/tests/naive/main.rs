@@ -34,6 +34,8 @@ struct Tally {
     never: usize,
     /// Steps with dead features where these learn.
     dead: usize,
+    /// Rows that count less than others.
+    long: usize,
     /// Entries that are the same in two features or rows, one active, the other not.
     ties: usize,
     /// The farthest that a parameter strayed, over its tolerance.
@@ -44,6 +46,7 @@ impl Tally {
     fn note(&mut self, seen: &Forward, dead: &[bool]) {
         self.empty += usize::from(seen.l0 == 0.0);
         self.dead += usize::from(dead.contains(&true));
+        self.long += seen.weights.iter().filter(|&&weight| weight < 0.9).count();
         let f = &seen.f;
         let tie = |a: (usize, usize), b| seen.z[a] == seen.z[b] && (f[a] == 0.0) != (f[b] == 0.0);
         let in_row = f.places().filter(|&(n, j)| j > 0 && tie((n, j - 1), (n, j))).count();
@@ -103,9 +106,12 @@ impl Tally {
 }
 
 fn compare_seen(found: &Seen, expected: &Forward, about: &str) {
-    for (what, found, expected) in
-        [("loss", found.loss, expected.loss), ("mse", found.mse, expected.mse), ("l0", found.l0, expected.l0)]
-    {
+    for (what, found, expected) in [
+        ("loss", found.loss, expected.loss),
+        ("mse", found.mse, expected.mse),
+        ("weighted mse", found.weighted_mse, expected.weighted_mse),
+        ("l0", found.l0, expected.l0),
+    ] {
         let off = (found - expected).abs();
         assert!(off <= GRADIENT * expected.abs().max(1.0), "{about}: {what} {found}, twin {expected}");
     }
@@ -186,7 +192,7 @@ fn check(kind: Kind) {
     assert!(tally.rows.redrawn * 10 < tally.rows.drawn, "{tally:?}");
     assert!(tally.worst > 0.02, "a tolerance fifty times too wide shows nothing: {tally:?}");
     let (chooses, tanh) = (matches!(kind, Kind::TopK | Kind::BatchTopK), kind == Kind::Tanh);
-    assert!(tally.empty > 0, "{tally:?}");
+    assert!(tally.empty > 0 && tally.long > 100, "{tally:?}");
     assert!((tally.never > 0) != tanh, "all dead features learn below their threshold: {tally:?}");
     assert!(tally.dead > 0 || !(chooses || tanh), "{tally:?}");
     assert!(tally.ties > 0 || !chooses, "{tally:?}");

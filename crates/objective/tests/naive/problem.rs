@@ -160,6 +160,7 @@ fn plan(
         baseline: draw.once_in(3).then(|| baselines[draw.within(0..=2)]),
         prefixes,
         transcoder: draw.once_in(2).then_some(output),
+        row_cap: draw.once_in(2).then_some(0.7), // of rows whose length is about 1
         objective,
         ..DictionaryPlan::new("a", "0.res", d, width)
     }

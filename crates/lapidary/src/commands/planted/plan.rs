@@ -72,6 +72,7 @@ impl Asked {
                         d,
                         c,
                         measured: measured.cloned(),
+                        output: measured.cloned(),
                         transcoder: None,
                         start: None,
                     };
