@@ -331,8 +331,8 @@ fn add_row(
     writer.add(d, record.count, &row, &explanations, &tokens)
 }
 
-/// blake3 of a dictionary's arrays.
-fn weights_hash(subject: &Subject<'_>) -> String {
+/// blake3 of a dictionary's arrays: by it an atlas knows its dictionaries again.
+pub fn weights_hash(subject: &Subject<'_>) -> String {
     let d = subject.dictionary;
     let arrays = [&d.w_enc, &d.b_enc, &d.threshold, &d.w_dec, &d.b_dec];
     let mut lines: Vec<String> = arrays.iter().map(|a| hash::bytes(bytemuck::cast_slice(a))).collect();

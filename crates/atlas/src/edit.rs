@@ -75,6 +75,40 @@ pub fn add_explanations(folder: &Path, additions: &[Addition]) -> Result<usize, 
     Ok(new)
 }
 
+/// Puts `new` in the place of all explanations that an author wrote in this way of these dictionaries; did anything change? Nothing is
+/// written if not.
+///
+/// # Errors
+/// As [`add_explanations`].
+pub fn replace_explanations(
+    folder: &Path,
+    (author, method): (&str, &str),
+    dictionaries: &[usize],
+    new: &[Addition],
+) -> Result<bool, AtlasError> {
+    let mut manifest = Manifest::read(folder)?;
+    let _lock = lock(folder)?;
+    let path = folder.join(&manifest.rows);
+    let found = version(&path)?;
+    if found != VERSION {
+        return Err(rows::other_version(&path, found));
+    }
+    let shown = path.display().to_string();
+    let by = |c: &Connection| rows::written_by(c, author, method);
+    let old = Connection::open(&path).and_then(|c| by(&c)).map_err(sql(&shown))?;
+    let is_ours = |(_, a): &(i64, Addition)| dictionaries.contains(&a.dictionary);
+    let old: Vec<(i64, Addition)> = old.into_iter().filter(is_ours).collect();
+    if old.iter().map(|(_, addition)| addition).eq(new) {
+        return Ok(false);
+    }
+    change(folder, &mut manifest, &mut |c| {
+        old.iter().try_for_each(|(id, a)| rows::remove(c, *id, &a.explanation.text))?;
+        new.iter().try_for_each(|a| rows::insert(c, a.dictionary, a.index, &a.explanation))?;
+        rows::headline(c)
+    })?;
+    Ok(true)
+}
+
 /// One process at a time.
 fn lock(folder: &Path) -> Result<Lock, AtlasError> {
     Ok(Lock::take(&folder.join(manifest::FILE), folder)?)

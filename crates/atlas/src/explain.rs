@@ -11,7 +11,9 @@ const LEAST_F1: f64 = 0.2;
 pub const GOOD_F1: f64 = 0.5;
 /// How these are found.
 pub const MATCHED: &str = "matched variable";
-/// The same.
+/// How rules are found, which another crate induces.
+pub const INDUCED: &str = "rule induction";
+/// How these are found.
 pub const PEAK: &str = "most frequent peak token";
 
 /// Who wrote these.

@@ -216,7 +216,7 @@ impl Atlas {
                 "SELECT text, author, method, score, score_name, how_measured FROM explanation
                  WHERE dictionary = ? AND idx = ? ORDER BY rank, id",
             )?;
-            all.query_map(params![d, index], explanation)?.collect()
+            all.query_map(params![d, index], rows::explanation)?.collect()
         })
     }
 
@@ -405,17 +405,6 @@ fn feature_row(row: &Row<'_>) -> rusqlite::Result<FeatureRow> {
         explanation: row.get(3)?,
         top_token: row.get(4)?,
         f1: row.get(5)?,
-    })
-}
-
-fn explanation(row: &Row<'_>) -> rusqlite::Result<Explanation> {
-    Ok(Explanation {
-        text: row.get(0)?,
-        author: row.get(1)?,
-        method: row.get(2)?,
-        score: row.get(3)?,
-        score_name: row.get(4)?,
-        how_measured: row.get(5)?,
     })
 }
 

@@ -2,10 +2,11 @@
 //! one transaction from the records, in their order; its version is `user_version`.
 
 use crate::AtlasError;
+use crate::edit::Addition;
 use crate::error::invalid;
-use crate::explain::{GOOD_F1, MATCHED, PEAK};
+use crate::explain::{GOOD_F1, INDUCED, MATCHED, PEAK};
 use crate::pages::{Explanation, FeatureRow};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use std::path::Path;
 
 /// Version of the tables. In version 1 explanations had no rank.
@@ -104,18 +105,25 @@ impl Writer {
     }
 }
 
-/// Where an explanation stands among those of its feature: 0 a variable that it matches well, 1 what people and models say, 2 the
-/// rest.
+/// Where an explanation stands among those of its feature: 0 a variable that it matches well, 1 what people and models say, and a
+/// rule that holds, 2 the rest.
 fn rank(e: &Explanation) -> u32 {
+    let is_good = e.score >= Some(GOOD_F1);
     match e.method.as_str() {
-        MATCHED if e.score >= Some(GOOD_F1) => 0,
+        MATCHED if is_good => 0,
         MATCHED | PEAK => 2,
+        INDUCED if !is_good => 2,
         _ => 1,
     }
 }
 
 /// Adds an explanation and its words.
-fn insert(connection: &Connection, dictionary: usize, index: u32, e: &Explanation) -> rusqlite::Result<()> {
+pub(crate) fn insert(
+    connection: &Connection,
+    dictionary: usize,
+    index: u32,
+    e: &Explanation,
+) -> rusqlite::Result<()> {
     let mut line = connection.prepare_cached("INSERT INTO explanation VALUES (NULL,?,?,?,?,?,?,?,?,?)")?;
     let (d, rank) = (dictionary as i64, rank(e));
     line.execute(params![d, index, e.text, e.author, e.method, e.score, e.score_name, e.how_measured, rank])?;
@@ -124,6 +132,45 @@ fn insert(connection: &Connection, dictionary: usize, index: u32, e: &Explanatio
         .prepare_cached("INSERT INTO words (rowid, text) VALUES (?,?)")?
         .execute(params![id, e.text])?;
     Ok(())
+}
+
+/// Removes an explanation and its words.
+pub(crate) fn remove(connection: &Connection, id: i64, text: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM explanation WHERE id = ?")?.execute([id])?;
+    // The index holds no text of its own: it is told which words go.
+    connection
+        .prepare_cached("INSERT INTO words (words, rowid, text) VALUES ('delete', ?, ?)")?
+        .execute(params![id, text])?;
+    Ok(())
+}
+
+/// What an author wrote in a way, with its id, by dictionary and feature.
+pub(crate) fn written_by(
+    connection: &Connection,
+    author: &str,
+    method: &str,
+) -> rusqlite::Result<Vec<(i64, Addition)>> {
+    let mut all = connection.prepare(
+        "SELECT text, author, method, score, score_name, how_measured, id, dictionary, idx FROM explanation
+         WHERE author = ? AND method = ? ORDER BY dictionary, idx, id",
+    )?;
+    all.query_map([author, method], |row| {
+        let (dictionary, index) = (row.get::<_, i64>(7)? as usize, row.get(8)?);
+        Ok((row.get(6)?, Addition { dictionary, index, explanation: explanation(row)? }))
+    })?
+    .collect()
+}
+
+/// The first six columns of such a row.
+pub(crate) fn explanation(row: &Row<'_>) -> rusqlite::Result<Explanation> {
+    Ok(Explanation {
+        text: row.get(0)?,
+        author: row.get(1)?,
+        method: row.get(2)?,
+        score: row.get(3)?,
+        score_name: row.get(4)?,
+        how_measured: row.get(5)?,
+    })
 }
 
 /// Adds an explanation if it is not there; was it added?

@@ -2,7 +2,7 @@
 //! names beside the scores, [`release`] the folder that people load, with its [`cards`], which [`verify`] looks at again and
 //! [`recompute`] measures again; [`report`] is the page of pictures, [`figures`] of what a run's [`entry`]s say, with the
 //! [`canonical`] choice; [`rows`] are scores as lines of tables, [`showcase`] features
-//! with examples; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
+//! with examples, [`explain`] what an atlas says of each; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
 //!
 //! Must not be in it: training, the command line, printing.
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod entry;
 mod error;
 pub mod evaluate;
+pub mod explain;
 pub mod features;
 pub mod figures;
 pub mod file;

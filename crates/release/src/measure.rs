@@ -168,9 +168,7 @@ impl Battery<'_> {
     ) {
         let (Some(at), Some(open)) = (self.judge, endpoint.as_mut()) else { return };
         let columns = Columns::of(&view.dictionary.encode(model.device, &prepared.sample.x[&view.site]));
-        let mut chosen = chosen(&columns);
-        let step = chosen.len().div_ceil(at.features.max(1)).max(1);
-        chosen = chosen.into_iter().step_by(step).collect();
+        let chosen = spread(chosen(&columns), at.features);
         let (sample, is_fitted) = (&prepared.sample, &prepared.is_fitted[..]);
         let rows = judging::Rows { sample, is_fitted, token: &|token| self.token(token) };
         let drawn = (self.resamples(), self.options.seed);
@@ -343,8 +341,17 @@ fn columns_l0(columns: &Columns) -> f64 {
 
 /// Features that rules and examples are made for.
 fn chosen(columns: &Columns) -> Vec<u32> {
+    spread(frequent(columns), MOST_FEATURES)
+}
+
+/// Features that fire often enough for a score.
+pub(crate) fn frequent(columns: &Columns) -> Vec<u32> {
     let often = |f: &usize| columns.feature(*f).0.len() >= FIRES;
-    let often: Vec<u32> = (0..columns.width()).filter(often).map(|f| f as u32).collect();
-    let step = often.len().div_ceil(MOST_FEATURES).max(1);
-    often.into_iter().step_by(step).collect()
+    (0..columns.width()).filter(often).map(|f| f as u32).collect()
+}
+
+/// At most `most` of them, evenly by their place.
+pub(crate) fn spread(features: Vec<u32>, most: usize) -> Vec<u32> {
+    let step = features.len().div_ceil(most.max(1)).max(1);
+    features.into_iter().step_by(step).collect()
 }

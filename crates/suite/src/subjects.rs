@@ -13,6 +13,7 @@ use lapidary_trainer::{Baseline, DictionaryPlan};
 use std::path::{Path, PathBuf};
 
 /// A run among the subjects.
+#[derive(Clone)]
 pub struct Run {
     /// Its folder.
     pub folder: PathBuf,

@@ -1,15 +1,12 @@
 //! `lapidary serve`: an atlas in the browser; of a run or release, the atlas is built first, once, into the cache.
 
+use super::atlas::subject::{Named, SubjectArgs};
 use crate::global::Global;
-use crate::terminal;
 use crate::terminal::progress::Progress;
-use anyhow::Context;
-use lapidary_atlas::{ATLAS, Atlas, manifest};
-use lapidary_files::{Mode, OutFolder};
-use lapidary_release::atlas::{Asked, Dictionaries};
+use lapidary_atlas::Atlas;
 use lapidary_server::{Address, App, Live, SITE, Settings};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,24 +18,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// ends it.
 #[derive(clap::Args)]
 pub struct ServeArgs {
-    /// Atlas folder; or run, release or dictionary
-    #[arg(value_name = "ATLAS|RUN|RELEASE|DICT", default_value = "organism-suite")]
-    subject: PathBuf,
-    /// The runs, releases or dictionaries that an atlas's folder is of, to type texts and to steer
-    #[arg(long, value_name = "RUN|RELEASE|DICT", num_args = 1..)]
-    dictionary: Vec<PathBuf>,
-    /// Model folder or GGUF file [default: the run's]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
-    /// Text to build an atlas from [default: the run's]
-    #[arg(long, value_name = "F", num_args = 1..)]
-    text: Vec<PathBuf>,
-    /// Windows of text to build an atlas from
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
-    max_windows: u32,
-    /// Site of a dictionary that does not say its own, like 3.res
-    #[arg(long)]
-    site: Option<String>,
+    #[command(flatten)]
+    of: SubjectArgs,
     /// Where to listen; 0 for any free port
     #[arg(long, value_name = "P", default_value_t = 8_420)]
     port: u16,
@@ -57,8 +38,9 @@ pub fn run(args: ServeArgs, global: &Global) -> anyhow::Result<()> {
     let address = Address { host: args.host, port: args.port };
     address.check(args.token.as_deref())?;
     let site = args.export_site.as_deref();
-    let site = site.map(|folder| global.output_folder(folder, &SITE, false, &[&args.subject])).transpose()?;
-    let path = global.catalog.find(&args.subject)?;
+    let site =
+        site.map(|folder| global.output_folder(folder, &SITE, false, &[&args.of.subject])).transpose()?;
+    let path = global.catalog.find(&args.of.subject)?;
     if global.dry_run {
         let path = path.display();
         return global.tell(
@@ -66,10 +48,9 @@ pub fn run(args: ServeArgs, global: &Global) -> anyhow::Result<()> {
             format_args!("{path} at port {}", args.port),
         );
     }
-    let (folder, live) = match path.join(manifest::FILE).is_file() {
-        true => (path, args.live(global)?),
-        false => args.built(global)?,
-    };
+    let Named { folder, dictionaries, .. } = args.of.open(global)?;
+    let live = dictionaries.map(|of| Live { opened: of.opened, dictionaries: of.named });
+    live.as_ref().map(|live| live.opened.model()).transpose()?;
     let atlas = Atlas::open(&folder)?;
     let app = Arc::new(App::new(atlas, live, args.settings())?);
     if let Some(out) = site.flatten() {
@@ -93,42 +74,12 @@ pub fn run(args: ServeArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 impl ServeArgs {
-    fn asked(&self, subjects: &[PathBuf]) -> Asked {
-        let max_windows = Some(self.max_windows as usize);
-        let (subjects, model, text, site) =
-            (subjects.to_vec(), self.model.clone(), self.text.clone(), self.site.clone());
-        Asked { subjects, model, text, site, max_windows, ..Asked::default() }
-    }
-
-    /// Model and dictionaries of an atlas's folder, if somebody says which.
-    fn live(&self, global: &Global) -> anyhow::Result<Option<Live>> {
-        if self.dictionary.is_empty() {
-            return Ok(None);
-        }
-        let of = self.asked(&self.dictionary).dictionaries(&global.catalog, &|line| terminal::note(line))?;
-        of.opened.model()?;
-        Ok(Some(Live { opened: of.opened, dictionaries: of.named }))
-    }
-
-    /// The atlas of a run or of dictionaries, which is built if it is not in the cache yet.
-    fn built(&self, global: &Global) -> anyhow::Result<(PathBuf, Option<Live>)> {
-        let asked = self.asked(std::slice::from_ref(&self.subject));
-        let of = asked.dictionaries(&global.catalog, &|line| terminal::note(line))?;
-        let folder = global.catalog.cache.join("atlas").join(asked.key(&of)?);
-        let of = match folder.join(manifest::FILE).is_file() {
-            true => of,
-            false => build(&asked, of, &folder, global).context("the atlas cannot be built")?,
-        };
-        of.opened.model()?;
-        Ok((folder, Some(Live { opened: of.opened, dictionaries: of.named })))
-    }
-
     fn settings(&self) -> Settings {
-        let named =
-            if self.dictionary.is_empty() { std::slice::from_ref(&self.subject) } else { &self.dictionary };
+        let SubjectArgs { subject, dictionary, model, .. } = &self.of;
+        let named = if dictionary.is_empty() { std::slice::from_ref(subject) } else { dictionary };
         let quoted = |path: &PathBuf| format!(" '{}'", path.display().to_string().replace('\'', "'\\''"));
         let mut command = format!(" --dictionary{}", named.iter().map(quoted).collect::<String>());
-        command.extend(self.model.as_ref().map(|model| format!(" --model{}", quoted(model))));
+        command.extend(model.as_ref().map(|model| format!(" --model{}", quoted(model))));
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Settings {
             token: self.token.clone(),
@@ -138,23 +89,4 @@ impl ServeArgs {
             ..Settings::default()
         }
     }
-}
-
-/// Builds an atlas into the cache.
-fn build(asked: &Asked, of: Dictionaries, folder: &Path, global: &Global) -> anyhow::Result<Dictionaries> {
-    terminal::note(format_args!(
-        "building the atlas of {} dictionaries, once, into {}",
-        of.named.len(),
-        folder.display()
-    ));
-    let prepared = asked.open_text(of, &global.catalog, &|line| terminal::note(line))?;
-    // What an earlier start began is gone on with, once there is something to go on with.
-    let mode = if folder.join("state.bin").is_file() { Mode::Resume } else { Mode::Replace };
-    let out = OutFolder::open(folder, &ATLAS, mode)?;
-    let (subjects, outputs) = prepared.subjects();
-    let job = prepared.job(&subjects, &outputs, lapidary_atlas::build::SHARD_ROWS)?;
-    let mut bars = super::atlas::Bars::new(global);
-    job.build(&out.path, &mut |stage| bars.show(stage))?;
-    out.finish()?;
-    Ok(Dictionaries { runs: Vec::new(), named: prepared.named, opened: prepared.opened })
 }
