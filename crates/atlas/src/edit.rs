@@ -17,8 +17,7 @@ use std::path::Path;
 /// # Errors
 /// The folder is no whole atlas, or its tables are of a version that is not known.
 pub fn upgrade(folder: &Path) -> Result<u32, AtlasError> {
-    let mut manifest = Manifest::read(folder)?;
-    let _lock = lock(folder)?;
+    let (mut manifest, _lock) = take(folder)?;
     let path = folder.join(&manifest.rows);
     let found = version(&path)?;
     if found == VERSION {
@@ -57,13 +56,7 @@ pub struct Addition {
 /// # Errors
 /// The folder is no whole atlas of this version, or cannot be written.
 pub fn add_explanations(folder: &Path, additions: &[Addition]) -> Result<usize, AtlasError> {
-    let mut manifest = Manifest::read(folder)?;
-    let _lock = lock(folder)?;
-    let path = folder.join(&manifest.rows);
-    let found = version(&path)?;
-    if found != VERSION {
-        return Err(rows::other_version(&path, found));
-    }
+    let (mut manifest, _lock) = take_of_this_version(folder)?;
     let mut new = 0;
     change(folder, &mut manifest, &mut |c| {
         new = 0;
@@ -86,13 +79,8 @@ pub fn replace_explanations(
     dictionaries: &[usize],
     new: &[Addition],
 ) -> Result<bool, AtlasError> {
-    let mut manifest = Manifest::read(folder)?;
-    let _lock = lock(folder)?;
+    let (mut manifest, _lock) = take_of_this_version(folder)?;
     let path = folder.join(&manifest.rows);
-    let found = version(&path)?;
-    if found != VERSION {
-        return Err(rows::other_version(&path, found));
-    }
     let shown = path.display().to_string();
     let by = |c: &Connection| rows::written_by(c, author, method);
     let old = Connection::open(&path).and_then(|c| by(&c)).map_err(sql(&shown))?;
@@ -109,9 +97,20 @@ pub fn replace_explanations(
     Ok(true)
 }
 
-/// One process at a time.
-fn lock(folder: &Path) -> Result<Lock, AtlasError> {
-    Ok(Lock::take(&folder.join(manifest::FILE), folder)?)
+/// An atlas for one process at a time. What it holds is read once nobody else can change it; before, only whether it is one.
+fn take(folder: &Path) -> Result<(Manifest, Lock), AtlasError> {
+    Manifest::read_alone(folder)?;
+    let lock = Lock::take(&folder.join(manifest::FILE), folder)?;
+    Ok((Manifest::read(folder)?, lock))
+}
+
+fn take_of_this_version(folder: &Path) -> Result<(Manifest, Lock), AtlasError> {
+    let (manifest, lock) = take(folder)?;
+    let path = folder.join(&manifest.rows);
+    match version(&path)? {
+        VERSION => Ok((manifest, lock)),
+        found => Err(rows::other_version(&path, found)),
+    }
 }
 
 fn change(

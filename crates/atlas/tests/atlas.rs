@@ -4,9 +4,9 @@
 mod common;
 
 use common::{Small, files};
-use lapidary_atlas::edit::{add_explanations, upgrade};
+use lapidary_atlas::edit::{Addition, add_explanations, replace_explanations, upgrade};
 use lapidary_atlas::neuronpedia::{Named, export, read_explanations};
-use lapidary_atlas::pages::FeaturePage;
+use lapidary_atlas::pages::{Explanation, FeaturePage};
 use lapidary_atlas::{Atlas, SearchKind, Sort, Wanted};
 use lapidary_lm::{Batch, Model, Site};
 use std::collections::BTreeMap;
@@ -293,4 +293,31 @@ fn to_neuronpedia_and_back() {
     let hit = atlas.search("autumn aard", SearchKind::Explanation, None, 0, 10).unwrap();
     assert_eq!((hit.total, hit.results[0].index, hit.results[0].source.as_str()), (1, 4, "1-res-32"));
     assert_eq!(upgrade(dir.path()).unwrap(), lapidary_atlas::rows::VERSION, "nothing to upgrade");
+    drop(atlas);
+    replaced(dir.path(), &found[0]);
+}
+
+/// What an author wrote in one way gives place to what he writes now, in the dictionaries that he looked at; the rest stays.
+fn replaced(folder: &Path, theirs: &Addition) {
+    let by = (theirs.explanation.author.as_str(), theirs.explanation.method.as_str());
+    let explanation = Explanation { text: "badgers in spring".into(), ..theirs.explanation.clone() };
+    let new = [Addition { index: 7, explanation, ..theirs.clone() }];
+    let here = [theirs.dictionary];
+    assert!(
+        !replace_explanations(folder, by, &[theirs.dictionary + 1], &[]).unwrap(),
+        "of others there is nothing"
+    );
+    assert!(!replace_explanations(folder, ("somebody else", by.1), &here, &[]).unwrap());
+    let count = |query: &str| {
+        let found = Atlas::open(folder).unwrap().search(query, SearchKind::Explanation, None, 0, 10).unwrap();
+        (found.total, found.results.first().map(|r| r.index))
+    };
+    assert_eq!(count("autumn aard"), (1, Some(4)));
+    assert!(replace_explanations(folder, by, &here, &new).unwrap());
+    assert!(!replace_explanations(folder, by, &here, &new).unwrap(), "again: as they were");
+    assert_eq!(
+        (count("autumn aard").0, count("badgers spring")),
+        (0, (1, Some(7))),
+        "words are found as they are now"
+    );
 }
