@@ -92,7 +92,10 @@ def theirs(peer, sae, model, windows, context):
             batch_size_prompts=PROMPTS, n_eval_reconstruction_batches=batches, n_eval_sparsity_variance_batches=batches,
             context_size=context, **dict.fromkeys(flags, True),
         )
-        sae.cfg.hook_name, sae.cfg.hook_head_index = sae.cfg.metadata.hook_name, None  # where its code looks
+        # Its code looks for these where SAELens 6 no longer has them.
+        sae.cfg.hook_name, sae.cfg.hook_head_index = sae.cfg.metadata.hook_name, None
+        sae.cfg.hook_layer = int(sae.cfg.metadata.hook_name.split(".")[1])
+        sae.cfg.architecture_str = sae.cfg.architecture()
         metrics, _ = code.run_evals(sae, store, model, config)
     return time.perf_counter() - began, metrics["sparsity"]["l0"]
 
@@ -105,7 +108,7 @@ def main():
     found = sorted(p.parent for p in args.release.glob("*/cfg.json"))
     shared = [p for p in found if p.name.split("-")[0].split(".")[1] in args.peer_sites][: args.most]
     seconds, evaluation = ours(args, found)
-    rows = evaluation["scored"]["rows"]
+    rows = evaluation["scores"][0]["rows"]
     context = evaluation["text"]["context"]
     print(f"lapidary evaluate: {len(found)} dictionaries on {rows:,} rows in {seconds:.1f} s")
     model = hooked(args.model)
