@@ -61,12 +61,13 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
         (
             "estimate",
             format!(
-                "{}, {} of memory, {} of disk; encoders {:.0} %, language model {:.0} % of the work",
+                "{}, {} tokens/s; dictionaries {:.0} %, language model {:.0} % of the time; {} of memory, {} of disk",
                 duration(estimate.seconds),
+                count(estimate.rows_per_s as u64),
+                100.0 * estimate.dictionary_share,
+                100.0 * (1.0 - estimate.dictionary_share),
                 bytes(estimate.memory.total()),
-                bytes(estimate.disk),
-                100.0 * estimate.encoder_share,
-                100.0 * (1.0 - estimate.encoder_share)
+                bytes(estimate.disk)
             ),
         ),
         ("memory", parts(&estimate.memory)),
@@ -87,7 +88,7 @@ pub fn describe(title: &str, plan: &RunPlan, estimate: &Estimate) -> String {
 pub fn json(plan: &RunPlan, estimate: &Estimate) -> serde_json::Value {
     serde_json::json!({
         "plan": plan, "seconds": estimate.seconds, "memory_bytes": estimate.memory.total(), "disk_bytes": estimate.disk,
-        "encoder_share": estimate.encoder_share,
+        "dictionary_share": estimate.dictionary_share, "rows_per_s": estimate.rows_per_s,
     })
 }
 

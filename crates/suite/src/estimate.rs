@@ -1,4 +1,4 @@
-//! What a run will cost, before it begins: time, memory, disk. Rough, and said to be.
+//! What a run will cost, before it begins: memory and disk by counting, time by how fast its parts go ([`Pace`]).
 
 use crate::SuiteError;
 use crate::error::invalid;
@@ -15,8 +15,36 @@ pub struct Estimate {
     pub memory: Memory,
     /// Bytes.
     pub disk: u64,
-    /// The encoders' share of the arithmetic; the rest is the language model's.
-    pub encoder_share: f64,
+    /// The dictionaries' share of the time; the rest is the language model's.
+    pub dictionary_share: f64,
+    /// Rows of training in a second, all told.
+    pub rows_per_s: f64,
+}
+
+/// How fast the parts of a run go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Seconds that the language model, and its randomised twin, take for a row; 0 where rows come from a store.
+    pub row_s: f64,
+    /// Seconds of one step of every dictionary.
+    pub step_s: f64,
+}
+
+impl Pace {
+    /// What arithmetic alone would take on a processor that does `speed` multiply-adds in a second: for runs that are over soon, or
+    /// cannot be tried.
+    pub fn guessed(plan: &RunPlan, model: ModelCost, speed: f64, fused: bool) -> Pace {
+        let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
+        let row = if fused { models * model.multiply_adds * AROUND_PRODUCTS } else { 0.0 };
+        let product: usize = plan.training.dictionaries.iter().map(|d| d.d * (d.width + skip(d))).sum();
+        let step = plan.training.recipe.batch as f64 * product as f64 * STEP_PER_PRODUCT;
+        Pace { row_s: row / speed, step_s: step / speed }
+    }
+}
+
+/// A skip is one more product, of D_out features.
+fn skip(d: &DictionaryPlan) -> usize {
+    if d.transcoder.as_ref().is_some_and(|t| t.skip) { d.d_out() } else { 0 }
 }
 
 /// Bytes that a run holds at its peak.
@@ -64,34 +92,30 @@ pub fn multiply_adds(spec: &Spec, layers: usize, context: usize) -> f64 {
     (layers * (2 * d * (queries + keys) + queries * context + mlp)) as f64
 }
 
-/// For a model of this cost, on a processor that does `speed` multiply-adds in a second on products like ours.
-/// `fused`: the model runs too.
-pub fn of(plan: &RunPlan, model: ModelCost, corpus: &Corpus, speed: f64, fused: bool) -> Estimate {
+/// Of a run at this pace, with a model that holds `weights` numbers.
+pub fn of(plan: &RunPlan, weights: usize, corpus: &Corpus, pace: Pace) -> Estimate {
     let recipe = &plan.training.recipe;
     let rows = (recipe.steps * recipe.batch as u64) as f64;
     let dictionaries = &plan.training.dictionaries;
-    // A skip is one more product, of D_out features.
-    let skip = |d: &DictionaryPlan| if d.transcoder.as_ref().is_some_and(|t| t.skip) { d.d_out() } else { 0 };
-    let encoders: f64 = dictionaries.iter().map(|d| d.d as f64 * (d.width + skip(d)) as f64).sum();
     let models = if plan.needs_random_lm() { 2.0 } else { 1.0 };
-    let weights = models * model.parameters as f64;
-    let lm = if fused { models * model.multiply_adds * AROUND_PRODUCTS } else { 0.0 };
     // The first pool is measured and trained on; what C is measured on beyond it, the model makes twice.
     let beyond = plan.rows.norm_rows > plan.rows.pool_rows as u64;
     let twice = if beyond { plan.rows.norm_rows as f64 } else { 0.0 };
-    let work = rows * encoders * STEP_PER_PRODUCT + (rows + twice) * lm;
+    let steps = recipe.steps as f64 * pace.step_s;
+    let seconds = steps + (rows + twice) * pace.row_s;
     let parameters: f64 = dictionaries.iter().map(memory::parameters).sum();
     let pool = (plan.rows.rows_per_epoch as f64).min(plan.rows.pool_rows as f64) + recipe.batch as f64;
     Estimate {
-        seconds: work / speed,
+        seconds,
         memory: Memory {
             rows: 4.0 * pool * plan.row_sets().values().sum::<usize>() as f64,
-            model: 4.0 * weights,
+            model: 4.0 * models * weights as f64,
             text: 4.0 * corpus.tokens as f64 + (size_of::<Window>() * corpus.windows.len()) as f64,
             ..training_memory(dictionaries, recipe)
         },
         disk: (parameters * disk_per_parameter(recipe)) as u64,
-        encoder_share: rows * encoders * STEP_PER_PRODUCT / work,
+        dictionary_share: steps / seconds,
+        rows_per_s: rows / seconds,
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::SuiteError;
 use crate::differences::differences;
 use crate::error::invalid;
-use crate::estimate::{self, Estimate, ModelCost};
+use crate::estimate::{self, Estimate, ModelCost, Pace};
 use crate::file::Suite;
 use crate::folder;
 use crate::init;
@@ -157,13 +157,36 @@ impl<'a> Job<'a> {
         self.draft_on(&sites, &vec![1.0; sites.len()], &[])
     }
 
-    /// What a plan will cost on a processor that does `speed` multiply-adds in a second.
-    pub fn estimate(&self, plan: &RunPlan, speed: f64) -> Estimate {
+    /// The pace of a plan by arithmetic alone, on a processor that does `speed` multiply-adds in a second.
+    pub fn guess(&self, plan: &RunPlan, speed: f64) -> Pace {
         let sites = self.sites.iter().chain(&self.random_sites);
         let layers = sites.map(|site| site.layer + 1).max().unwrap_or(0);
         let multiply_adds = estimate::multiply_adds(&self.opened.spec, layers, self.context);
         let model = ModelCost { parameters: self.opened.parameters, multiply_adds };
-        estimate::of(plan, model, &self.corpus, speed, self.store.is_none())
+        Pace::guessed(plan, model, speed, self.store.is_none())
+    }
+
+    /// What a plan will cost at this pace.
+    pub fn estimate(&self, plan: &RunPlan, pace: Pace) -> Estimate {
+        estimate::of(plan, self.opened.parameters, &self.corpus, pace)
+    }
+
+    /// Makes the rows of the first windows, of `tokens` tokens or a window more, and lets go of them: how many they were. None where
+    /// rows come from a store. For whoever has a clock.
+    ///
+    /// # Errors
+    /// The model cannot be read, or does not give rows.
+    pub fn try_rows(&self, tokens: usize) -> Result<Option<usize>, SuiteError> {
+        if self.store.is_some() {
+            return Ok(None);
+        }
+        let sites = if self.sites.is_empty() { &self.random_sites } else { &self.sites };
+        let mut rows = FusedRows::new(self.opened.model()?, &self.corpus, sites, self.suite.rows.dtype)?;
+        let windows = tokens.div_ceil(self.context).min(self.corpus.windows.len());
+        let windows: Vec<u32> = (0..windows as u32).collect();
+        let mut out = vec![Vec::new(); sites.len()];
+        rows.read(&windows, &mut out).map_err(SuiteError::Rows)?;
+        Ok(Some(windows.iter().map(|&w| rows.window_rows()[w as usize] as usize).sum()))
     }
 
     /// Trains on rows of the store, or on those of one pass of the model, and writes the finished dictionaries.

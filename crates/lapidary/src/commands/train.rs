@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Instant;
 
+mod pace;
 mod report;
 
 /// Train the dictionaries of a suite file
@@ -53,7 +54,7 @@ pub fn run(args: TrainArgs, global: &Global) -> anyhow::Result<()> {
     let job = Job::open(found, resumed, &global.catalog)?;
     unscorable(&job.corpus).iter().for_each(terminal::note);
     let draft = job.draft()?;
-    let estimate = job.estimate(&draft, machine::speed(global.catalog.device));
+    let estimate = pace::estimate(&job, &draft, global.catalog.device)?;
     let Some(out) = out else {
         let text = describe("dry run", &draft, &estimate) + &preset(&job.suite);
         return global.tell(&describe::json(&draft, &estimate), text);
