@@ -125,6 +125,28 @@ macro_rules! isa {
 }
 pub(crate) use isa;
 
+/// The same with `$P` as pairs of 16-bit integers, for the screen: once more where AVX-512 has VNNI.
+macro_rules! pairs {
+    ($device:expr, |$P:ident| fn($($arg:ident: $ty:ty),*) $(-> $ret:ty)? $body:block) => {{
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+        fn vnni($($arg: $ty),*) $(-> $ret)? {
+            type $P = cpu::avx512::Avx512Pairs<true>;
+            $body
+        }
+        let device = $device;
+        #[cfg(target_arch = "x86_64")]
+        if device == Device::Cpu(Isa::Avx512) && Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the processor has just been asked for these instructions.
+            return unsafe { vnni($($arg),*) };
+        }
+        isa!(device, |L| fn($($arg: $ty),*) $(-> $ret)? {
+            type $P = <L as Lanes>::Ints;
+            $body
+        })
+    }};
+}
+
 impl Device {
     /// This machine's fastest.
     pub fn detect() -> Device {
@@ -132,9 +154,9 @@ impl Device {
     }
 
     pub(crate) fn count_candidates(self, x: &[f32], d: usize, blocks: &[Block]) -> usize {
-        isa!(self, |L| fn(x: &[f32], d: usize, blocks: &[Block]) -> usize {
-            // SAFETY: this function is compiled with L's instructions.
-            unsafe { screen::count_candidates::<<L as Lanes>::Ints>(x, d, blocks) }
+        pairs!(self, |P| fn(x: &[f32], d: usize, blocks: &[Block]) -> usize {
+            // SAFETY: this function is compiled with P's instructions.
+            unsafe { screen::count_candidates::<P>(x, d, blocks) }
         })
     }
 
@@ -145,9 +167,9 @@ impl Device {
     }
 
     pub(crate) fn screen_block(self, w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
-        isa!(self, |L| fn(w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
-            // SAFETY: this function is compiled with L's instructions.
-            unsafe { Block::new::<<L as Lanes>::Ints>(w, b, lo, d) }
+        pairs!(self, |P| fn(w: &[f32], b: &[f32], lo: &[f32], d: usize) -> Block {
+            // SAFETY: this function is compiled with P's instructions.
+            unsafe { Block::new::<P>(w, b, lo, d) }
         })
     }
 
@@ -160,9 +182,9 @@ impl Device {
         lo: &[f32],
         blocks: &[Block],
     ) -> Csr {
-        isa!(self, |L| fn(x: &[f32], d: usize, w: &[f32], b: &[f32], lo: &[f32], blocks: &[Block]) -> Csr {
-            // SAFETY: this function is compiled with L's instructions.
-            unsafe { screen::encode_panel::<<L as Lanes>::Ints>(x, d, w, b, lo, blocks) }
+        pairs!(self, |P| fn(x: &[f32], d: usize, w: &[f32], b: &[f32], lo: &[f32], blocks: &[Block]) -> Csr {
+            // SAFETY: this function is compiled with P's instructions.
+            unsafe { screen::encode_panel::<P>(x, d, w, b, lo, blocks) }
         })
     }
 

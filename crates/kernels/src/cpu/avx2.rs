@@ -100,6 +100,7 @@ pub(crate) struct Avx2Pairs(__m256i, __m256i);
 
 impl Pairs for Avx2Pairs {
     type Floats = Avx2;
+    const FUSED: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -144,6 +145,15 @@ impl Pairs for Avx2Pairs {
     unsafe fn sub(self, other: Self) -> Self {
         // SAFETY: the caller vouches for AVX2.
         unsafe { Avx2Pairs(_mm256_sub_epi32(self.0, other.0), _mm256_sub_epi32(self.1, other.1)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller vouches for AVX2.
+        unsafe {
+            let (low, high) = (_mm256_madd_epi16(a.0, b.0), _mm256_madd_epi16(a.1, b.1));
+            Avx2Pairs(_mm256_add_epi32(self.0, low), _mm256_add_epi32(self.1, high))
+        }
     }
 
     #[inline(always)]

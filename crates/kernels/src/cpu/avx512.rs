@@ -1,9 +1,7 @@
 //! One 512-bit register: x86-64 with AVX-512 F and BW.
 //!
-//! Of the integers, sixteen sums of four terms take four instructions by Winograd (`strassen.rs`) and four term by term; his
-//! have half the multiplications, which fewer of a processor's units can do. VNNI multiplies and adds in one (`vpdpwssd`): that
-//! would be three by Winograd and two term by term, where the two wait for each other five cycles and a tile has four sums to
-//! fill them. It is not used: the first AVX-512 processors lack it, and the gain could not be measured.
+//! Of the integers, sixteen sums of four terms take four instructions by Winograd (`strassen.rs`), whose multiplications are half
+//! as many. Where the processor has VNNI, which multiplies and adds in one (`vpdpwssd`), they take two term by term.
 
 use super::{Lanes, Pairs};
 use std::arch::x86_64::*;
@@ -12,7 +10,7 @@ use std::arch::x86_64::*;
 pub(crate) struct Avx512(__m512);
 
 impl Lanes for Avx512 {
-    type Ints = Avx512Pairs;
+    type Ints = Avx512Pairs<false>;
     const IN_REGISTERS: usize = 32;
 
     #[inline(always)]
@@ -78,11 +76,13 @@ impl Lanes for Avx512 {
     }
 }
 
+/// With or without VNNI.
 #[derive(Clone, Copy)]
-pub(crate) struct Avx512Pairs(__m512i);
+pub(crate) struct Avx512Pairs<const VNNI: bool>(__m512i);
 
-impl Pairs for Avx512Pairs {
+impl<const VNNI: bool> Pairs for Avx512Pairs<VNNI> {
     type Floats = Avx512;
+    const FUSED: bool = VNNI;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -124,6 +124,17 @@ impl Pairs for Avx512Pairs {
     unsafe fn sub(self, other: Self) -> Self {
         // SAFETY: the caller vouches for AVX-512.
         unsafe { Avx512Pairs(_mm512_sub_epi32(self.0, other.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        // SAFETY: the caller vouches for AVX-512 with BW, and with VNNI where that is said.
+        unsafe {
+            match VNNI {
+                true => Avx512Pairs(_mm512_dpwssd_epi32(self.0, a.0, b.0)),
+                false => Avx512Pairs(_mm512_add_epi32(self.0, _mm512_madd_epi16(a.0, b.0))),
+            }
+        }
     }
 
     #[inline(always)]

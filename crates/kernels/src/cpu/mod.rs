@@ -80,6 +80,8 @@ pub(crate) trait Lanes: Copy {
 pub(crate) trait Pairs: Copy {
     /// The floats of the same processor.
     type Floats: Lanes;
+    /// Are a multiplication and its addition one instruction?
+    const FUSED: bool;
     unsafe fn zero() -> Self;
     /// Sixteen pairs of integers (or sixteen sums, of the same size) at `p`, which must be readable.
     unsafe fn load(p: *const i16) -> Self;
@@ -93,6 +95,8 @@ pub(crate) trait Pairs: Copy {
     unsafe fn add(self, other: Self) -> Self;
     /// Differences of sums, lane by lane; wraps.
     unsafe fn sub(self, other: Self) -> Self;
+    /// self + a·b over both halves of the pairs, lane by lane; wraps.
+    unsafe fn add_product(self, a: Self, b: Self) -> Self;
     /// self + (a[0] + b[1])·(a[1] + b[0]) over both halves of the pairs a and b, lane by lane; wraps.
     unsafe fn add_crossed(self, a: [Self; 2], b: [Self; 2]) -> Self;
     /// Rounded to floats.

@@ -73,6 +73,7 @@ pub(crate) struct Ints<L>([i32; LANES], PhantomData<L>);
 
 impl<L: Lanes> Pairs for Ints<L> {
     type Floats = L;
+    const FUSED: bool = false;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -108,6 +109,16 @@ impl<L: Lanes> Pairs for Ints<L> {
     #[inline(always)]
     unsafe fn sub(self, other: Self) -> Self {
         Ints(std::array::from_fn(|l| self.0[l].wrapping_sub(other.0[l])), PhantomData)
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(self, a: Self, b: Self) -> Self {
+        let (low, high) = (|v: i32| i32::from(v as i16), |v: i32| v >> 16);
+        let product = |l: usize| {
+            let (a, b) = (a.0[l], b.0[l]);
+            (low(a) * low(b)).wrapping_add(high(a) * high(b))
+        };
+        Ints(std::array::from_fn(|l| self.0[l].wrapping_add(product(l))), PhantomData)
     }
 
     #[inline(always)]

@@ -80,13 +80,13 @@ impl Block {
 
 /// x [N, D] as integers, with what the test of a row takes. Inlined, for the caller's instructions.
 #[inline(always)]
-fn rows(x: &[f32], d: usize) -> (Rows, Vec<Coefficients>) {
+fn rows<P: Pairs>(x: &[f32], d: usize) -> (Rows, Vec<Coefficients>) {
     let mut q = vec![0; x.len()];
     let mut coefficients = Vec::with_capacity(x.len() / d);
     for (x, q) in x.chunks_exact(d).zip(q.chunks_exact_mut(d)) {
         coefficients.push(screen::of_row(screen::quantise(x, q), d));
     }
-    (Rows::new(&q, d), coefficients)
+    (Rows::new::<P>(&q, d), coefficients)
 }
 
 /// The candidates of a block of columns: `rows_of[c]` are the rows that may pass in its column c.
@@ -148,7 +148,7 @@ pub(crate) unsafe fn encode_panel<P: Pairs>(
     screen: &[Block],
 ) -> Csr {
     let n = x.len() / d;
-    let (rows, coefficients) = rows(x, d);
+    let (rows, coefficients) = rows::<P>(x, d);
     let mut kept: Vec<Vec<(u32, f32)>> = vec![Vec::new(); n];
     let (mut sums, mut rows_of, mut z) = (rows.product(), vec![Vec::new(); COLUMNS], Vec::new());
     let mut dense = false;
@@ -180,7 +180,7 @@ pub(crate) unsafe fn encode_panel<P: Pairs>(
 /// The processor has P's instructions.
 #[inline(always)]
 pub(crate) unsafe fn count_candidates<P: Pairs>(x: &[f32], d: usize, screen: &[Block]) -> usize {
-    let (rows, coefficients) = rows(x, d);
+    let (rows, coefficients) = rows::<P>(x, d);
     let (mut sums, mut rows_of) = (rows.product(), vec![Vec::new(); COLUMNS]);
     let mut count = 0;
     for block in screen {

@@ -4,7 +4,8 @@
 //! whose 64 products are made of 49 products of sums of blocks. Winograd (1968), inside each of them: of four terms,
 //! x₀w₀ + x₁w₁ + x₂w₂ + x₃w₃ = (x₀ + w₂)(x₂ + w₀) + (x₁ + w₃)(x₃ + w₁) − (x₀x₂ + x₁x₃) − (w₀w₂ + w₁w₃), two multiplications
 //! in place of four; the last two brackets belong to one operand alone and are summed once. Floats would lose digits to such
-//! sums; integers lose nothing, as long as a sum of eight of them fits into 16 bits.
+//! sums; integers lose nothing, as long as a sum of eight of them fits into 16 bits. Where a multiplication and its addition are
+//! one instruction ([`Pairs::FUSED`]), four terms take two of them and Winograd's way three: there it is not gone.
 
 use super::Pairs;
 use crate::naive::LANES;
@@ -97,7 +98,7 @@ pub(crate) fn column_size(d: usize) -> usize {
 pub(crate) struct Rows {
     /// [PRODUCTS, ⌈N/ROWS⌉, lines of a block]
     sums: Vec<Line>,
-    /// What Winograd's terms of x alone take away: [⌈N/ROWS⌉, BLOCKS, TILE_ROWS].
+    /// What Winograd's terms of x alone take away, if that is the way: [⌈N/ROWS⌉, BLOCKS, TILE_ROWS].
     start: Vec<[[i32; TILE_ROWS]; BLOCKS]>,
     lines: usize,
 }
@@ -105,7 +106,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// Of x [N, D], no integer above [`LARGEST`].
     #[inline(always)]
-    pub(crate) fn new(x: &[i16], d: usize) -> Rows {
+    pub(crate) fn new<P: Pairs>(x: &[i16], d: usize) -> Rows {
         let (groups, quarter) = ((x.len() / d).div_ceil(ROWS), quarter(d));
         let lines = quarter * TILE_ROWS / BLANK.0.len();
         let mut rows = Rows {
@@ -130,6 +131,9 @@ impl Rows {
             for product in 0..PRODUCTS {
                 let sum = &mut rows.sums[(product * groups + group) * lines..][..lines];
                 add_blocks(&X[product], &blocks, sum);
+                if P::FUSED {
+                    continue;
+                }
                 let own = crossed_rows(sum);
                 for (block, sign) in OUT[product] {
                     let start = &mut rows.start[group][block];
@@ -153,7 +157,7 @@ impl Rows {
 pub(crate) struct Columns {
     /// [PRODUCTS, lines of a block]
     sums: Vec<Line>,
-    /// What Winograd's terms of w alone take away: [BLOCKS, LANES].
+    /// What Winograd's terms of w alone take away, if that is the way: [BLOCKS, LANES].
     start: [Sums; BLOCKS],
 }
 
@@ -180,6 +184,9 @@ impl Columns {
         let mut columns = Columns { sums: vec![BLANK; PRODUCTS * lines], start: [Sums([0; LANES]); BLOCKS] };
         for (product, sum) in columns.sums.chunks_exact_mut(lines).enumerate() {
             add_blocks(&W[product], &blocks, sum);
+            if P::FUSED {
+                continue;
+            }
             // SAFETY: the caller vouches for the instructions.
             let own = unsafe { crossed_columns::<P>(sum) };
             for (block, sign) in OUT[product] {
@@ -232,8 +239,7 @@ unsafe fn crossed_columns<P: Pairs>(lines: &[Line]) -> Sums {
     unsafe {
         let mut sums = P::zero();
         for w in lines.chunks_exact(2) {
-            let w = [P::load(w[0].0.as_ptr()), P::load(w[1].0.as_ptr())];
-            sums = sums.add_crossed(w, [P::zero(); 2]);
+            sums = sums.add_product(P::load(w[0].0.as_ptr()), P::load(w[1].0.as_ptr()));
         }
         sums.store(own.0.as_mut_ptr());
     }
@@ -277,6 +283,14 @@ pub(crate) unsafe fn multiply<P: Pairs>(x: &Rows, w: &Columns, out: &mut [Produc
 /// The processor has P's instructions; x has eight readable pairs for every two lines of w.
 #[inline(always)]
 unsafe fn tile<P: Pairs>(x: *const i32, w: &[Line]) -> [P; TILE_ROWS] {
+    // SAFETY: as asked of the caller.
+    unsafe { if P::FUSED { tile_by_terms(x, w) } else { tile_by_winograd(x, w) } }
+}
+
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn tile_by_winograd<P: Pairs>(x: *const i32, w: &[Line]) -> [P; TILE_ROWS] {
     // SAFETY: the caller vouches for what is read and for the instructions.
     unsafe {
         let mut sums = [P::zero(); TILE_ROWS];
@@ -290,6 +304,28 @@ unsafe fn tile<P: Pairs>(x: *const i32, w: &[Line]) -> [P; TILE_ROWS] {
             }
         }
         sums
+    }
+}
+
+/// Four running sums of each row, because an addition must wait for the one before it, five cycles long.
+///
+/// # Safety
+/// As [`tile`].
+#[inline(always)]
+unsafe fn tile_by_terms<P: Pairs>(x: *const i32, w: &[Line]) -> [P; TILE_ROWS] {
+    // SAFETY: the caller vouches for what is read and for the instructions.
+    unsafe {
+        let mut sums = [[P::zero(); 4]; TILE_ROWS];
+        for (k, w) in w.chunks_exact(4).enumerate() {
+            for (part, w) in w.iter().enumerate() {
+                let w = P::load(w.0.as_ptr());
+                for r in 0..TILE_ROWS {
+                    let x = x.add(2 * ((2 * k + part / 2) * TILE_ROWS + r) + part % 2);
+                    sums[r][part] = sums[r][part].add_product(P::splat(*x), w);
+                }
+            }
+        }
+        sums.map(|[a, b, c, d]| a.add(b).add(c.add(d)))
     }
 }
 
@@ -319,7 +355,7 @@ mod tests {
 
     /// x·wᵀ [N, F] as `multiply` gives it.
     fn product<P: Pairs>(x: &[Vec<i16>], w: &[Vec<i16>], d: usize) -> Vec<Vec<i32>> {
-        let rows = Rows::new(&x.concat(), d);
+        let rows = Rows::new::<P>(&x.concat(), d);
         let mut out = rows.product();
         // SAFETY: the callers use instances that this processor has.
         unsafe { multiply::<P>(&rows, &Columns::new::<P>(&w.concat(), d), &mut out) };
@@ -352,7 +388,11 @@ mod tests {
             }
             #[cfg(target_arch = "x86_64")]
             if crate::Isa::Avx512.is_available() {
-                prop_assert_eq!(&product::<crate::cpu::avx512::Avx512Pairs>(&x, &w, d), &expected);
+                prop_assert_eq!(&product::<crate::cpu::avx512::Avx512Pairs<false>>(&x, &w, d), &expected);
+            }
+            #[cfg(target_arch = "x86_64")]
+            if crate::Isa::Avx512.is_available() && is_x86_feature_detected!("avx512vnni") {
+                prop_assert_eq!(&product::<crate::cpu::avx512::Avx512Pairs<true>>(&x, &w, d), &expected);
             }
         }
     }
