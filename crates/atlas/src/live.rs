@@ -54,13 +54,13 @@ impl LiveText {
         let ids = tokenizer.encode(text)?;
         if ids.is_empty() || ids.len() > most {
             let found = ids.len();
-            return Err(AtlasError::Invalid(format!(
+            return Err(AtlasError::Request(format!(
                 "text: expected 1 to {most} tokens, found {found}; shorten it"
             )));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= spec.vocab) {
             let vocab = spec.vocab;
-            return Err(AtlasError::Invalid(format!(
+            return Err(AtlasError::Request(format!(
                 "text: expected tokens of the model's vocabulary of {vocab}, found id {id}; is this the model's own tokenizer?"
             )));
         }

@@ -11,7 +11,7 @@ use crate::error::Refusal;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use lapidary_atlas::live::{peak, strongest, values};
-use lapidary_atlas::{SearchKind, pages::Found};
+use lapidary_atlas::{SearchKind, Wanted, pages::Found};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -311,7 +311,8 @@ pub(super) async fn explanation_search(
     answer(move || {
         check_model(&app, &request.model_id)?;
         let (query, offset) = (&request.query, request.offset);
-        let one = |source: Option<&str>| app.atlas.search(query, SearchKind::Explanation, source, 0, offset.saturating_add(PAGE).min(1_000));
+        let wanted = Wanted { limit: offset.saturating_add(PAGE).min(1_000), ..Wanted::default() };
+        let one = |source: Option<&str>| app.atlas.search(query, SearchKind::Explanation, source, &wanted);
         let pages = match request.layers.as_slice() {
             [] => vec![one(None)?],
             layers => layers.iter().map(|layer| one(Some(layer))).collect::<Result<Vec<_>, _>>()?,
