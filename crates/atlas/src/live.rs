@@ -6,7 +6,7 @@
 use crate::pieces::pieces;
 use crate::{AtlasError, Subject};
 use lapidary_kernels::Csr;
-use lapidary_lm::{Batch, Model};
+use lapidary_lm::{Batch, Model, Site};
 use lapidary_text::{Tokenizer, Window};
 
 /// A text as the model reads it.
@@ -108,6 +108,17 @@ impl LiveText {
             });
         });
         Ok(out.into_iter().map(|features| features.expect("every site was met")).collect())
+    }
+
+    /// What the model has at these sites, which are in the order of its run, at the last token: a vector for each.
+    pub fn last(&self, model: &Model, sites: &[Site]) -> Vec<Vec<f32>> {
+        let batch = Batch::new(self.windows.iter().map(|window| window.tokens.as_slice()));
+        let (mut out, last) = (Vec::with_capacity(sites.len()), self.shown[self.shown.len() - 1]);
+        model.tap(&batch, sites, &mut |site, rows| {
+            let width = model.spec.width(site);
+            out.push(rows[last * width..][..width].to_vec());
+        });
+        out
     }
 
     /// Rows of the batch that are shown and not special.
