@@ -1,5 +1,5 @@
 # Two commands set everything up on a machine with Rust: `make demo` and `make test`.
-#   make demo           three dictionaries of the embedded organism, and what their features stand for
+#   make demo           three dictionaries of the embedded organism, what their features stand for, and the app (DEMO=--no-serve: without)
 #   make real           SAEs of a real model: fetches it and a text (TEXT=file for yours), trains, scores, shows features
 #   make test           format, lints, house rules, licences, build, all tests, and end to end without intrinsics
 #   make test-aarch64   the kernels' tests for ARM (NEON) under qemu; needs the packages that .ci/run installs
@@ -38,7 +38,7 @@ endif
 
 demo:
 	$(CARGO) build --release --locked -p lapidary
-	target/release/lapidary demo --overwrite
+	target/release/lapidary demo --overwrite $(DEMO)
 
 # Says what it downloads before it does: 100 MB from PyPI, with pip. Some 20 minutes on two cores.
 PYTHON := python3

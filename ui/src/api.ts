@@ -141,6 +141,16 @@ export interface Hit {
   max: number;
   top_token: string | null;
   why: string;
+  /** Of the explanation that was found; a static copy knows none. */
+  score?: number | null;
+  score_name?: string;
+}
+export interface SearchPage {
+  query: string;
+  total: number;
+  /** Why nothing was found. */
+  note: string | null;
+  results: Hit[];
 }
 export interface TextHit {
   source: string;
@@ -254,8 +264,7 @@ export const features = (source: string, query: Query) =>
   kept<FeatureList>(`features/${encodeURIComponent(source)}${queryString(query)}`);
 export const feature = (source: string, index: number) =>
   kept<Feature>(`feature/${encodeURIComponent(source)}/${index}`);
-export const search = (query: Query) =>
-  kept<{ query: string; total: number; results: Hit[] }>(`search${queryString(query)}`);
+export const search = (query: Query) => kept<SearchPage>(`search${queryString(query)}`);
 /** Another feature each time. */
 export const random = (source?: string) =>
   isStatic

@@ -128,6 +128,37 @@ async function searchWords({ page, base, feature }) {
   assert.equal(await page.locator(".hits .feature-link").first().textContent(), first);
 }
 
+/** By the greatest activation, within bounds; and what is said where nothing is found. */
+async function searchFiltered({ page, base, feature }) {
+  const word = feature.explanations[0]?.text.match(/\p{L}{3,}/gu)?.at(-1);
+  if (!word) return "no explanation to search for";
+  await open(page, base, `/search?q=${encodeURIComponent(word)}`);
+  const total = await page.locator("[role=status]").first().textContent();
+  await page.getByLabel("sort by").selectOption("max");
+  await settled(page);
+  assert.equal(queryOf(page).get("sort"), "max");
+  const tips = (tip) => page.locator(`.hits [data-tip="${tip}"]`).allTextContents();
+  const maxima = (await tips("strongest activation")).map((text) => Number(text.replace(",", "")));
+  assert.deepEqual(
+    maxima,
+    maxima.toSorted((a, b) => b - a),
+    "the strongest first",
+  );
+  assert.equal(await page.locator("[role=status]").first().textContent(), total);
+  await page.getByLabel("score at least").fill("1.5");
+  await page.keyboard.press("Enter");
+  await page.locator(".notice").waitFor();
+  assert.match(await page.locator(".notice").textContent(), /^The filters hide all of the \d+ features/);
+  for (const [query, said] of [
+    ["zyzzyva", /^No explanation .*has these words\./],
+    ["?!", /^Nothing to search for: type letters or digits\./],
+  ]) {
+    await open(page, base, `/search?q=${encodeURIComponent(query)}`);
+    assert.match(await page.locator(".notice").first().textContent(), said);
+    assert.equal(await page.locator("[role=alert]").count(), 0);
+  }
+}
+
 async function searchOtherwise({ page, base, source, feature }) {
   await open(page, base, `/search?kind=text&q=${encodeURIComponent("The giver wore purple.")}`);
   assert.ok((await page.locator(".hits li").count()) > 0, "a text finds features");
@@ -271,6 +302,7 @@ export const STEPS = {
   compare,
   deadFeature,
   searchWords,
+  searchFiltered,
   searchOtherwise,
   microscope,
   steer,

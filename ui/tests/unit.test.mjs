@@ -117,6 +117,12 @@ test("a static copy sorts, filters and pages by itself", async () => {
     [["s", 0]],
   );
   assert.equal((await staticGet("search?q=x&kind=token", read)).total, 3);
+  const strong = await staticGet("search?q=x&kind=token&sort=max&min_max=0.5", read);
+  assert.deepEqual([strong.total, strong.results.map((r) => r.index), strong.note], [2, [1, 0], null]);
+  const hidden = await staticGet("search?q=colour&max_density=0.05", read);
+  assert.deepEqual([hidden.total, hidden.note], [0, "the filters hide all of the 1 features that were found"]);
+  assert.equal((await staticGet("search?q=our", read)).note, "no explanation has these words");
+  assert.equal((await staticGet("search?q=%3F", read)).note, "nothing to search for: type letters or digits");
 });
 
 test("an outlier does not flatten the shades of the others", async () => {

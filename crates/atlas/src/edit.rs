@@ -3,7 +3,7 @@
 
 use crate::AtlasError;
 use crate::build::publish_rows;
-use crate::error::invalid;
+use crate::error::damaged;
 use crate::manifest::{self, Manifest};
 use crate::pages::Explanation;
 use crate::rows::{self, OLDEST, VERSION, sql};
@@ -25,7 +25,7 @@ pub fn upgrade(folder: &Path) -> Result<u32, AtlasError> {
     }
     if !(OLDEST..VERSION).contains(&found) {
         let path = path.display();
-        return Err(invalid(format!(
+        return Err(damaged(format!(
             "{path}: expected rows of version {OLDEST} to {VERSION}, found {found}; use the version that wrote it"
         )));
     }

@@ -45,11 +45,14 @@ pub enum AtlasError {
     /// Nothing of that name.
     #[error("{0}")]
     NotFound(String),
-    /// Place, expected, found, next step.
+    /// What was asked cannot be answered: which part of it, expected, found, next step.
     #[error("{0}")]
-    Invalid(String),
+    Request(String),
+    /// A file or folder is not what was written, or not of this version: which one, expected, found, next step.
+    #[error("{0}")]
+    Damaged(String),
 }
 
-pub(crate) fn invalid(text: String) -> AtlasError {
-    AtlasError::Invalid(text)
+pub(crate) fn damaged(text: String) -> AtlasError {
+    AtlasError::Damaged(text)
 }

@@ -5,8 +5,8 @@ use crate::pages::Explanation;
 use crate::record::FeatureRecord;
 use std::collections::BTreeMap;
 
-/// A match below this F1 explains nothing.
-const LEAST_F1: f64 = 0.2;
+/// A match or a rule below this F1 explains nothing.
+pub const LEAST_F1: f64 = 0.2;
 /// A match from this F1 on is said first.
 pub const GOOD_F1: f64 = 0.5;
 /// How these are found.

@@ -3,7 +3,7 @@
 //!
 //! [`contexts()`] is that for a few features that a terminal shows; [`excerpt`] shows such a place token by token; [`promoted`]
 //! says which next tokens a feature's direction speaks for. An *atlas* is the same for all features, kept in a folder: [`build`]
-//! makes it, [`query`] opens it and answers with [`pages`], [`edit`] adds explanations, [`neuronpedia`] is another site's layout.
+//! makes it, [`query`] opens it and answers with [`pages`], [`search`] finds features in it, [`edit`] adds explanations, [`neuronpedia`] is another site's layout.
 //!
 //! Reading order: `levels`, `seen`, `together`, `truth` are what the `pass` remembers; `effects`, `neighbours` need the weights
 //! only; `record`, `shard`, `rows`, `manifest` are how all is kept; `explain` says it in words.
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod build;
+mod connections;
 pub mod contexts;
 pub mod edit;
 pub mod effects;
@@ -30,6 +31,7 @@ pub mod promoted;
 pub mod query;
 pub mod record;
 pub mod rows;
+pub mod search;
 pub mod seen;
 pub mod shard;
 pub mod together;
@@ -40,6 +42,7 @@ pub use error::AtlasError;
 pub use excerpt::{Excerpt, Piece, excerpts};
 pub use manifest::{ATLAS, Manifest};
 pub use promoted::promoted;
-pub use query::{Atlas, SearchKind, Sort, Wanted};
+pub use query::{Atlas, Sort, Wanted};
 pub use rows::VERSION as ROWS_VERSION;
+pub use search::SearchKind;
 pub use truth::Truth;

@@ -6,7 +6,7 @@
 use crate::pieces::pieces;
 use crate::{AtlasError, Subject};
 use lapidary_kernels::Csr;
-use lapidary_lm::{Batch, Model};
+use lapidary_lm::{Batch, Model, Site};
 use lapidary_text::{Tokenizer, Window};
 
 /// A text as the model reads it.
@@ -54,13 +54,13 @@ impl LiveText {
         let ids = tokenizer.encode(text)?;
         if ids.is_empty() || ids.len() > most {
             let found = ids.len();
-            return Err(AtlasError::Invalid(format!(
+            return Err(AtlasError::Request(format!(
                 "text: expected 1 to {most} tokens, found {found}; shorten it"
             )));
         }
         if let Some(id) = ids.iter().find(|&&id| id as usize >= spec.vocab) {
             let vocab = spec.vocab;
-            return Err(AtlasError::Invalid(format!(
+            return Err(AtlasError::Request(format!(
                 "text: expected tokens of the model's vocabulary of {vocab}, found id {id}; is this the model's own tokenizer?"
             )));
         }
@@ -108,6 +108,17 @@ impl LiveText {
             });
         });
         Ok(out.into_iter().map(|features| features.expect("every site was met")).collect())
+    }
+
+    /// What the model has at these sites, which are in the order of its run, at the last token: a vector for each.
+    pub fn last(&self, model: &Model, sites: &[Site]) -> Vec<Vec<f32>> {
+        let batch = Batch::new(self.windows.iter().map(|window| window.tokens.as_slice()));
+        let (mut out, last) = (Vec::with_capacity(sites.len()), self.shown[self.shown.len() - 1]);
+        model.tap(&batch, sites, &mut |site, rows| {
+            let width = model.spec.width(site);
+            out.push(rows[last * width..][..width].to_vec());
+        });
+        out
     }
 
     /// Rows of the batch that are shown and not special.

@@ -1,7 +1,7 @@
 //! `atlas.json`: what an atlas is of, and every file of it with its blake3. It is published last: without it a folder is no atlas.
 
 use crate::AtlasError;
-use crate::error::invalid;
+use crate::error::damaged;
 use crate::pages::SuitePage;
 use lapidary_files::{self as files, FileError, Kind, hash};
 use serde::{Deserialize, Serialize};
@@ -54,18 +54,28 @@ impl Manifest {
     /// The folder is no atlas, is half built, of another version, or a file is missing or is not what was written: which one.
     pub fn read(folder: &Path) -> Result<Manifest, AtlasError> {
         let manifest = Manifest::read_alone(folder)?;
-        for (name, (bytes, expected)) in &manifest.files {
+        match manifest.check(folder) {
+            Ok(()) => Ok(manifest),
+            // Edited meanwhile: the file of rows that it names is gone.
+            Err(_) if Manifest::read_alone(folder)?.rows != manifest.rows => Manifest::read(folder),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Is every file what it was?
+    fn check(&self, folder: &Path) -> Result<(), AtlasError> {
+        for (name, (bytes, expected)) in &self.files {
             let path = folder.join(name);
             let found = path.metadata().map_err(FileError::io(&path, "find"))?.len();
             if found != *bytes || hash::file(&path)? != *expected {
                 let path = path.display();
                 let found = if found == *bytes { "other bytes".into() } else { format!("{found} bytes") };
-                return Err(invalid(format!(
+                return Err(damaged(format!(
                     "{path}: expected the file that the atlas was built with ({bytes} bytes), found {found}; build it again"
                 )));
             }
         }
-        Ok(manifest)
+        Ok(())
     }
 
     /// Reads the file alone.
@@ -80,20 +90,20 @@ impl Manifest {
                 true => (folder.display(), "it is half built: go on with `lapidary atlas build … --resume`"),
                 false => (folder.display(), "build one with `lapidary atlas build`"),
             };
-            return Err(invalid(format!(
+            return Err(damaged(format!(
                 "{folder}: expected an atlas with {FILE} in it, found none; {next}"
             )));
         }
         let text = files::read_string(&path, MAX_BYTES)?;
         let broken = |e: serde_json::Error| {
-            invalid(format!(
+            damaged(format!(
                 "{}: expected what was written, found {e}; build the atlas again",
                 path.display()
             ))
         };
         let value: serde_json::Value = serde_json::from_str(&text).map_err(broken)?;
         if value["format"] != FORMAT {
-            return Err(invalid(format!(
+            return Err(damaged(format!(
                 "{}: expected format {FORMAT}, found {}; use the version that wrote it, or build the atlas again",
                 path.display(),
                 value["format"]

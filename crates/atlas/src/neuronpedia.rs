@@ -18,7 +18,7 @@
 //!    the same atlas gives the same bytes. Ids are hashes.
 
 use crate::edit::Addition;
-use crate::error::invalid;
+use crate::error::damaged;
 use crate::pages::{Context, DictionaryInfo, Explanation, FeaturePage, Histogram, TokenEffect};
 use crate::{Atlas, AtlasError};
 use flate2::bufread::GzDecoder;
@@ -299,7 +299,7 @@ pub fn read_explanations(
     find_batches(folder, 3, &mut batches)?;
     if batches.is_empty() {
         let folder = folder.display();
-        return Err(invalid(format!(
+        return Err(damaged(format!(
             "{folder}: expected explanations/batch-N.jsonl.gz in it or in a folder below, found none; name a folder of an export"
         )));
     }
@@ -360,7 +360,7 @@ fn read_batch(
 
 fn broken(path: &Path, line: usize, found: &str) -> AtlasError {
     let path = path.display();
-    invalid(format!(
+    damaged(format!(
         "{path}: line {line}: expected an explanation of a feature of the atlas, found {found}; is it of this suite?"
     ))
 }

@@ -365,6 +365,8 @@ pub struct SearchPage {
     pub query: String,
     /// Found in all.
     pub total: u64,
+    /// Why nothing was found.
+    pub note: Option<String>,
     /// Part of them.
     pub results: Vec<Found>,
 }
@@ -386,6 +388,10 @@ pub struct Found {
     pub top_token: String,
     /// Why it was found.
     pub why: String,
+    /// Of the explanation that was found.
+    pub score: Option<f64>,
+    /// What the score is: `F1`, …
+    pub score_name: String,
 }
 
 /// A feature's name.

@@ -1,23 +1,26 @@
-//! An atlas is opened and asked. Everything is read by position or by row: an open atlas holds its manifest and no features.
+//! An atlas is opened and asked. Everything is read by position or by row: an open atlas holds its manifest and no features. It may be
+//! edited while it is open.
 
 use crate::build::records_file;
+use crate::connections::Connections;
 use crate::manifest::Manifest;
 use crate::neighbours::Neighbour;
 use crate::pages::{
-    DictionaryInfo, Explanation, FeatureList, FeatureName, FeaturePage, FeatureRow, Found, Neighbours,
-    SearchPage, Similar, SuitePage,
+    DictionaryInfo, Explanation, FeatureList, FeatureName, FeaturePage, FeatureRow, Neighbours, Similar,
+    SuitePage,
 };
 use crate::record::{FeatureRecord, WindowRecord};
-use crate::rows::{self, FIRES, sql};
+use crate::rows;
 use crate::shard::Shard;
-use crate::{AtlasError, error::invalid};
+use crate::{AtlasError, error::damaged};
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 
 /// Rows of a list or a search, at most.
 pub const MAX_LIMIT: u64 = 1_000;
+/// One of the explanations of feature `f` has this score.
+pub(crate) const HAS_SCORE: &str = "EXISTS (SELECT 1 FROM explanation x WHERE x.dictionary = f.dictionary AND x.idx = f.idx AND x.score >= ?)";
 
 /// An open atlas; many threads may ask it at once.
 pub struct Atlas {
@@ -28,16 +31,13 @@ pub struct Atlas {
     shards: Vec<Shard>,
     text: Shard,
     words: Shard,
-    rows: PathBuf,
-    /// Connections that nobody uses now.
-    idle: Mutex<Vec<Connection>>,
+    rows: Connections,
 }
 
 /// By what a list is sorted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// Number.
-    #[default]
     Index,
     /// Share of rows in which it fires.
     Density,
@@ -47,34 +47,27 @@ pub enum Sort {
     F1,
 }
 
-/// Which features are listed.
+/// Which features are listed, in which order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wanted {
-    /// By what they are sorted.
-    pub sort: Sort,
-    /// The largest first?
-    pub descending: bool,
+    /// By what they are sorted; if by nothing, a list by number, a search by how well it fits.
+    pub sort: Option<Sort>,
+    /// The largest first? If nobody says: numbers from the lowest, all else from the largest.
+    pub descending: Option<bool>,
     /// Lowest density.
     pub min_density: Option<f64>,
     /// Highest density.
     pub max_density: Option<f64>,
     /// Lowest of the largest values.
     pub min_max: Option<f64>,
+    /// Lowest score of the explanation that is found; of a list or a token, of any of the feature's explanations.
+    pub min_score: Option<f64>,
     /// Only those that fired?
     pub alive: bool,
     /// How many are skipped.
     pub offset: u64,
     /// How many are listed, at most [`MAX_LIMIT`].
     pub limit: u64,
-}
-
-/// What a search looks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SearchKind {
-    /// Words of explanations, each as the beginning of a word.
-    Explanation,
-    /// A token at which features fire most, or that they promote.
-    Token,
 }
 
 impl Atlas {
@@ -88,39 +81,23 @@ impl Atlas {
         let shards = manifest.suite.dictionaries.iter().map(file).collect::<Result<_, _>>()?;
         let (text, words) =
             (Shard::open(&folder.join("text.bin"))?, Shard::open(&folder.join("vocabulary.bin"))?);
-        let rows = folder.join(&manifest.rows);
-        let atlas = Atlas {
-            folder: folder.to_path_buf(),
-            manifest,
-            shards,
-            text,
-            words,
-            rows,
-            idle: Mutex::default(),
-        };
+        let rows = Connections::of(folder, &manifest);
+        let atlas = Atlas { folder: folder.to_path_buf(), manifest, shards, text, words, rows };
         atlas.check_version()?;
         Ok(atlas)
     }
 
     fn check_version(&self) -> Result<(), AtlasError> {
         let found: u32 = self.ask(|c| c.pragma_query_value(None, "user_version", |row| row.get(0)))?;
-        if found == rows::VERSION { Ok(()) } else { Err(rows::other_version(&self.rows, found)) }
+        if found == rows::VERSION { Ok(()) } else { Err(rows::other_version(&self.rows.path(), found)) }
     }
 
     /// Asks the rows, on a connection of one's own.
-    fn ask<T>(&self, ask: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, AtlasError> {
-        let path = self.rows.display().to_string();
-        let idle = self.idle.lock().ok().and_then(|mut idle| idle.pop());
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = match idle {
-            Some(connection) => connection,
-            None => Connection::open_with_flags(&self.rows, flags).map_err(sql(&path))?,
-        };
-        let answer = ask(&connection).map_err(sql(&path));
-        if let Ok(mut idle) = self.idle.lock() {
-            idle.push(connection);
-        }
-        answer
+    pub(crate) fn ask<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, AtlasError> {
+        self.rows.ask(ask)
     }
 
     /// What it is of.
@@ -148,25 +125,15 @@ impl Atlas {
     /// No such dictionary, or rows that cannot be read.
     pub fn features(&self, source: &str, wanted: &Wanted) -> Result<FeatureList, AtlasError> {
         let d = self.dictionary(source)? as i64;
-        let (mut only, mut values) = ("dictionary = ?".to_string(), vec![Value::from(d)]);
-        let limits = [
-            (" AND density >= ?", wanted.min_density),
-            (" AND density <= ?", wanted.max_density),
-            (" AND max >= ?", wanted.min_max),
-        ];
-        for (condition, value) in limits.into_iter().filter_map(|(c, v)| Some((c, v?))) {
-            only += condition;
-            values.push(value.into());
-        }
-        only += if wanted.alive { " AND count > 0" } else { "" };
-        let (column, order) = (wanted.sort.column(), if wanted.descending { "DESC" } else { "ASC" });
-        let limit = wanted.limit.min(MAX_LIMIT);
+        let (only, filters) = wanted.filters(HAS_SCORE);
+        let values: Vec<Value> = [d.into()].into_iter().chain(filters).collect();
+        let from = format!("FROM feature f WHERE dictionary = ?1{only}");
         let list = format!(
-            "SELECT idx, density, max, explanation, top_token, f1 FROM feature WHERE {only}
-             ORDER BY {column} {order} NULLS LAST, idx LIMIT {limit} OFFSET {}",
-            wanted.offset.min(i64::MAX as u64)
+            "SELECT idx, density, max, explanation, top_token, f1 {from} ORDER BY {}, idx {}",
+            wanted.order().unwrap_or("idx".into()),
+            wanted.page()
         );
-        let count = format!("SELECT count(*) FROM feature WHERE {only}");
+        let count = format!("SELECT count(*) {from}");
         let (total, features) = self.ask(|c| {
             let total: i64 =
                 c.prepare_cached(&count)?.query_row(params_from_iter(&values), |row| row.get(0))?;
@@ -232,7 +199,7 @@ impl Atlas {
             let path = || self.folder.join("text.bin").display().to_string();
             let whole = window.filter(|w| (place.position as usize) < w.pieces.len());
             let window = whole.ok_or_else(|| {
-                invalid(format!(
+                damaged(format!(
                     "{}: expected window {}, found none; build the atlas again",
                     path(),
                     place.window
@@ -318,69 +285,48 @@ impl Atlas {
             found.ok_or_else(|| AtlasError::NotFound("expected a feature that fires, found none".into()))?;
         Ok(FeatureName { source: self.suite().dictionaries[d as usize].source.clone(), index })
     }
+}
 
-    /// Features whose explanations have these words, or that have to do with this token.
-    ///
-    /// # Errors
-    /// No such dictionary, or rows that cannot be read.
-    pub fn search(
-        &self,
-        query: &str,
-        kind: SearchKind,
-        source: Option<&str>,
-        offset: u64,
-        limit: u64,
-    ) -> Result<SearchPage, AtlasError> {
-        let only = source.map(|source| self.dictionary(source)).transpose()?.map_or(-1, |d| d as i64);
-        let from = match kind {
-            SearchKind::Explanation => {
-                "FROM words JOIN explanation e ON e.id = words.rowid JOIN feature f USING (dictionary, idx)
-                 WHERE words MATCH ?1 AND (?2 < 0 OR f.dictionary = ?2)"
-            }
-            SearchKind::Token => {
-                "FROM token e JOIN feature f USING (dictionary, idx) WHERE e.text = ?1 AND (?2 < 0 OR f.dictionary = ?2)"
-            }
-        };
-        let (columns, order) = match kind {
-            SearchKind::Explanation => ("e.text, e.method", "bm25(words), f.dictionary, f.idx"),
-            SearchKind::Token => {
-                ("f.explanation, e.why", "e.why = 'promotes', f.max DESC, f.dictionary, f.idx")
-            }
-        };
-        let words = match kind {
-            SearchKind::Explanation => match_words(query),
-            SearchKind::Token => query.trim().to_string(),
-        };
-        if words.is_empty() {
-            return Ok(SearchPage { query: query.into(), total: 0, results: Vec::new() });
+impl Wanted {
+    /// Conditions on the feature `f`, each after an AND, and their values; the one on scores is `score`.
+    pub(crate) fn filters(&self, score: &str) -> (String, Vec<Value>) {
+        let limits = [
+            ("f.density >= ?", self.min_density),
+            ("f.density <= ?", self.max_density),
+            ("f.max >= ?", self.min_max),
+            (score, self.min_score),
+        ];
+        let mut only = if self.alive { " AND f.count > 0".to_string() } else { String::new() };
+        let mut values = Vec::new();
+        for (condition, value) in limits.into_iter().filter_map(|(c, v)| Some((c, v?))) {
+            only += &format!(" AND {condition}");
+            values.push(value.into());
         }
-        let (limit, offset) = (limit.min(MAX_LIMIT) as i64, offset.min(i64::MAX as u64) as i64);
-        let (total, found) = self.ask(|c| {
-            let total: i64 = c
-                .prepare_cached(&format!("SELECT count(*) {from}"))?
-                .query_row(params![words, only], |row| row.get(0))?;
-            let mut list = c.prepare_cached(&format!(
-                "SELECT f.dictionary, f.idx, f.density, f.max, f.top_token, {columns} {from} ORDER BY {order}
-                 LIMIT ?3 OFFSET ?4"
-            ))?;
-            let found = list.query_map(params![words, only, limit, offset], |row| {
-                Ok((row.get::<_, i64>(0)? as usize, row.get::<_, String>(6)?, found(row)?))
-            })?;
-            Ok((total as u64, found.collect::<rusqlite::Result<Vec<_>>>()?))
-        })?;
-        let name = |(d, why, found): (usize, String, Found)| {
-            let why = match (kind, why.as_str()) {
-                (SearchKind::Explanation, method) => format!("explanation by {method}"),
-                (SearchKind::Token, FIRES) => format!("fires most at “{}”", query.trim()),
-                (SearchKind::Token, _) => format!("promotes “{}”", query.trim()),
-            };
-            Found { source: self.suite().dictionaries[d].source.clone(), why, ..found }
-        };
-        Ok(SearchPage { query: query.into(), total, results: found.into_iter().map(name).collect() })
+        (only, values)
+    }
+
+    /// By what SQL sorts, if it was asked for.
+    pub(crate) fn order(&self) -> Option<String> {
+        let sort = self.sort?;
+        let order = if self.descending.unwrap_or(sort != Sort::Index) { "DESC" } else { "ASC" };
+        Some(format!("f.{} {order} NULLS LAST", sort.column()))
+    }
+
+    /// Which of the rows SQL gives.
+    pub(crate) fn page(&self) -> String {
+        format!("LIMIT {} OFFSET {}", self.limit.min(MAX_LIMIT), self.offset.min(i64::MAX as u64))
     }
 }
 
 impl Sort {
+    /// By the name that people write.
+    pub fn named(name: &str) -> Option<Sort> {
+        [Sort::Index, Sort::Density, Sort::Max, Sort::F1].into_iter().find(|sort| match sort {
+            Sort::Index => name == "index",
+            other => name == other.column(),
+        })
+    }
+
     fn column(self) -> &'static str {
         match self {
             Sort::Index => "idx",
@@ -391,12 +337,6 @@ impl Sort {
     }
 }
 
-/// Every word as the beginning of one; nothing of what was typed is an operator.
-fn match_words(query: &str) -> String {
-    let words = query.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(|word| format!("\"{word}\"*")).collect::<Vec<_>>().join(" ")
-}
-
 fn feature_row(row: &Row<'_>) -> rusqlite::Result<FeatureRow> {
     Ok(FeatureRow {
         index: row.get(0)?,
@@ -405,17 +345,5 @@ fn feature_row(row: &Row<'_>) -> rusqlite::Result<FeatureRow> {
         explanation: row.get(3)?,
         top_token: row.get(4)?,
         f1: row.get(5)?,
-    })
-}
-
-fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
-    Ok(Found {
-        source: String::new(),
-        index: row.get(1)?,
-        density: row.get(2)?,
-        max: row.get(3)?,
-        top_token: row.get(4)?,
-        explanation: row.get(5)?,
-        why: String::new(),
     })
 }

@@ -3,7 +3,7 @@
 
 use crate::AtlasError;
 use crate::edit::Addition;
-use crate::error::invalid;
+use crate::error::damaged;
 use crate::explain::{GOOD_F1, INDUCED, MATCHED, PEAK};
 use crate::pages::{Explanation, FeatureRow};
 use rusqlite::{Connection, Row, params};
@@ -218,7 +218,7 @@ pub(crate) fn other_version(path: &Path, found: u32) -> AtlasError {
         OLDEST..VERSION => "bring it to this version with `lapidary atlas upgrade`",
         _ => "use the version that wrote it, or build the atlas again",
     };
-    invalid(format!("{}: expected rows of version {VERSION}, found {found}; {next}", path.display()))
+    damaged(format!("{}: expected rows of version {VERSION}, found {found}; {next}", path.display()))
 }
 
 /// Says which file an error is of.

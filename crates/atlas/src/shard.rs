@@ -2,7 +2,7 @@
 //! number, magic. It is published whole; a record is read by position, so that an open atlas holds none of them.
 
 use crate::AtlasError;
-use crate::error::invalid;
+use crate::error::damaged;
 use lapidary_files::{FileError, publish_with};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,7 +105,7 @@ impl Shard {
 
     fn broken(&self, found: &str) -> AtlasError {
         let path = self.path.display();
-        invalid(format!("{path}: expected a whole file of an atlas, found {found}; build the atlas again"))
+        damaged(format!("{path}: expected a whole file of an atlas, found {found}; build the atlas again"))
     }
 }
 

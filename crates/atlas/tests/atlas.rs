@@ -6,10 +6,10 @@ mod common;
 use common::{Small, files};
 use lapidary_atlas::edit::{Addition, add_explanations, replace_explanations, upgrade};
 use lapidary_atlas::neuronpedia::{Named, export, read_explanations};
-use lapidary_atlas::pages::{Explanation, FeaturePage};
-use lapidary_atlas::{Atlas, SearchKind, Sort, Wanted};
+use lapidary_atlas::pages::{Explanation, FeaturePage, SearchPage};
+use lapidary_atlas::{Atlas, AtlasError, SearchKind, Sort, Wanted};
 use lapidary_lm::{Batch, Model, Site};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 
@@ -204,7 +204,7 @@ fn damage_is_refused_with_the_file_named() {
 fn lists_are_sorted_and_filtered() {
     let (_small, _dir, atlas) = built();
     let all = atlas.densities("1-res-32").unwrap();
-    let wanted = Wanted { sort: Sort::Density, descending: true, limit: 10, offset: 3, ..Wanted::default() };
+    let wanted = Wanted { sort: Some(Sort::Density), limit: 10, offset: 3, ..Wanted::default() };
     let list = atlas.features("1-res-32", &wanted).unwrap();
     let mut sorted = all.clone();
     sorted.sort_by(|a, b| b.total_cmp(a));
@@ -223,24 +223,112 @@ fn lists_are_sorted_and_filtered() {
     }
 }
 
-#[test]
-fn searches_find_what_is_there_and_no_operators() {
-    let (_small, _dir, atlas) = built();
-    let page = atlas.search("w", SearchKind::Explanation, None, 0, 1_000).unwrap();
-    assert!(page.total > 20 && page.results.len() as u64 == page.total.min(1_000));
-    assert!(page.results.iter().all(|r| r.explanation.as_ref().is_some_and(|e| e.contains('w'))));
-    for query in ["", "\"", "NOT", "w7 OR", "a* AND (", "text:w7", "é", "w' --"] {
-        atlas.search(query, SearchKind::Explanation, None, 0, 10).unwrap();
-        atlas.search(query, SearchKind::Token, None, 0, 10).unwrap();
+/// Of each feature of any dictionary that has an explanation with a word that begins so: the best score of these.
+fn with_word(atlas: &Atlas, word: &str) -> BTreeMap<(String, u32), f64> {
+    let mut out = BTreeMap::new();
+    for d in &atlas.suite().dictionaries {
+        for f in 0..d.features as u32 {
+            for e in atlas.explanations(&d.source, f).unwrap() {
+                if e.text.split(|c: char| !c.is_alphanumeric()).any(|w| w.starts_with(word)) {
+                    let score = out.entry((d.source.clone(), f)).or_insert(f64::MIN);
+                    *score = e.score.unwrap().max(*score);
+                }
+            }
+        }
     }
+    out
+}
+
+#[test]
+fn searches_find_each_feature_once_by_filters_and_in_order() {
+    let (_small, _dir, atlas) = built();
+    let find = |query: &str, wanted: Wanted| {
+        atlas.search(query, SearchKind::Explanation, None, &Wanted { limit: 1_000, ..wanted }).unwrap()
+    };
+    let truth = with_word(&atlas, "w");
+    let all = find("w", Wanted::default());
+    let names =
+        |page: &SearchPage| page.results.iter().map(|r| (r.source.clone(), r.index)).collect::<BTreeSet<_>>();
+    assert_eq!((all.total, all.results.len(), all.note.as_ref()), (truth.len() as u64, truth.len(), None));
+    assert!(truth.len() > 20 && names(&all) == truth.keys().cloned().collect());
+    assert!(all.results.iter().all(|r| r.explanation.as_ref().is_some_and(|e| e.contains('w'))));
+
+    let row = |(source, f): &(String, u32)| atlas.some(source, &[*f]).unwrap().remove(0);
+    let mut densities: Vec<f64> = truth.keys().map(|name| row(name).density).collect();
+    densities.sort_by(f64::total_cmp);
+    let (low, high) = (densities[truth.len() / 4], densities[truth.len() * 3 / 4]);
+    let scores: Vec<f64> = truth.values().copied().collect();
+    let least = scores.iter().sum::<f64>() / scores.len() as f64;
+    let wanted = Wanted {
+        min_density: Some(low),
+        max_density: Some(high),
+        min_score: Some(least),
+        ..Wanted::default()
+    };
+    let passes = |(name, score): &(&(String, u32), &f64)| {
+        (low..=high).contains(&row(name).density) && **score >= least
+    };
+    let expected: BTreeSet<_> = truth.iter().filter(passes).map(|(name, _)| name.clone()).collect();
+    assert!(!expected.is_empty() && expected.len() < truth.len() / 2);
+    assert_eq!(names(&find("w", wanted.clone())), expected);
+
+    let by_max = find("w", Wanted { sort: Some(Sort::Max), ..Wanted::default() });
+    let mut maxima: Vec<f32> = truth.keys().map(|name| row(name).max).collect();
+    maxima.sort_by(|a, b| b.total_cmp(a));
+    assert_eq!(by_max.results.iter().map(|r| r.max).collect::<Vec<_>>(), maxima);
+    let middle = maxima[truth.len() / 2];
+    let strong = find("w", Wanted { min_max: Some(middle.into()), ..Wanted::default() });
+    assert_eq!(strong.total, maxima.iter().filter(|max| **max >= middle).count() as u64);
+
+    let none = find("w", Wanted { min_density: Some(1.5), ..Wanted::default() });
+    let said = format!("the filters hide all of the {} features that were found", truth.len());
+    assert_eq!((none.total, none.note), (0, Some(said)));
+}
+
+#[test]
+fn searches_know_no_operators_and_say_why_nothing_was_found() {
+    let (_small, _dir, atlas) = built();
+    let wanted = Wanted { limit: 10, ..Wanted::default() };
+    let ask = |query: &str, kind, source| atlas.search(query, kind, source, &wanted).unwrap();
+    for query in
+        ["NOT", "w7 OR", "a* AND (", "text:w7", "é", "w' --", "\u{903}", "½", "w7\0", "NEAR(w7 w8)", "^w7"]
+    {
+        ask(query, SearchKind::Explanation, None);
+        ask(query, SearchKind::Token, None);
+    }
+    for query in ["", "  ", "\"", "?!", "…", "--", "* ( ) ^ :"] {
+        let found = ask(query, SearchKind::Explanation, None);
+        let said = "nothing to search for: type letters or digits";
+        assert_eq!((found.total, found.results.len(), found.note.as_deref()), (0, 0, Some(said)), "{query}");
+    }
+    let nowhere = ask("zyzzyva", SearchKind::Explanation, None);
+    assert_eq!(nowhere.note.as_deref(), Some("no explanation in this atlas has these words"));
+    let nowhere = ask("zyzzyva", SearchKind::Token, Some("1-res-32"));
+    let said = "no feature in the dictionary 1-res-32 fires most at this token, or promotes it";
+    assert_eq!((nowhere.total, nowhere.note.as_deref()), (0, Some(said)));
     let peak = |f: u32| {
         let top = atlas.feature("1-res-32", f).unwrap().contexts.top;
         top.first().map(|c| c.tokens[c.peak].trim().to_string()).unwrap_or_default()
     };
     let (f, token) = (0..32).map(|f| (f, peak(f))).find(|(_, token)| token.starts_with('w')).unwrap();
-    let found = atlas.search(&token, SearchKind::Token, Some("1-res-32"), 0, 100).unwrap();
+    let all = Wanted { limit: 100, ..Wanted::default() };
+    let found = atlas.search(&token, SearchKind::Token, Some("1-res-32"), &all).unwrap();
     assert!(found.results.iter().any(|r| r.index == f && r.why.starts_with("fires")), "{token}: {found:?}");
+    let names: BTreeSet<u32> = found.results.iter().map(|r| r.index).collect();
+    assert_eq!(names.len() as u64, found.total, "a feature that fires at it and promotes it is found once");
 }
+
+const TEN: Wanted = Wanted {
+    sort: None,
+    descending: None,
+    min_density: None,
+    max_density: None,
+    min_max: None,
+    min_score: None,
+    alive: false,
+    offset: 0,
+    limit: 10,
+};
 
 fn gunzip(path: &Path) -> Vec<serde_json::Value> {
     let mut text = String::new();
@@ -290,7 +378,7 @@ fn to_neuronpedia_and_back() {
     let atlas = Atlas::open(dir.path()).unwrap();
     let after = atlas.explanations("1-res-32", 4).unwrap();
     assert_eq!(after.len(), before.len() + 1);
-    let hit = atlas.search("autumn aard", SearchKind::Explanation, None, 0, 10).unwrap();
+    let hit = atlas.search("autumn aard", SearchKind::Explanation, None, &TEN).unwrap();
     assert_eq!((hit.total, hit.results[0].index, hit.results[0].source.as_str()), (1, 4, "1-res-32"));
     assert_eq!(upgrade(dir.path()).unwrap(), lapidary_atlas::rows::VERSION, "nothing to upgrade");
     drop(atlas);
@@ -309,7 +397,7 @@ fn replaced(folder: &Path, theirs: &Addition) {
     );
     assert!(!replace_explanations(folder, ("somebody else", by.1), &here, &[]).unwrap());
     let count = |query: &str| {
-        let found = Atlas::open(folder).unwrap().search(query, SearchKind::Explanation, None, 0, 10).unwrap();
+        let found = Atlas::open(folder).unwrap().search(query, SearchKind::Explanation, None, &TEN).unwrap();
         (found.total, found.results.first().map(|r| r.index))
     };
     assert_eq!(count("autumn aard"), (1, Some(4)));
@@ -320,4 +408,52 @@ fn replaced(folder: &Path, theirs: &Addition) {
         (0, (1, Some(7))),
         "words are found as they are now"
     );
+}
+
+/// Sixteen edits while four threads ask: every question is answered, and whoever asks after an edit sees it.
+#[test]
+fn an_atlas_is_edited_while_it_is_open() {
+    let (_small, dir, atlas) = built();
+    let says = |n: usize| Explanation {
+        text: format!("edit{n}"),
+        author: "somebody".into(),
+        method: "by hand".into(),
+        score: None,
+        score_name: String::new(),
+        how_measured: String::new(),
+    };
+    let before = atlas.explanations("1-res-32", 4).unwrap().len();
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        let ask = || {
+            let mut asked = 0;
+            while !is_done.load(order) || asked == 0 {
+                let (page, list) = (atlas.feature("1-res-32", 4), atlas.features("2-mlp-32", &TEN));
+                assert!(page.unwrap().explanations.len() >= before && list.unwrap().total == 32);
+                asked += 1;
+            }
+        };
+        (0..4).for_each(|_| drop(scope.spawn(ask)));
+        for n in 0..16 {
+            let addition = Addition { dictionary: 1, index: 4, explanation: says(n) };
+            assert_eq!(add_explanations(dir.path(), &[addition]).unwrap(), 1);
+            let found = atlas.search(&format!("edit{n}"), SearchKind::Explanation, None, &TEN).unwrap();
+            assert_eq!((found.total, found.results[0].index), (1, 4));
+        }
+        is_done.store(true, order);
+    });
+    let all = atlas.explanations("1-res-32", 4).unwrap();
+    assert_eq!(all.iter().filter(|e| e.author == "somebody").count(), 16);
+    let rows = files(dir.path()).into_keys().filter(|name| name.ends_with(".sqlite")).count();
+    assert_eq!(rows, 1, "the old files are gone");
+
+    // Another atlas in its place is not mixed with the one that is open.
+    let mut manifest: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dir.path().join("atlas.json")).unwrap()).unwrap();
+    std::fs::remove_file(dir.path().join(manifest["rows"].as_str().unwrap())).unwrap();
+    manifest["key"] = "another".into();
+    std::fs::write(dir.path().join("atlas.json"), manifest.to_string()).unwrap();
+    let error = atlas.explanations("1-res-32", 4).unwrap_err();
+    assert!(matches!(&error, AtlasError::Damaged(said) if said.contains("built since")), "{error}");
 }

@@ -24,6 +24,15 @@ impl Csr {
         Csr { columns, row_start: vec![0], index: Vec::new(), value: Vec::new() }
     }
 
+    /// Adds rows with the same columns below.
+    pub fn extend(&mut self, rows: &Csr) {
+        assert_eq!(self.columns, rows.columns, "the same columns");
+        let before = self.index.len();
+        self.row_start.extend(rows.row_start[1..].iter().map(|start| before + start));
+        self.index.extend_from_slice(&rows.index);
+        self.value.extend_from_slice(&rows.value);
+    }
+
     /// From the (column, value) entries of each row, columns ascending.
     pub(crate) fn from_rows(columns: usize, rows: &[Vec<(u32, f32)>]) -> Csr {
         let mut out = Csr::with_columns(columns);

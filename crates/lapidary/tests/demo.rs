@@ -4,14 +4,20 @@ mod common;
 
 use common::{Ran, bytes, command};
 use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The words of a run in `folder`, whose `--out` is always `demo`: the page names it.
 fn demo(folder: &Path, words: &[&str]) -> Ran {
+    typed(folder, &[words, &["--no-serve"]].concat()).output().expect("the binary runs").into()
+}
+
+fn typed(folder: &Path, words: &[&str]) -> Command {
     let mut command = command(&[&["demo", "--quiet", "--out", "demo"], words].concat());
     command.current_dir(folder).env("LAPIDARY_CACHE", env!("CARGO_TARGET_TMPDIR"));
-    command.output().expect("the binary runs").into()
+    command
 }
 
 fn good(folder: &Path, words: &[&str]) -> String {
@@ -120,4 +126,33 @@ fn sizes_seeds_and_models_are_checked_before_anything_is_written() {
     std::fs::write(at.join("demo/mine"), "").unwrap();
     let occupied = demo(at, &[]);
     assert!(occupied.code == Some(1) && occupied.error.contains("found `mine` in it"), "{}", occupied.error);
+}
+
+/// Without --no-serve the last line is an address, where the app answers. Of the chat organism no suite is inside the program, so
+/// that the app shows what was trained just now.
+#[test]
+fn the_demo_ends_with_the_address_of_the_app() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    if !models.join("organism-chat/model.safetensors").is_file() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = typed(folder.path(), &["--chat", "--quick", "--tokens", "4096"]);
+    let mut demo = demo.stdout(Stdio::piped()).spawn().expect("the binary runs");
+    let lines = BufReader::new(demo.stdout.take().expect("a pipe")).lines();
+    let mut lines = lines.map(|line| line.expect("text"));
+    let address = lines.find_map(|line| line.strip_prefix("http://").map(String::from));
+    let address = address.expect("an address at the end");
+    let place = address.trim_end_matches('/');
+    let mut asked = TcpStream::connect(place).expect("somebody listens there");
+    write!(asked, "GET /api/v1/suite HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n").expect("sent");
+    let mut answer = String::new();
+    asked.read_to_string(&mut answer).expect("an answer");
+    demo.kill().expect("it runs until somebody ends it");
+    demo.wait().expect("it has ended");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for said in ["2-res-1k", "2-att-1k", "2-mlp-1k", "organism-chat"] {
+        assert!(answer.contains(said), "{said}: {answer}");
+    }
+    assert!(lines.next().is_none(), "nothing after the address");
 }

@@ -1,11 +1,12 @@
 //! A judge behind an OpenAI-compatible endpoint: `POST URL/chat/completions`, temperature 0, by HTTP/1.1 without encryption, so on this
 //! machine or behind a local proxy.
 //!
-//! Every question and answer is a line of a log, and a question that the log answers is not asked again: a killed evaluation goes on, and a log alone
-//! repeats it without any endpoint.
+//! Every question and answer is a line that is appended to a log, and a question that the log answers is not asked again: a killed evaluation goes on,
+//! and a log alone repeats it without any endpoint.
 
 use crate::ReleaseError;
 use crate::error::invalid;
+use lapidary_files::{self as files, Log};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -26,6 +27,10 @@ pub struct Endpoint {
     path: String,
     model: String,
     log: PathBuf,
+    /// Open once there is something to write.
+    open: Option<Log>,
+    /// Does the log end within a line, as after a kill?
+    is_cut: bool,
     answered: BTreeMap<String, String>,
 }
 
@@ -49,16 +54,17 @@ impl Endpoint {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let host = if host.contains(':') { host.to_string() } else { format!("{host}:80") };
         let path = format!("/{}/chat/completions", path.trim_end_matches('/')).replace("//", "/");
+        let bytes = if log.is_file() { files::read(log, MAX_LOG)? } else { Vec::new() };
+        let is_cut = bytes.last().is_some_and(|last| *last != b'\n');
         let mut answered = BTreeMap::new();
-        if log.is_file() {
-            for line in lapidary_files::read_string(log, MAX_LOG)?.lines() {
-                let Ok(line) = serde_json::from_str::<Line>(line) else { continue }; // a line that was cut short
-                if line.model == model {
-                    answered.insert(line.question, line.answer);
-                }
+        for line in bytes.split(|byte| *byte == b'\n') {
+            let Ok(line) = serde_json::from_slice::<Line>(line) else { continue }; // a line that was cut short
+            if line.model == model {
+                answered.insert(line.question, line.answer);
             }
         }
-        Ok(Endpoint { host, path, model: model.into(), log: log.into(), answered })
+        let (model, log) = (model.into(), log.into());
+        Ok(Endpoint { host, path, model, log, open: None, is_cut, answered })
     }
 
     /// The answer to a prompt, from the log or from the judge.
@@ -70,18 +76,24 @@ impl Endpoint {
             return Ok(answer.clone());
         }
         let answer = self.request(prompt)?;
+        self.keep(prompt, &answer)?;
         self.answered.insert(prompt.into(), answer.clone());
-        self.save()?;
         Ok(answer)
     }
 
-    fn save(&self) -> Result<(), ReleaseError> {
-        let line = |(question, answer): (&String, &String)| {
-            let line = Line { model: self.model.clone(), question: question.clone(), answer: answer.clone() };
-            serde_json::to_string(&line).expect("strings") + "\n"
-        };
-        let text: String = self.answered.iter().map(line).collect();
-        Ok(lapidary_files::publish(&self.log, text.as_bytes())?)
+    /// Appends a line to the log.
+    fn keep(&mut self, question: &str, answer: &str) -> Result<(), ReleaseError> {
+        let line = Line { model: self.model.clone(), question: question.into(), answer: answer.into() };
+        let before = if std::mem::take(&mut self.is_cut) { "\n" } else { "" };
+        let line = format!("{before}{}\n", serde_json::to_string(&line).expect("strings"));
+        if self.open.is_none() {
+            let length = self.log.metadata().map_or(0, |found| found.len());
+            self.open = Some(Log::open(&self.log, length)?);
+        }
+        let log = self.open.as_mut().expect("it is open");
+        log.append(&line)?;
+        log.sync()?;
+        Ok(())
     }
 
     fn request(&self, prompt: &str) -> Result<String, ReleaseError> {
@@ -200,6 +212,34 @@ mod tests {
         assert_eq!(replay.ask("two?").expect("from the log"), "two");
         let error = Endpoint::open(&url, "other", &log).expect("a URL").ask("two?").expect_err("nobody");
         assert!(error.to_string().contains("expected a judge that answers"), "{error}");
+    }
+
+    /// A log that ends in the middle of a letter, after the line of another judge: both stay, and what is answered comes after them.
+    #[test]
+    fn a_log_only_grows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let log = folder.path().join("judge.jsonl");
+        let before = [
+            br#"{"model":"other","question":"q","answer":"a"}"#,
+            &b"\n{\"model\":\"m\",\"question\":\"\xe2"[..],
+        ];
+        std::fs::write(&log, before.concat()).expect("written");
+        let (url, served) = stub(vec![ok("one"), ok("two")]);
+        let mut endpoint = Endpoint::open(&url, "m", &log).expect("a URL");
+        let mut known = before.concat();
+        for (question, answer) in [("q", "one"), ("r", "two")] {
+            assert_eq!(endpoint.ask(question).expect("an answer"), answer);
+            let now = std::fs::read(&log).expect("readable");
+            assert!(now.starts_with(&known) && now.ends_with(b"\n"), "{}", String::from_utf8_lossy(&now));
+            known = now;
+        }
+        served.join().expect("two requests");
+        for (model, answer) in [("m", "one"), ("other", "a")] {
+            assert_eq!(
+                Endpoint::open(&url, model, &log).expect("a URL").ask("q").expect("from the log"),
+                answer
+            );
+        }
     }
 
     #[test]

@@ -10,13 +10,15 @@ use crate::judging;
 use crate::measure::{frequent, spread};
 use lapidary_atlas::Truth;
 use lapidary_atlas::edit::Addition;
-use lapidary_atlas::explain::INDUCED;
-use lapidary_atlas::pages::{DictionaryInfo, Explanation};
+use lapidary_atlas::explain::{INDUCED, LEAST_F1};
+use lapidary_atlas::pages::{Explanation, SuitePage};
 use lapidary_atlas::pieces::vocabulary;
 use lapidary_evaluation::columns::Columns;
 use lapidary_evaluation::judge::Judged;
 use lapidary_evaluation::{Labels, Sample, halves, rules, sample};
+use lapidary_kernels::Csr;
 use lapidary_lm::Site;
+use lapidary_text::Window;
 use std::collections::BTreeSet;
 
 /// Who writes rules.
@@ -25,15 +27,15 @@ pub const RULES: &str = "rules";
 pub const ASKED: &str = "language model, asked";
 /// Tokens that run through the model at once.
 const BATCH_TOKENS: usize = 4_096;
+/// Windows whose activations are held at once.
+const WINDOWS: usize = 512;
 
 /// What is explained, on what.
 pub struct Explainer<'a> {
-    /// Model, dictionaries, text.
+    /// Model, dictionaries, and the text of which the atlas has the first windows.
     pub prepared: &'a Prepared,
-    /// The dictionaries of the atlas.
-    pub atlas: &'a [DictionaryInfo],
-    /// Rows that are looked at, about.
-    pub rows: usize,
+    /// What the atlas is of.
+    pub atlas: &'a SuitePage,
     /// Of the halves of the documents.
     pub seed: u64,
 }
@@ -62,6 +64,8 @@ pub struct Explained {
     pub dictionaries: Vec<usize>,
     /// One for each feature that has an explanation, by dictionary and feature.
     pub additions: Vec<Addition>,
+    /// Rules that are too weak to mean anything: their F1 is below [`LEAST_F1`].
+    pub left_out: u64,
 }
 
 impl Explained {
@@ -93,21 +97,28 @@ impl Explainer<'_> {
             By::Judge(at) => Some(Endpoint::open(at.url, at.model, at.log)?),
         };
         let named = &self.prepared.named;
-        let (mut additions, mut done, total) = (Vec::new(), 0, named.len() as u64);
+        let windows = self.windows()?;
+        let (mut additions, mut left_out, mut done, total) = (Vec::new(), 0, 0, named.len() as u64);
         let mut sites: Vec<Site> = named.iter().map(|n| n.site).collect();
         sites.sort_by_key(|site| site.rank());
         sites.dedup();
         for site in sites {
-            let rows = self.sample(site, &words)?;
-            for (k, number) in (0..named.len()).zip(&numbers).filter(|(k, _)| named[*k].site == site) {
+            let here: Vec<usize> = (0..named.len()).filter(|&k| named[k].site == site).collect();
+            let (rows, features) = self.sample(windows, (site, &here), &words)?;
+            for (&k, features) in here.iter().zip(features) {
                 observe(done, total);
-                let x = &rows.sample.x[&site];
-                let columns = Columns::of(&named[k].dictionary.encode(opened.model()?.device, x));
+                let columns = Columns::of(&features);
                 let found = match (by, &mut endpoint) {
                     (By::Judge(at), Some(endpoint)) => self.ask(&rows, &columns, (endpoint, at))?,
-                    _ => induced(&rows, &columns),
+                    _ => {
+                        let all = induced(&rows, &columns);
+                        let (good, weak): (Vec<_>, Vec<_>) =
+                            all.into_iter().partition(|(_, e)| e.score >= Some(LEAST_F1));
+                        left_out += weak.len() as u64;
+                        good
+                    }
                 };
-                let addition = |(index, explanation)| Addition { dictionary: *number, index, explanation };
+                let addition = |(index, explanation)| Addition { dictionary: numbers[k], index, explanation };
                 additions.extend(found.into_iter().map(addition));
                 done += 1;
             }
@@ -115,14 +126,19 @@ impl Explainer<'_> {
         observe(total, total);
         additions.sort_by_key(|a| (a.dictionary, a.index));
         let dictionaries = numbers.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        Ok(Explained { dictionaries, additions })
+        Ok(Explained { dictionaries, additions, left_out })
     }
 
     /// The number in the atlas of each dictionary, by its weights.
     fn numbers(&self) -> Result<Vec<usize>, ReleaseError> {
         let of = |subject: &lapidary_atlas::Subject<'_>| {
             let weights = lapidary_atlas::build::weights_hash(subject);
-            match self.atlas.iter().position(|d| d.weights == weights && d.site == subject.site.to_string()) {
+            match self
+                .atlas
+                .dictionaries
+                .iter()
+                .position(|d| d.weights == weights && d.site == subject.site.to_string())
+            {
                 Some(number) => Ok(number),
                 None => invalid!(
                     "{}: expected a dictionary that the atlas was built of, found other weights or another site; name those, \
@@ -134,16 +150,50 @@ impl Explainer<'_> {
         self.prepared.subjects().0.iter().map(of).collect()
     }
 
-    fn sample<'a>(&self, site: Site, words: &'a [String]) -> Result<Rows<'a>, ReleaseError> {
-        let Prepared { opened, corpus, truth, .. } = self.prepared;
-        let windows = sample::first_windows(&corpus.windows, &opened.spec, self.rows);
-        let mut sample = Sample::of(opened.model()?, windows, &[site], BATCH_TOKENS, &mut |_| ());
+    /// The windows that the atlas was built of.
+    fn windows(&self) -> Result<&[Window], ReleaseError> {
+        let (Prepared { opened, corpus, .. }, of) = (self.prepared, &self.atlas.text);
+        let windows = sample::first_windows(&corpus.windows, &opened.spec, of.rows as usize);
+        let rows: usize = windows.iter().map(|window| window.row_positions(&opened.spec).count()).sum();
+        if corpus.hash != of.hash || rows as u64 != of.rows {
+            invalid!(
+                "{}: expected the text that the atlas was built of ({} rows, documents with blake3 {:.8}…), found another \
+                 ({rows} rows, {:.8}…); name that text with --text",
+                of.name,
+                of.rows,
+                of.hash,
+                corpus.hash
+            );
+        }
+        Ok(windows)
+    }
+
+    /// The rows of a site, and what the dictionaries with these numbers make of them.
+    fn sample<'a>(
+        &self,
+        windows: &[Window],
+        (site, here): (Site, &[usize]),
+        words: &'a [String],
+    ) -> Result<(Rows<'a>, Vec<Csr>), ReleaseError> {
+        let Prepared { opened, named, truth, .. } = self.prepared;
+        let (model, mut sample) = (opened.model()?, Sample::default());
+        let mut features: Vec<Csr> =
+            here.iter().map(|&k| Csr::with_columns(named[k].dictionary.width())).collect();
+        for (before, windows) in (0u32..).step_by(WINDOWS).zip(windows.chunks(WINDOWS)) {
+            let part = Sample::of(model, windows, &[site], BATCH_TOKENS, &mut |_| ());
+            for (&k, all) in here.iter().zip(&mut features) {
+                all.extend(&named[k].dictionary.encode(model.device, &part.x[&site]));
+            }
+            sample.tokens.extend(part.tokens);
+            sample.windows.extend(part.windows.iter().map(|window| before + window));
+            sample.labels.documents.extend(part.labels.documents);
+        }
         if let Some(truth) = truth {
             let documents = std::mem::take(&mut sample.labels.documents);
             sample.labels = labels(truth, documents);
         }
         let is_fitted = halves(&sample.labels.documents, self.seed);
-        Ok(Rows { sample, is_fitted, words })
+        Ok((Rows { sample, is_fitted, words }, features))
     }
 
     fn ask(
@@ -166,9 +216,10 @@ impl Rows<'_> {
         self.words.get(token as usize).cloned().unwrap_or_else(|| token.to_string())
     }
 
-    /// Rows and documents of the half that scores.
-    fn scored(&self) -> (usize, usize) {
-        let documents = self.sample.labels.documents.iter().zip(&self.is_fitted).filter(|(_, f)| !**f);
+    /// Rows and documents of the half that explains, or of the one that scores.
+    fn half(&self, explains: bool) -> (usize, usize) {
+        let documents =
+            self.sample.labels.documents.iter().zip(&self.is_fitted).filter(|(_, f)| **f == explains);
         let all: Vec<u32> = documents.map(|(d, _)| *d).collect();
         (all.len(), all.iter().collect::<BTreeSet<_>>().len())
     }
@@ -184,25 +235,27 @@ fn labels(truth: &Truth, documents: Vec<u32>) -> Labels {
     Labels { names: truth.names.iter().zip(&truth.phrases).map(name).collect(), rows, documents }
 }
 
-/// The rule of each feature that has one which is ever right.
+/// The rule of each feature that fires often enough.
 fn induced(rows: &Rows<'_>, columns: &Columns) -> Vec<(u32, Explanation)> {
     let Sample { tokens, windows, labels, .. } = &rows.sample;
     let options = rules::Options::standard();
     let literals = rules::Literals::of(rules::Text { tokens, windows, labels }, &rows.is_fitted, options);
     let found = rules::explain(&literals, columns, &frequent(columns));
-    let scored = rows.scored();
+    let halves = [false, true].map(|explains| rows.half(explains));
     let said = |e: rules::Explained| {
         let text = rules::words(&e.rule, &labels.names, &|token| rows.word(token));
-        (e.feature, rule(text, &e, options.literals, scored))
+        let fires = columns.feature(e.feature as usize).0.len() as u64;
+        (e.feature, rule(text, &e, fires, halves))
     };
-    found.into_iter().filter(|e| e.f1 > 0.0).map(said).collect()
+    found.into_iter().map(said).collect()
 }
 
+/// Of a feature that fires in so many rows; rows and documents of the half that scores, then of the one that explains.
 fn rule(
     text: String,
     e: &rules::Explained,
-    literals: usize,
-    (rows, documents): (usize, usize),
+    fires: u64,
+    [(rows, documents), (fitted_rows, fitted_documents)]: [(usize, usize); 2],
 ) -> Explanation {
     Explanation {
         text,
@@ -211,9 +264,13 @@ fn rule(
         score: Some(e.f1),
         score_name: "F1".into(),
         how_measured: format!(
-            "precision {:.3}, recall {:.3} on {rows} rows of {documents} documents, in {} of which the feature fires; the rule, of \
-             at most {literals} literals, was found on as many other documents, where its F1 is {:.3}",
-            e.precision, e.recall, e.n, e.fitted_f1
+            "precision {:.3}, recall {:.3} on {rows} rows of {documents} documents, in {} of which the feature fires; the rule was \
+             found on {fitted_rows} rows of {fitted_documents} other documents, in {} of which it fires: there F1 is {:.3}",
+            e.precision,
+            e.recall,
+            e.n,
+            fires - e.n,
+            e.fitted_f1
         ),
     }
 }

@@ -90,7 +90,7 @@ impl From<AtlasError> for Refusal {
         match error {
             AtlasError::NotFound(text) => Refusal::missing(text, "GET /api/v1/suite names all sources"),
             AtlasError::Text(error) => error.into(),
-            AtlasError::Invalid(text) => Refusal::bad(text, "change the request"),
+            AtlasError::Request(text) => Refusal::bad(text, "change the request"),
             other => Refusal::broken(other),
         }
     }

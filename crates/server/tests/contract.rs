@@ -4,8 +4,11 @@
 mod common;
 
 use common::{SOURCES, app, block_on, events, get, post, still};
+use lapidary_atlas::edit::{Addition, add_explanations};
+use lapidary_atlas::pages::Explanation;
 use lapidary_server::{Settings, router};
 use serde_json::{Value, json};
+use std::path::Path;
 
 #[test]
 fn every_route_answers_as_the_contract_says() {
@@ -23,6 +26,8 @@ fn every_route_answers_as_the_contract_says() {
         let reply = post(&still, "/api/v1/activations", &json!({ "text": "the king" })).await;
         assert_eq!((reply.status.as_u16(), reply.json()["hint"].is_string()), (409, true));
         assert_eq!(get(&still, "/api/v1/suite").await.json()["model"]["loaded"], false);
+        edited(&router, &folder.path().join("atlas")).await;
+        damaged(&router, &folder.path().join("atlas")).await;
     });
 }
 
@@ -59,7 +64,14 @@ async fn pages(router: &axum::Router) {
         assert_eq!(reply.status, 404, "{missing}");
         assert!(reply.json()["error"].is_string() && reply.json()["hint"].is_string());
     }
+    let strongest = get(router, "/api/v1/features/2-res-1k?sort=max&limit=50").await.json();
+    let maxima: Vec<f64> =
+        strongest["features"].as_array().unwrap().iter().filter_map(|f| f["max"].as_f64()).collect();
+    assert!(maxima.len() == 50 && maxima.is_sorted_by(|a, b| a >= b) && maxima[0] > 0.0, "{maxima:?}");
     for bad in [
+        "/api/v1/search?q=a&sort=size",
+        "/api/v1/search?q=a&order=up",
+        "/api/v1/search?q=a&min_score=high",
         "/api/v1/features/2-res-1k?sort=size",
         "/api/v1/features/2-res-1k?limit=x",
         "/api/v1/search?q=a&kind=b",
@@ -75,6 +87,22 @@ async fn searches(router: &axum::Router) {
     let word = word.split(' ').find(|word| word.len() > 3).expect("an explanation has a word");
     let found = get(router, &format!("/api/v1/search?q={word}&source=2-res-1k")).await.json();
     assert!(found["total"].as_u64() > Some(0), "{word}: {found}");
+    let filtered =
+        format!("/api/v1/search?q={word}&source=2-res-1k&sort=max&min_score=0.5&max_density=0.01&limit=1000");
+    let filtered = get(router, &filtered).await.json();
+    let hits = filtered["results"].as_array().unwrap();
+    let at = |hit: &Value, key: &str| hit[key].as_f64().unwrap();
+    assert!(hits.iter().all(|hit| at(hit, "score") >= 0.5 && at(hit, "density") <= 0.01), "{filtered}");
+    assert!(hits.is_sorted_by(|a, b| at(a, "max") >= at(b, "max")), "{filtered}");
+    assert!(filtered["total"].as_u64() < found["total"].as_u64());
+    for (query, said) in
+        [("zyzzyva", "has these words"), ("%3F%21", "type letters or digits"), ("", "nothing to search")]
+    {
+        let none = get(router, &format!("/api/v1/search?q={query}")).await;
+        let json = none.json();
+        assert_eq!((none.status.as_u16(), json["total"].as_u64()), (200, Some(0)), "{query}");
+        assert!(json["note"].as_str().unwrap().contains(said), "{query}: {json}");
+    }
     let index = list["features"][0]["index"].as_u64().unwrap();
     let near =
         post(router, "/api/v1/search/similar", &json!({ "source": "2-res-1k", "index": index, "limit": 3 }))
@@ -193,6 +221,47 @@ async fn swept(router: &axum::Router) {
     assert_eq!(points[0]["text"], points[3]["default"]["text"]);
     let many = json!({ "prompt": "the", "feature": feature, "strengths": vec![1.0; 16] });
     assert_eq!(post(router, "/api/v1/steer/sweep", &many).await.status, 400);
+}
+
+/// Somebody adds an explanation while the atlas is served.
+async fn edited(router: &axum::Router, folder: &Path) {
+    let explanation = Explanation {
+        text: "zyzzyvas".into(),
+        author: "somebody".into(),
+        method: "by hand".into(),
+        score: Some(0.75),
+        score_name: "F1".into(),
+        how_measured: "not at all".into(),
+    };
+    let addition = Addition { dictionary: 0, index: 17, explanation };
+    assert_eq!(add_explanations(folder, &[addition]).expect("it is an atlas"), 1);
+    let found = get(router, "/api/v1/search?q=zyzzyva&min_score=0.75").await.json();
+    let hit = &found["results"][0];
+    assert_eq!((&found["total"], &hit["source"], &hit["index"]), (&1.into(), &"2-res-1k".into(), &17.into()));
+    assert_eq!((&hit["score"], &hit["score_name"]), (&0.75.into(), &"F1".into()));
+    let page = get(router, "/api/v1/feature/2-res-1k/17").await;
+    assert!(page.status == 200 && page.text().contains("zyzzyvas"));
+}
+
+/// A file that is damaged while the atlas is served is the server's fault, and is named.
+async fn damaged(router: &axum::Router, folder: &Path) {
+    let refused = async |uri: &str, name: &str| {
+        let reply = get(router, uri).await;
+        let error = reply.json()["error"].as_str().unwrap().to_string();
+        assert!(reply.status == 500 && error.contains(name), "{uri}: {} {error}", reply.status);
+    };
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(folder.join("features/3-att-1k.bin"))
+        .unwrap()
+        .set_len(200)
+        .unwrap();
+    refused("/api/v1/feature/3-att-1k/1000", "3-att-1k.bin").await;
+    assert_eq!(get(router, "/api/v1/feature/2-res-1k/0").await.status, 200, "the others are whole");
+    let rows = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let rows = rows.into_iter().find(|path| path.extension().is_some_and(|end| end == "sqlite")).unwrap();
+    std::fs::write(&rows, "no database").unwrap();
+    refused("/api/v1/search?q=a", rows.file_name().unwrap().to_str().unwrap()).await;
 }
 
 async fn document(router: &axum::Router) {

@@ -139,7 +139,8 @@ fn row_kl(p: &[f32], q: &[f32]) -> f64 {
     p.iter().zip(q).map(term).sum::<f64>().max(0.0)
 }
 
-fn log_sum(logits: &[f32]) -> f64 {
+/// ln Σ exp of a row.
+pub(crate) fn log_sum(logits: &[f32]) -> f64 {
     let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     f64::from(max) + logits.iter().map(|&x| (f64::from(x) - f64::from(max)).exp()).sum::<f64>().ln()
 }

@@ -50,6 +50,13 @@ const DENSITIES = [
   ["0.2", "20 %"],
 ] as const;
 
+const SORTS = [
+  ["", "best match"],
+  ["max", "strongest activation"],
+  ["density", "density"],
+  ["f1", "F1 of its variable"],
+] as const;
+
 export function Search({ query }: { query: URLSearchParams }) {
   const kind = (offered.find(([k]) => k === query.get("kind"))?.[0] ?? "explanation") as Kind;
   const asked = query.get("q") ?? "",
@@ -57,6 +64,9 @@ export function Search({ query }: { query: URLSearchParams }) {
   useEffect(() => setTyped(asked), [asked, kind]);
   const sources = useLoad(() => suite(), []).value?.dictionaries.map((d) => d.source) ?? [];
   const { label, placeholder, says } = ASKS[kind];
+  const byWords = kind === "explanation" || kind === "token";
+  const change = (name: string) => (event: Event) =>
+    go(withQuery({ [name]: (event.currentTarget as HTMLInputElement).value, offset: null }), true);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     go(withQuery({ q: typed.trim(), offset: null, token: null }));
@@ -92,10 +102,7 @@ export function Search({ query }: { query: URLSearchParams }) {
         {kind !== "similar" && (
           <label>
             dictionary{" "}
-            <select
-              value={query.get("source") ?? ""}
-              onChange={(e) => go(withQuery({ source: e.currentTarget.value, offset: null }), true)}
-            >
+            <select value={query.get("source") ?? ""} onChange={change("source")}>
               <option value="">all</option>
               {sources.map((s) => (
                 <option key={s} value={s}>
@@ -108,10 +115,7 @@ export function Search({ query }: { query: URLSearchParams }) {
         {kind !== "similar" && (
           <label>
             density at most{" "}
-            <select
-              value={query.get("max_density") ?? ""}
-              onChange={(e) => go(withQuery({ max_density: e.currentTarget.value, offset: null }), true)}
-            >
+            <select value={query.get("max_density") ?? ""} onChange={change("max_density")}>
               {DENSITIES.map(([k, t]) => (
                 <option key={k} value={k}>
                   {t}
@@ -122,14 +126,33 @@ export function Search({ query }: { query: URLSearchParams }) {
         )}
         <label>
           {kind === "similar" ? "cosine at least" : "activation at least"}{" "}
-          <input
-            type="number"
-            min="0"
-            step="any"
-            value={query.get("least") ?? ""}
-            onChange={(e) => go(withQuery({ least: e.currentTarget.value, offset: null }), true)}
-          />
+          <input type="number" min="0" step="any" value={query.get("least") ?? ""} onChange={change("least")} />
         </label>
+        {byWords && !isStatic && (
+          <label>
+            score at least{" "}
+            <input
+              type="number"
+              min="0"
+              max="1"
+              step="any"
+              value={query.get("score") ?? ""}
+              onChange={change("score")}
+            />
+          </label>
+        )}
+        {byWords && (
+          <label>
+            sort by{" "}
+            <select value={query.get("sort") ?? ""} onChange={change("sort")}>
+              {SORTS.map(([k, t]) => (
+                <option key={k} value={k}>
+                  {t}
+                </option>
+              ))}
+            </select>
+          </label>
+        )}
       </div>
       {asked.trim() &&
         (kind === "text" ? (

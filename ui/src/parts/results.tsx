@@ -1,5 +1,5 @@
 // The lists that a search answers with: of words and tokens, of a text, of a direction.
-import { search, searchText, similar, type Hit, type TextHit } from "../api";
+import { search, searchText, similar, type TextHit } from "../api";
 import { count, number, percent, visible } from "../format";
 import { Empty, Loaded, useLoad } from "../load";
 import { go, withQuery } from "../router";
@@ -12,29 +12,38 @@ const bound = (query: URLSearchParams, name: string, fallback: number) => Number
 
 export function WordResults({ query, kind }: { query: URLSearchParams; kind: "explanation" | "token" }) {
   const offset = bound(query, "offset", 0);
-  const loaded = useLoad(
-    () => search({ q: query.get("q"), kind, source: query.get("source"), offset, limit: LIMIT }),
-    [query.toString()],
-  );
-  const keeps = (h: Hit) => h.density <= bound(query, "max_density", 1) && h.max >= bound(query, "least", 0);
+  const asked = {
+    q: query.get("q"),
+    kind,
+    source: query.get("source"),
+    sort: query.get("sort"),
+    max_density: query.get("max_density"),
+    min_max: query.get("least"),
+    min_score: query.get("score"),
+    offset,
+    limit: LIMIT,
+  };
+  const loaded = useLoad(() => search(asked), [query.toString()]);
   return (
     <Loaded of={loaded}>
-      {({ total, results }) => {
-        const kept = results.filter(keeps),
-          hidden = results.length - kept.length;
-        if (!total) return <Nothing />;
+      {({ total, note, results }) => {
+        if (!total) return <Nothing because={note} />;
         return (
           <>
             <p class="quiet" role="status">
-              {count(total)} features
-              {hidden > 0 && `; the filters hide ${hidden} of the ${results.length} on this page`}
+              {count(total)} {total === 1 ? "feature" : "features"}
             </p>
             <ol class="hits">
-              {kept.map((h) => (
+              {results.map((h) => (
                 <li key={`${h.source} ${h.index}`}>
                   <FeatureLink {...h} />
                   <span class="where">
                     {h.top_token !== null && <code data-tip="strongest on">{visible(h.top_token)}</code>}
+                    {h.score != null && (
+                      <small class="quiet">
+                        {h.score_name} {number(h.score, 2)}
+                      </small>
+                    )}
                   </span>
                   <span class="figures quiet">
                     <span data-tip="strongest activation">{number(h.max)}</span>{" "}
@@ -51,9 +60,12 @@ export function WordResults({ query, kind }: { query: URLSearchParams; kind: "ex
   );
 }
 
-const Nothing = () => (
-  <Empty title="No feature was found.">Try one shorter word, another way to search, or all dictionaries.</Empty>
+const Nothing = ({ because }: { because?: string | null }) => (
+  <Empty title={because ? sentence(because) : "No feature was found."}>
+    Try one shorter word, another way to search, all dictionaries, or wider filters.
+  </Empty>
 );
+const sentence = (text: string) => `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 
 export function TextResults({ query }: { query: URLSearchParams }) {
   const sort_token = query.has("token") ? bound(query, "token", 0) : undefined,

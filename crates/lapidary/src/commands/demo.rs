@@ -6,7 +6,7 @@
 
 mod page;
 
-use crate::commands::{evaluate, train};
+use crate::commands::{evaluate, serve, train};
 use crate::global::Global;
 use crate::terminal;
 use anyhow::bail;
@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Trains three dictionaries and two baselines on the middle layer of the organism, a small Gemma 2 inside this program whose
 /// language we wrote, scores them on held-out text against the truth about every token, and prints a page: a table of
-/// dictionaries, and ten features with what they stand for and where they fire. Everything is in --out afterwards.
+/// dictionaries, and ten features with what they stand for and where they fire. Everything is in --out afterwards. Then the suite
+/// that this program carries is opened in a web app, at the address that is printed last; Ctrl-C ends it.
 #[derive(clap::Args)]
 pub struct DemoArgs {
     /// Folder for everything that the demo writes
@@ -45,6 +46,9 @@ pub struct DemoArgs {
     /// Rows to train on, at least 2,048 [default: 1,400,000; with --quick 160,000]
     #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(2_048..=1_000_000_000))]
     tokens: Option<u64>,
+    /// End with the page, and open no app: for scripts
+    #[arg(long)]
+    no_serve: bool,
 }
 
 /// The folder; its page says how to make a release beside the run. `train --resume` goes on with the run.
@@ -70,6 +74,8 @@ const TEXT_SEED: u64 = 1_000_000;
 const LEAST_TEXT: u64 = 24_000;
 /// Rows compared with the truth, at most.
 const TRUTH_ROWS: usize = 60_000;
+/// The suite that the program carries.
+const SHIPPED: &str = "organism-suite";
 /// Resamples of the bootstrap; the page shows no intervals, `lapidary evaluate` does.
 const RESAMPLES: usize = 200;
 
@@ -123,17 +129,25 @@ pub fn run(args: DemoArgs, global: &Global) -> anyhow::Result<()> {
             terminal::note(text)
         }
     };
-    say("1/3  training 3 dictionaries and 2 baselines of the organism's middle layer, all in one pass");
+    say("1/4  training 3 dictionaries and 2 baselines of the organism's middle layer, all in one pass");
     train(&suite, &run, global)?;
-    say("2/3  scoring them on held-out text, and against the truth about every token");
+    say("2/4  scoring them on held-out text, and against the truth about every token");
     let demo = Demo::measure(&args, &run, global)?;
-    say("3/3  finding features and where they fire");
+    say("3/4  finding features and where they fire");
     let page = page::page(&demo, &args)?;
     lapidary_files::publish(&out.path.join("page.txt"), text(&page, false).as_bytes())?;
     out.finish()?;
     match (global.json, global.colour()) {
-        (true, _) => terminal::line(page::json(&page, &args.out.join("run"))),
-        (false, colour) => terminal::print(text(&page, colour)),
+        (true, _) => terminal::line(page::json(&page, &args.out.join("run")))?,
+        (false, colour) => terminal::print(text(&page, colour))?,
+    }
+    if args.no_serve {
+        return Ok(());
+    }
+    say("4/4  opening the app: its address comes last, and Ctrl-C ends it");
+    match demo.shipped {
+        Some(_) => serve::run(serve::ServeArgs::local(SHIPPED.into(), None), global),
+        None => serve::run(serve::ServeArgs::local(run, Some(args.windows())), global),
     }
 }
 
@@ -231,7 +245,7 @@ impl Shipped {
         corpus: &Corpus,
         global: &Global,
     ) -> anyhow::Result<Option<Shipped>> {
-        let Ok(folder) = global.catalog.find(Path::new("organism-suite")) else { return Ok(None) };
+        let Ok(folder) = global.catalog.find(Path::new(SHIPPED)) else { return Ok(None) };
         let plan = RunPlan::read(&folder)?;
         if plan.model.hash != opened.hash()? {
             return Ok(None);

@@ -5,7 +5,7 @@ use crate::global::Global;
 use crate::terminal::progress::Progress;
 use lapidary_atlas::Atlas;
 use lapidary_server::{Address, App, Live, SITE, Settings};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -74,6 +74,12 @@ pub fn run(args: ServeArgs, global: &Global) -> anyhow::Result<()> {
 }
 
 impl ServeArgs {
+    /// For this machine alone, at any free port; what has no atlas yet is looked at on so many windows.
+    pub fn local(subject: PathBuf, max_windows: Option<usize>) -> ServeArgs {
+        let (host, port) = (Ipv4Addr::LOCALHOST.into(), 0);
+        ServeArgs { of: SubjectArgs::of(subject, max_windows), port, host, token: None, export_site: None }
+    }
+
     fn settings(&self) -> Settings {
         let SubjectArgs { subject, dictionary, model, .. } = &self.of;
         let named = if dictionary.is_empty() { std::slice::from_ref(subject) } else { dictionary };

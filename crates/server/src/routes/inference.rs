@@ -1,10 +1,10 @@
 //! The routes of Neuronpedia's inference server (its OpenAPI document is the contract), so that its web app and its clients can be
-//! pointed at this server. Chat templates, attention patterns, raw vectors and lenses are not offered.
+//! pointed at this server. Chat templates, attention patterns, vectors of one's own and lenses are not offered.
 
 use super::live::{feature_of, find, read};
 use super::neuronpedia::{Number, SteerFeature, active, check_model, limited, of_set, steered, written};
 use super::schema::SteerRequest;
-use super::steer::{chunked, client};
+use super::steer::{client, growing};
 use super::{answer, computed};
 use crate::app::App;
 use crate::body::Input;
@@ -13,9 +13,11 @@ use crate::listen::Client;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::Response;
-use lapidary_atlas::live::{LiveFeature, peak, strongest, values};
+use lapidary_atlas::live::{LiveFeature, LiveText, peak, strongest, values};
+use lapidary_lm::{Site, SiteKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -40,7 +42,7 @@ pub(super) async fn capabilities(State(app): State<Arc<App>>) -> Json<Value> {
     let sources: Vec<&str> = suite.dictionaries.iter().map(|d| d.source.as_str()).collect();
     Json(
         json!({ "model": suite.model.id, "sources": sources, "activations": app.is_live(), "steering": app.is_live(),
-                 "chat": false, "logprobs": false }),
+                 "chat": false, "logprobs": app.is_live() }),
     )
 }
 
@@ -190,6 +192,59 @@ pub(super) async fn source(State(app): State<Arc<App>>, Input(request): Input<So
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+pub(super) struct Raw {
+    prompts: Vec<String>,
+    model: Option<String>,
+    #[serde(default)]
+    layers: Vec<usize>,
+    hook_point: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+}
+
+/// The residual stream after layers, of all if none is named, at the last token of each text
+#[utoipa::path(post, path = "/v1/activation/raw", request_body = Raw, responses((status = 200, body = Value)))]
+pub(super) async fn raw(State(app): State<Arc<App>>, Input(request): Input<Raw>) -> Answer {
+    const POINT: &str = "residual_stream";
+    const KIND: &str = "final_output_token";
+    for (name, asked, offered) in [("hookPoint", &request.hook_point, POINT), ("type", &request.kind, KIND)] {
+        if let Some(asked) = asked.as_ref().filter(|asked| *asked != offered) {
+            let error = format!("{name}: expected {offered}, found `{asked}`");
+            return Err(Refusal::bad(error, "nothing else is offered"));
+        }
+    }
+    let own = app.clone();
+    computed(&own, move || {
+        request.model.iter().try_for_each(|model| check_model(&app, model))?;
+        let (live, model) = app.live()?;
+        let layers = match request.layers.as_slice() {
+            [] => (0..model.spec.n_layers).collect(),
+            some => some.iter().copied().collect::<BTreeSet<usize>>(),
+        };
+        if let Some(layer) = layers.iter().find(|&&layer| layer >= model.spec.n_layers) {
+            let error = format!("layers: expected numbers below {}, found {layer}", model.spec.n_layers);
+            return Err(Refusal::bad(error, "layers begin at 0"));
+        }
+        let sites: Vec<Site> = layers.iter().map(|&layer| Site::new(layer, SiteKind::Res)).collect();
+        let one = |prompt: &String| {
+            let text =
+                LiveText::read(&live.opened.tokenizer, model, prompt, app.limits().text_tokens)?;
+            let last = text.tokens.len() - 1;
+            let activations: Vec<Value> = layers
+                .iter()
+                .zip(text.last(model, &sites))
+                .map(|(layer, x)| json!({ "layer": layer, "tokenIndices": [last], "values": [x] }))
+                .collect();
+            Ok(json!({ "tokenIds": text.tokens, "tokenStrings": text.pieces, "activations": activations }))
+        };
+        let results = limited(&app, &request.prompts)?.iter().map(one).collect::<Result<Vec<_>, Refusal>>()?;
+        Ok(json!({ "hookPoint": POINT, "type": KIND, "dtype": "float32", "device": "cpu", "results": results }))
+    })
+    .await
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Tokenize {
     model: String,
     text: String,
@@ -205,7 +260,7 @@ pub(super) async fn tokenize(State(app): State<Arc<App>>, Input(request): Input<
         check_model(&app, &request.model)?;
         let (live, model) = app.live()?;
         let most = app.limits().text_tokens;
-        let read = lapidary_atlas::live::LiveText::read(&live.opened.tokenizer, model, &request.text, most)?;
+        let read = LiveText::read(&live.opened.tokenizer, model, &request.text, most)?;
         let bos = model.spec.bos.is_some();
         let skipped = usize::from(bos && request.prepend_bos == Some(false));
         Ok(json!({ "tokens": read.tokens[skipped..], "tokenStrings": read.pieces[skipped..], "prependBos": bos && skipped == 0 }))
@@ -286,9 +341,12 @@ pub(super) struct Completion {
     features: Vec<SteerFeature>,
     #[serde(default)]
     stream: Option<bool>,
+    /// Likeliest tokens at every place of the answer, at most 10; a stream has none.
+    #[serde(default)]
+    n_logprobs: Option<usize>,
 }
 
-/// A continuation, steered, default or both; with `stream` in pieces, each an answer of the same form
+/// A continuation, steered, default or both; with `stream` after every token, each event an answer of the same form with all text so far
 #[utoipa::path(post, path = "/v1/steer/completion", request_body = Completion, responses((status = 200, body = Value)))]
 pub(super) async fn completion(
     State(app): State<Arc<App>>,
@@ -312,30 +370,30 @@ pub(super) async fn completion(
         seed: request.seed.max(0.0) as u64,
     };
     let (kinds, normal) = (request.types, request.normalize_steering);
+    let logprobs = request.n_logprobs.unwrap_or(0);
+    if logprobs > 10 {
+        let error = format!("nLogprobs: expected at most 10, found {logprobs}");
+        return Err(Refusal::bad(error, "ask for fewer"));
+    }
     if request.stream == Some(true) {
-        return chunked(
-            app,
-            client(of),
-            asked,
-            normal,
-            kinds,
-            |kind, text| json!({ "outputs": [output(kind, text)] }),
-        )
-        .await;
+        let all = |written: &[(String, String)]| {
+            let output =
+                |(kind, text): &(String, String)| json!({ "type": kind, "output": text, "logprobs": null });
+            let outputs: Vec<Value> = written.iter().map(output).collect();
+            json!({ "outputs": outputs })
+        };
+        return growing(app, client(of), asked, normal, kinds, all).await;
     }
     let own = app.clone();
     computed(&own, move || {
         let wanted = ["DEFAULT", "STEERED"].map(|kind| kinds.iter().any(|asked| asked == kind));
-        let [default, steered] = written(&app, &asked, normal, wanted)?;
-        let whole =
-            |kind: &str, text: Option<String>| text.map(|text| output(kind, asked.prompt.clone() + &text));
+        let [default, steered] = written(&app, &asked, (normal, logprobs), wanted)?;
+        let whole = |kind: &str, written: Option<(String, Value)>| {
+            written.map(|(text, logprobs)| json!({ "type": kind, "output": text, "logprobs": logprobs }))
+        };
         let outputs: Vec<Value> =
             [whole("STEERED", steered), whole("DEFAULT", default)].into_iter().flatten().collect();
         Ok(json!({ "outputs": outputs }))
     })
     .await
-}
-
-fn output(kind: &str, text: String) -> Value {
-    json!({ "type": kind, "output": text, "logprobs": null })
 }

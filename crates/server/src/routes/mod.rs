@@ -1,5 +1,6 @@
 //! All routes, and the document that describes them, made from the same list.
 
+mod explanations;
 mod inference;
 mod live;
 mod neuronpedia;
@@ -70,7 +71,8 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(neuronpedia::activation_source))
         .routes(routes!(neuronpedia::search_all))
         .routes(routes!(neuronpedia::search_topk_by_token))
-        .routes(routes!(neuronpedia::explanation_search))
+        .routes(routes!(explanations::search))
+        .routes(routes!(explanations::generate))
         .routes(routes!(neuronpedia::steer))
         .routes(routes!(inference::health))
         .routes(routes!(inference::initialize))
@@ -80,6 +82,7 @@ fn described() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(inference::all))
         .routes(routes!(inference::topk_by_token))
         .routes(routes!(inference::source))
+        .routes(routes!(inference::raw))
         .routes(routes!(inference::tokenize))
         .routes(routes!(inference::sae_vector))
         .routes(routes!(inference::topk_by_cosine))

@@ -3,15 +3,17 @@
 
 use super::live::{feature_of, find, read};
 use super::schema::{SteerRequest, SteeredFeature};
-use super::steer::Plan;
+use super::steer::{Plan, Written, client, growing};
 use super::{answer, computed, row};
 use crate::app::App;
 use crate::body::{Input, index};
 use crate::error::Refusal;
-use axum::extract::{Path, State};
+use crate::listen::Client;
+use axum::extract::{Extension, Path, State};
 use axum::response::Response;
+use lapidary_atlas::AtlasError;
 use lapidary_atlas::live::{peak, strongest, values};
-use lapidary_atlas::{SearchKind, pages::Found};
+use lapidary_splice::{Candidates, Steering, candidates};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -290,50 +292,6 @@ pub(super) async fn search_topk_by_token(
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ExplanationSearch {
-    model_id: String,
-    #[serde(default)]
-    layers: Vec<String>,
-    query: String,
-    #[serde(default)]
-    offset: u64,
-}
-
-/// Results of a page.
-const PAGE: u64 = 20;
-
-/// Features by words of their explanations, twenty to a page
-#[utoipa::path(post, path = "/api/explanation/search", request_body = ExplanationSearch, responses((status = 200, body = Value)))]
-pub(super) async fn explanation_search(
-    State(app): State<Arc<App>>,
-    Input(request): Input<ExplanationSearch>,
-) -> Answer {
-    answer(move || {
-        check_model(&app, &request.model_id)?;
-        let (query, offset) = (&request.query, request.offset);
-        let one = |source: Option<&str>| app.atlas.search(query, SearchKind::Explanation, source, 0, offset.saturating_add(PAGE).min(1_000));
-        let pages = match request.layers.as_slice() {
-            [] => vec![one(None)?],
-            layers => layers.iter().map(|layer| one(Some(layer))).collect::<Result<Vec<_>, _>>()?,
-        };
-        let total: u64 = pages.iter().map(|page| page.total).sum();
-        let found: Vec<Found> = pages.into_iter().flat_map(|page| page.results).collect();
-        let shown = found.iter().skip(offset as usize).take(PAGE as usize).map(|hit| {
-            json!({ "modelId": request.model_id, "layer": hit.source, "index": hit.index.to_string(),
-                    "description": hit.explanation, "cosine_similarity": null,
-                    "neuron": { "modelId": request.model_id, "layer": hit.source, "index": hit.index.to_string(),
-                                "maxActApprox": hit.max, "frac_nonzero": hit.density } })
-        });
-        let shown: Vec<Value> = shown.collect();
-        let next = offset.saturating_add(shown.len() as u64);
-        Ok(json!({ "request": { "modelId": request.model_id, "layers": request.layers, "query": query, "offset": offset },
-                   "resultsCount": shown.len(), "hasMore": next < total, "nextOffset": next, "results": shown }))
-    })
-    .await
-}
-
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct SteerFeature {
     pub(super) model_id: Option<String>,
     pub(super) model: Option<String>,
@@ -359,6 +317,8 @@ pub(super) struct Steer {
     strength_multiplier: f32,
     #[serde(default = "simple")]
     steer_method: String,
+    #[serde(default)]
+    stream: bool,
 }
 
 fn half() -> f64 {
@@ -381,30 +341,47 @@ fn simple() -> String {
     "SIMPLE_ADDITIVE".into()
 }
 
-/// Default and steered continuation
+/// Default and steered continuation; with `stream` after every token, each event an answer of the same form with all text so far
 #[utoipa::path(post, path = "/api/steer", request_body = Steer, responses((status = 200, body = Value)))]
-pub(super) async fn steer(State(app): State<Arc<App>>, Input(request): Input<Steer>) -> Answer {
+pub(super) async fn steer(
+    State(app): State<Arc<App>>,
+    of: Option<Extension<Client>>,
+    Input(request): Input<Steer>,
+) -> Answer {
+    check_model(&app, &request.model_id)?;
+    let Steer { temperature, n_tokens: max_tokens, seed, strength_multiplier, stream, .. } = request;
+    let features = steered(&app, &request.features, &request.steer_method, strength_multiplier)?;
+    let asked = SteerRequest {
+        prompt: request.prompt,
+        features,
+        positions: "all".into(),
+        keep_error: true,
+        max_tokens,
+        temperature,
+        top_p: 1.0,
+        seed: seed.max(0.0) as u64,
+    };
+    if stream {
+        let kinds = ["STEERED", "DEFAULT"].map(String::from).to_vec();
+        let both = |written: &[(String, String)]| {
+            let text =
+                |n: usize| written.get(n).map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
+            continuations(text(1), text(0))
+        };
+        return growing(app, client(of), asked, false, kinds, both).await;
+    }
     let own = app.clone();
     computed(&own, move || {
-        check_model(&app, &request.model_id)?;
-        let Steer { temperature, n_tokens: max_tokens, seed, strength_multiplier, .. } = request;
-        let features = steered(&app, &request.features, &request.steer_method, strength_multiplier)?;
-        let asked = SteerRequest {
-            prompt: request.prompt,
-            features,
-            positions: "all".into(),
-            keep_error: true,
-            max_tokens,
-            temperature,
-            top_p: 1.0,
-            seed: seed.max(0.0) as u64,
-        };
-        let [default, steered] = written(&app, &asked, false, [true, true])?;
-        let whole = |text: Option<String>| text.map(|text| asked.prompt.clone() + &text);
-        Ok(json!({ "DEFAULT": whole(default), "STEERED": whole(steered), "defaultLogProbs": null, "steeredLogProbs": null,
-                   "id": null, "shareUrl": null, "limit": null }))
+        let [default, steered] = written(&app, &asked, (false, 0), [true, true])?;
+        let text = |written: Option<(String, Value)>| written.map(|(text, _)| text);
+        Ok(continuations(text(default).as_deref(), text(steered).as_deref()))
     })
     .await
+}
+
+fn continuations(default: Option<&str>, steered: Option<&str>) -> Value {
+    json!({ "DEFAULT": default, "STEERED": steered, "defaultLogProbs": null, "steeredLogProbs": null, "id": null,
+            "shareUrl": null, "limit": null })
 }
 
 /// Their interventions as ours.
@@ -432,20 +409,41 @@ pub(super) fn steered(
     features.iter().map(one).collect()
 }
 
-/// The continuations that are wanted, [default, steered], one after the other; of directions of length 1 if they are `normal`.
+/// The continuations that are wanted, [default, steered], one after the other, prompt included; of directions of length 1 if they are
+/// `normal`; each with so many of the likeliest tokens at every place, if any.
 pub(super) fn written(
     app: &App,
     asked: &SteerRequest,
-    normal: bool,
+    (normal, logprobs): (bool, usize),
     wanted: [bool; 2],
-) -> Result<[Option<String>; 2], Refusal> {
+) -> Result<[Option<(String, Value)>; 2], Refusal> {
     let (live, model) = app.live()?;
     let plan = Plan::of(app, &asked.prompt, asked)?;
     let steering = plan.steering(app, live, model)?;
     let steering = if normal { steering.of_unit_directions() } else { steering };
     let go_on = |_| if app.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    let one = |wanted: bool, steering| {
-        wanted.then(|| plan.write(live, model, steering, &mut |text| go_on(text))).transpose()
+    let one = |wanted: bool, steering: Option<&Steering<'_>>| {
+        let write = || {
+            let Written { text, tokens } = plan.write(live, model, steering, &mut |text| go_on(text))?;
+            let likely = match logprobs {
+                0 => Value::Null,
+                most => likely(app, &candidates(model, steering, (&plan.prompt, &tokens), most)?)?,
+            };
+            Ok::<_, Refusal>((asked.prompt.clone() + &text, likely))
+        };
+        wanted.then(write).transpose()
     };
     Ok([one(wanted[0], None)?, one(wanted[1], Some(&steering))?])
+}
+
+/// Rows of their `NPLogprob`.
+fn likely(app: &App, tokens: &[Candidates]) -> Result<Value, Refusal> {
+    let text = |token: u32| app.atlas.token(token);
+    let one = |at: &Candidates| {
+        let top =
+            at.top.iter().map(|&(token, logprob)| Ok(json!({ "token": text(token)?, "logprob": logprob })));
+        let top = top.collect::<Result<Vec<Value>, AtlasError>>()?;
+        Ok(json!({ "token": text(at.token)?, "logprob": at.logprob, "topLogprobs": top }))
+    };
+    Ok(tokens.iter().map(one).collect::<Result<Vec<Value>, AtlasError>>()?.into())
 }

@@ -40,6 +40,7 @@ pub(super) async fn features(
             min_density: query.min_density,
             max_density: query.max_density,
             min_max: query.min_max,
+            min_score: query.min_score,
             alive: query.alive.unwrap_or(false),
             offset: query.offset.unwrap_or(0),
             limit: limit(&app, query.limit)?,
@@ -49,23 +50,20 @@ pub(super) async fn features(
     .await
 }
 
-fn sort(name: Option<&str>) -> Result<Sort, Refusal> {
-    match name.unwrap_or("index") {
-        "index" => Ok(Sort::Index),
-        "density" => Ok(Sort::Density),
-        "max" => Ok(Sort::Max),
-        "f1" => Ok(Sort::F1),
-        other => Err(Refusal::bad(
-            format!("sort: expected density, max, index or f1, found `{other}`"),
-            "name one of them",
-        )),
-    }
+fn sort(name: Option<&str>) -> Result<Option<Sort>, Refusal> {
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+    let wrong = || {
+        let error = format!("sort: expected density, max, index or f1, found `{name}`");
+        Refusal::bad(error, "name one of them")
+    };
+    Ok(Some(Sort::named(name).ok_or_else(wrong)?))
 }
 
-fn descending(name: Option<&str>) -> Result<bool, Refusal> {
-    match name.unwrap_or("asc") {
-        "asc" => Ok(false),
-        "desc" => Ok(true),
+fn descending(name: Option<&str>) -> Result<Option<bool>, Refusal> {
+    match name.unwrap_or("") {
+        "" => Ok(None),
+        "asc" => Ok(Some(false)),
+        "desc" => Ok(Some(true)),
         other => {
             Err(Refusal::bad(format!("order: expected asc or desc, found `{other}`"), "name one of them"))
         }
@@ -100,7 +98,7 @@ pub(super) async fn random(State(app): State<Arc<App>>, Asked(query): Asked<Sour
     answer(move || Ok(app.atlas.random(source.as_deref(), app.draw())?)).await
 }
 
-/// Features by words of their explanations, or by a token
+/// Features by words of their explanations, or by a token; `note` says why nothing was found
 #[utoipa::path(get, path = "/api/v1/search", params(SearchQuery), responses((status = 200, body = SearchPage), (status = 400, body = Said)))]
 pub(super) async fn search(State(app): State<Arc<App>>, Asked(query): Asked<SearchQuery>) -> Answer {
     answer(move || {
@@ -118,8 +116,18 @@ pub(super) async fn search(State(app): State<Arc<App>>, Asked(query): Asked<Sear
             return Err(Refusal::bad("q: expected at most 1000 bytes, found more", "search fewer words"));
         }
         let source = query.source.as_deref().filter(|source| !source.is_empty());
-        let limit = limit(&app, query.limit)?;
-        Ok(app.atlas.search(&query.q, kind, source, query.offset.unwrap_or(0), limit)?)
+        let wanted = Wanted {
+            sort: sort(query.sort.as_deref())?,
+            descending: descending(query.order.as_deref())?,
+            min_density: query.min_density,
+            max_density: query.max_density,
+            min_max: query.min_max,
+            min_score: query.min_score,
+            alive: false,
+            offset: query.offset.unwrap_or(0),
+            limit: limit(&app, query.limit)?,
+        };
+        Ok(app.atlas.search(&query.q, kind, source, &wanted)?)
     })
     .await
 }

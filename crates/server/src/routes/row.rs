@@ -93,7 +93,8 @@ fn activation(page: &FeaturePage, n: usize, context: &Context, [low, high, share
     })
 }
 
-fn explanation(page: &FeaturePage, n: usize, said: &Explanation) -> Value {
+/// Explanation number n of a feature.
+pub(super) fn explanation(page: &FeaturePage, n: usize, said: &Explanation) -> Value {
     let scores = said.score.map(|value| {
         json!({ "value": value, "explanationScoreTypeName": said.score_name, "jsonDetails": said.how_measured })
     });

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct ListQuery {
     /// `index`, `density`, `max` or `f1`.
     pub(super) sort: Option<String>,
-    /// `asc` or `desc`.
+    /// `asc` or `desc`; if neither, numbers from the lowest, all else from the largest.
     pub(super) order: Option<String>,
     /// Lowest share of tokens at which it fires.
     pub(super) min_density: Option<f64>,
@@ -20,6 +20,8 @@ pub(super) struct ListQuery {
     pub(super) max_density: Option<f64>,
     /// Lowest of the largest values.
     pub(super) min_max: Option<f64>,
+    /// Lowest score of its best explanation.
+    pub(super) min_score: Option<f64>,
     /// Only features that fire?
     pub(super) alive: Option<bool>,
     /// How many are skipped.
@@ -48,6 +50,18 @@ pub(super) struct SearchQuery {
     pub(super) kind: Option<String>,
     /// Only in this dictionary.
     pub(super) source: Option<String>,
+    /// `density`, `max`, `index` or `f1`; if none, what fits best comes first.
+    pub(super) sort: Option<String>,
+    /// `asc` or `desc`; if neither, numbers from the lowest, all else from the largest.
+    pub(super) order: Option<String>,
+    /// Lowest share of tokens at which it fires.
+    pub(super) min_density: Option<f64>,
+    /// Highest share.
+    pub(super) max_density: Option<f64>,
+    /// Lowest of the largest values.
+    pub(super) min_max: Option<f64>,
+    /// Lowest score of the explanation that is found; by a token, of any of the feature's.
+    pub(super) min_score: Option<f64>,
     /// How many are skipped.
     pub(super) offset: Option<u64>,
     /// How many are listed.

@@ -30,6 +30,12 @@ pub(super) struct Plan {
     pub(super) sampling: Sampling,
 }
 
+/// A continuation.
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) tokens: Vec<u32>,
+}
+
 impl Plan {
     /// Checks everything that can be wrong with it, but the interventions.
     pub(super) fn of(app: &App, prompt: &str, request: &SteerRequest) -> Result<Plan, Refusal> {
@@ -84,7 +90,7 @@ impl Plan {
         model: &Model,
         steering: Option<&Steering<'_>>,
         each: &mut dyn FnMut(String) -> ControlFlow<()>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<Written, Refusal> {
         let mut stream = TextStream::new(&live.opened.tokenizer);
         stream.push(&self.prompt)?;
         let (mut whole, mut failed) = (String::new(), None);
@@ -98,7 +104,7 @@ impl Plan {
                 ControlFlow::Break(())
             }
         };
-        match steering {
+        let tokens = match steering {
             Some(steering) => steering.generate(&self.prompt, self.max_tokens, &self.sampling, &mut token)?,
             None => model
                 .generate(&self.prompt, self.max_tokens, &self.sampling, &mut token)
@@ -111,7 +117,7 @@ impl Plan {
         if !rest.is_empty() {
             let _ = each(rest.clone());
         }
-        Ok(whole + &rest)
+        Ok(Written { text: whole + &rest, tokens })
     }
 }
 
@@ -206,21 +212,23 @@ fn both(voice: &Voice, plan: &Plan, mut done: Value) -> Result<(), Refusal> {
         (default.join(), steered)
     });
     let failed = |_| Refusal::bad("the continuation failed", "try another prompt");
-    done["default"] = json!({ "text": default.map_err(failed)?? });
-    done["steered"] = json!({ "text": steered? });
+    done["default"] = json!({ "text": default.map_err(failed)??.text });
+    done["steered"] = json!({ "text": steered?.text });
     let _ = voice.say("done", done);
     Ok(())
 }
 
-/// Continuations of these kinds, STEERED or DEFAULT, one after the other, in the pieces that `wrap` makes answers of.
-pub(super) async fn chunked(
+/// Continuations of these kinds, STEERED or DEFAULT, one after the other. Each event is what `wrap` makes of the kinds and of all that
+/// is written of each by then, the prompt included: Neuronpedia's app shows the last event, and adds nothing together.
+pub(super) async fn growing(
     app: Arc<App>,
     client: IpAddr,
     asked: SteerRequest,
     normal: bool,
     kinds: Vec<String>,
-    wrap: fn(&str, String) -> Value,
+    wrap: fn(&[(String, String)]) -> Value,
 ) -> Result<Response, Refusal> {
+    let prompt = asked.prompt.clone();
     let (plan, app) = work::run(move || {
         let plan = Plan::of(&app, &asked.prompt, &asked)?;
         let (live, model) = app.live()?;
@@ -232,9 +240,15 @@ pub(super) async fn chunked(
         let (live, model) = voice.app.live()?;
         let steering = plan.steering(&voice.app, live, model)?;
         let steering = if normal { steering.of_unit_directions() } else { steering };
-        for kind in &kinds {
-            let steering = (kind == "STEERED").then_some(&steering);
-            plan.write(live, model, steering, &mut |text| voice.say("", wrap(kind, text)))?;
+        let mut written: Vec<(String, String)> =
+            kinds.into_iter().map(|kind| (kind, String::new())).collect();
+        for n in 0..written.len() {
+            let steering = (written[n].0 == "STEERED").then_some(&steering);
+            written[n].1.clone_from(&prompt);
+            plan.write(live, model, steering, &mut |text| {
+                written[n].1 += &text;
+                voice.say("", wrap(&written))
+            })?;
         }
         Ok(())
     })

@@ -22,12 +22,24 @@ pub struct QueryArgs {
     /// Features that fire most at this token, or promote it
     #[arg(long, value_name = "TOKEN")]
     token: Option<String>,
-    /// index, density, max or f1
-    #[arg(long, value_name = "KEY", default_value = "index", value_parser = ["index", "density", "max", "f1"])]
-    sort: String,
-    /// The largest first
-    #[arg(long)]
-    descending: bool,
+    /// index, density, max or f1 [default: index, of a search what fits best]
+    #[arg(long, value_name = "KEY", value_parser = ["index", "density", "max", "f1"])]
+    sort: Option<String>,
+    /// asc or desc [default: asc of index, desc of all else]
+    #[arg(long, value_name = "ORDER", value_parser = ["asc", "desc"])]
+    order: Option<String>,
+    /// Only features that fire in this share of rows or more
+    #[arg(long, value_name = "SHARE")]
+    min_density: Option<f64>,
+    /// Only features that fire in this share of rows or less
+    #[arg(long, value_name = "SHARE")]
+    max_density: Option<f64>,
+    /// Only features whose largest value is this or more
+    #[arg(long, value_name = "VALUE")]
+    min_max: Option<f64>,
+    /// Only features with an explanation of this score or more; of --search the one that is found
+    #[arg(long, value_name = "SCORE")]
+    min_score: Option<f64>,
     /// Only features that fired
     #[arg(long)]
     alive: bool,
@@ -57,7 +69,7 @@ pub fn run(args: QueryArgs, global: &Global) -> anyhow::Result<()> {
             bail!("expected a search in the atlas or in a SOURCE, found one feature; leave /INDEX out")
         }
         (Some((query, kind)), source, None) => {
-            say(&atlas.search(query, kind, source, args.offset, args.limit)?, global)
+            say(&atlas.search(query, kind, source, &args.wanted())?, global)
         }
         (None, None, _) => say(atlas.suite(), global),
         (None, Some(source), None) => say(&atlas.features(source, &args.wanted())?, global),
@@ -72,13 +84,9 @@ fn say(answer: &impl Serialize, global: &Global) -> anyhow::Result<()> {
 
 impl QueryArgs {
     fn wanted(&self) -> Wanted {
-        let sort = match self.sort.as_str() {
-            "density" => Sort::Density,
-            "max" => Sort::Max,
-            "f1" => Sort::F1,
-            _ => Sort::Index,
-        };
-        let QueryArgs { descending, alive, offset, limit, .. } = *self;
-        Wanted { sort, descending, alive, offset, limit, ..Wanted::default() }
+        let QueryArgs { min_density, max_density, min_max, min_score, alive, offset, limit, .. } = *self;
+        let sort = self.sort.as_deref().and_then(Sort::named);
+        let descending = self.order.as_deref().map(|order| order == "desc");
+        Wanted { sort, descending, min_density, max_density, min_max, min_score, alive, offset, limit }
     }
 }

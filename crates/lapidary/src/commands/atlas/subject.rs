@@ -9,6 +9,9 @@ use lapidary_files::{Mode, OutFolder};
 use lapidary_release::atlas::{Asked, Dictionaries};
 use std::path::{Path, PathBuf};
 
+/// Windows of text to build an atlas from, if nobody says otherwise.
+const MAX_WINDOWS: u32 = 1_000;
+
 /// Arguments of every verb that takes an atlas and what it is of.
 #[derive(clap::Args)]
 pub struct SubjectArgs {
@@ -25,7 +28,7 @@ pub struct SubjectArgs {
     #[arg(long, value_name = "F", num_args = 1..)]
     pub text: Vec<PathBuf>,
     /// Windows of text to build an atlas from
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = MAX_WINDOWS, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_windows: u32,
     /// Site of a dictionary that does not say its own, like 3.res
     #[arg(long)]
@@ -40,6 +43,19 @@ pub struct Named {
 }
 
 impl SubjectArgs {
+    /// A run, a release or an atlas by name, with whatever it says of itself.
+    pub fn of(subject: PathBuf, max_windows: Option<usize>) -> SubjectArgs {
+        let max_windows = max_windows.map_or(MAX_WINDOWS, |n| n as u32);
+        SubjectArgs {
+            subject,
+            dictionary: Vec::new(),
+            model: None,
+            text: Vec::new(),
+            max_windows,
+            site: None,
+        }
+    }
+
     /// Finds or builds the atlas, and opens model and dictionaries.
     pub fn open(&self, global: &Global) -> anyhow::Result<Named> {
         let path = global.catalog.find(&self.subject)?;
