@@ -334,11 +334,11 @@ fn the_numbers_of_others_stand_beside_ours() {
     let site: Site = "1.res".parse().expect("a site");
     let scores = &score(&model, &windows, &[(site, &half(16))], OPTIONS)[0];
     let peers = scores.peers.as_ref().expect("measured");
-    assert_eq!(peers.sae_lens.explained_variance, 1.0 - scores.fvu.value);
+    assert_eq!(peers.sae_lens.explained_variance.value, 1.0 - scores.fvu.value);
     let zero = scores.loss_recovered_zero.as_ref().expect("measured").value;
-    assert_eq!(peers.sae_lens.ce_loss_score, zero);
-    assert_ne!(peers.sae_lens.ce_loss_score, scores.loss_recovered.value);
-    assert!((peers.sae_bench.explained_variance - (1.0 - scores.fvu.value)).abs() > 1e-3);
+    assert_eq!(peers.sae_lens.ce_loss_score.value, zero);
+    assert_ne!(peers.sae_lens.ce_loss_score.value, scores.loss_recovered.value);
+    assert!((peers.sae_bench.explained_variance.value - (1.0 - scores.fvu.value)).abs() > 1e-3);
 }
 
 #[test]
