@@ -212,6 +212,7 @@ impl DemoArgs {
             resamples: RESAMPLES,
             truth,
             beside: Beside::default(),
+            elsewhere: None,
             run: None,
         }
     }
