@@ -36,6 +36,8 @@ use serde::{Deserialize, Serialize};
 pub const TAU: f64 = 0.03;
 /// F1 that the probe of a label must have on the other half; theirs has the same line.
 pub const PROBE_F1: f64 = 0.6;
+/// Rows of a half in which a feature must fire for anybody to say when it does; twice as many of all.
+pub const LEAST: usize = 5;
 /// F1 from which on the split features stand for the label.
 pub const STANDS: f64 = 0.5;
 /// Most features of a split.
@@ -158,7 +160,7 @@ pub fn absorption(
         }
         let k = split_size(&splits[v]);
         let split = &splits[v].ranked[..k.min(splits[v].ranked.len())];
-        let narrow = narrower(&columns, &labels.rows[v], |n| is_fitted[n as usize]);
+        let narrow = narrower(&columns, &labels.rows[v], LEAST, |n| is_fitted[n as usize]);
         let found = of_rows(dictionary, x, features, &p, (split, &narrow), &rows)?;
         Some(Absorbed {
             label: labels.names[v].clone(),
@@ -268,20 +270,20 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
 }
 
-/// Features [F] that fire in some of the rows that are looked at, and in [`NARROWER`] of these with the label, `on`.
-fn narrower(columns: &Columns, on: &[u32], is_looked_at: impl Fn(u32) -> bool) -> Vec<bool> {
+/// Features [F] that fire in `least` or more of the rows that are looked at, and in [`NARROWER`] of these with the label, `on`.
+fn narrower(columns: &Columns, on: &[u32], least: usize, is_looked_at: impl Fn(u32) -> bool) -> Vec<bool> {
     let of = |f: usize| {
         let fires = || columns.feature(f).0.iter().filter(|n| is_looked_at(**n));
-        let with = fires().filter(|n| on.binary_search(n).is_ok()).count();
-        with > 0 && with as f64 >= NARROWER * fires().count() as f64
+        let (all, with) = (fires().count(), fires().filter(|n| on.binary_search(n).is_ok()).count());
+        all >= least && with as f64 >= NARROWER * all as f64
     };
     (0..columns.width()).map(of).collect()
 }
 
 /// The share of `rows` in which no feature of `split` fires, but one does [`NARROWER`] of whose firings are rows with the label,
-/// `on`. NaN without rows.
+/// `on`, and which fires in twice [`LEAST`] rows or more: with fewer, chance has many. NaN without rows.
 pub fn exact(columns: &Columns, features: &Csr, on: &[u32], split: &[u32], rows: &[u32]) -> f64 {
-    let narrower = narrower(columns, on, |_| true);
+    let narrower = narrower(columns, on, 2 * LEAST, |_| true);
     let absorbed = rows.iter().filter(|&&n| {
         let active = features.row(n as usize).0;
         !active.iter().any(|f| split.contains(f)) && active.iter().any(|&f| narrower[f as usize])
@@ -421,7 +423,7 @@ mod tests {
         // With the parent's feature as the only split one, half of the rows are absorbed.
         let (p, _) = direction(&x, 4, &labels.rows[0], &is_fitted).expect("a direction");
         let (columns, on) = (Columns::of(&features), &labels.rows[0]);
-        let narrow = narrower(&columns, on, |n| is_fitted[n as usize]);
+        let narrow = narrower(&columns, on, LEAST, |n| is_fitted[n as usize]);
         let found = of_rows(&dictionary, &x, &features, &p, (&[0], &narrow), on).expect("rows");
         let Shares { fraction, full, narrow } = found;
         let exact = exact(&columns, &features, on, &[0], on);
