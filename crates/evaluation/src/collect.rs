@@ -4,7 +4,7 @@ use crate::cells::Table;
 use crate::evaluate::{AtSite, Measured, OfSubject, Options, Subject};
 use crate::slices::{SliceScores, Sliced, Slicing, score as slice_score};
 use crate::sums::Metrics;
-use crate::{Score, Scores, Sums};
+use crate::{Score, Scores, Sums, peers};
 use lapidary_stats::{NoInterval, bootstrap};
 
 /// What the bootstrap says of one metric.
@@ -72,6 +72,10 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
     let (rows, targets) = (total.rows as u64, total.targets as u64);
     let per_row = |value, interval: Resampled| Score { value, n: rows, interval: interval.into() };
     let per_target = |value, interval: Resampled| Score { value, n: targets, interval: interval.into() };
+    let fvu = per_row(value.fvu, interval.fvu);
+    let recovered = per_target(value.loss_recovered_zero, interval.loss_recovered_zero);
+    let drawn = (options.resamples, options.seed);
+    let peers = peers::scores(&subject.peers, subject.dictionary.d_out, (&fvu, &recovered), drawn);
     Scores {
         name: name.to_owned(),
         site: table.site.to_string(),
@@ -83,16 +87,16 @@ fn score(table: &AtSite, subject: &OfSubject, documents: &[Sums], name: &str, op
         targets,
         l0: per_row(value.l0, interval.l0),
         l0_percentiles: subject.counter.percentiles().expect("there are rows"),
-        fvu: per_row(value.fvu, interval.fvu),
+        fvu,
         ce: per_target(value.ce, interval.ce),
         ce_spliced: per_target(value.ce_spliced, interval.ce_spliced),
         ce_ablated: per_target(value.ce_ablated, interval.ce_ablated),
         ce_zero_ablated: Some(per_target(value.ce_zero_ablated, interval.ce_zero_ablated)),
         delta_loss: per_target(value.delta_loss, interval.delta_loss),
         loss_recovered: per_target(value.loss_recovered, interval.loss_recovered),
-        loss_recovered_zero: Some(per_target(value.loss_recovered_zero, interval.loss_recovered_zero)),
+        loss_recovered_zero: Some(recovered),
         firing: subject.counter.firing(),
-        peers: Some(subject.peers.scores(value.fvu, value.loss_recovered_zero)),
+        peers: Some(peers),
         resamples: options.resamples,
         seed: options.seed,
     }

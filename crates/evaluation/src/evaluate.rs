@@ -330,7 +330,8 @@ pub(crate) struct OfSubject<'a> {
     pub(crate) site: Site,
     pub(crate) dictionary: &'a Dictionary,
     pub(crate) counter: Counter,
-    pub(crate) peers: Peers,
+    /// [documents]
+    pub(crate) peers: Vec<Peers>,
     /// active, error, spliced
     pub(crate) sums: Table,
 }
@@ -344,7 +345,7 @@ impl<'a> AtSite<'a> {
             site: subject.site,
             dictionary: subject.dictionary,
             counter: Counter::new(subject.dictionary.width()),
-            peers: Peers::default(),
+            peers: vec![Peers::default(); text.documents.count],
             sums: sums.clone(),
         };
         let slice_means = means.slices.iter().map(|s| s.iter().map(Moments::mean).collect()).collect();
@@ -352,8 +353,11 @@ impl<'a> AtSite<'a> {
     }
 
     fn saved(&self) -> SavedSite {
-        let of =
-            |s: &OfSubject| SavedSubject { counter: s.counter.clone(), peers: s.peers, sums: s.sums.clone() };
+        let of = |s: &OfSubject| SavedSubject {
+            counter: s.counter.clone(),
+            peers: s.peers.clone(),
+            sums: s.sums.clone(),
+        };
         SavedSite { sums: self.sums.clone(), subjects: self.subjects.iter().map(of).collect() }
     }
 
@@ -429,7 +433,9 @@ impl OfSubject<'_> {
         let pairs = || target.chunks_exact(d).zip(recon.chunks_exact(d));
         let errors: Vec<f64> = pairs().map(|(x, recon)| squared_error(x, recon)).collect();
         self.sums.add(&errors, &here.rows, |sums| &mut sums.error);
-        pairs().enumerate().for_each(|(n, (x, recon))| self.peers.add(x, recon, mean, features.row(n).1));
+        for (n, (x, recon)) in pairs().enumerate() {
+            self.peers[here.rows.documents[n]].add(x, recon, mean, features.row(n).1);
+        }
         let spliced = base.splice(model, site, Splice::Rows(&recon));
         self.sums.add(&here.targets.losses(model, &spliced), &here.of_targets, |sums| &mut sums.spliced);
     }

@@ -16,6 +16,7 @@ mod collect;
 pub mod columns;
 pub mod comparison;
 pub mod cross_entropy;
+pub mod disentangling;
 mod error;
 mod evaluate;
 pub mod examples;
@@ -35,6 +36,7 @@ mod scores;
 pub mod slices;
 pub mod sparsity;
 mod sums;
+pub mod transfer;
 pub mod truth;
 pub mod uniformity;
 

@@ -31,7 +31,7 @@ pub(crate) struct SavedSite {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SavedSubject {
     pub(crate) counter: Counter,
-    pub(crate) peers: Peers,
+    pub(crate) peers: Vec<Peers>,
     pub(crate) sums: Table,
 }
 

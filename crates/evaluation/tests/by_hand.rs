@@ -3,6 +3,7 @@
 
 use lapidary_dictionary::{Activation, Dictionary};
 use lapidary_evaluation::cross_entropy::Targets;
+use lapidary_evaluation::disentangling::{Pair, Pairs, disentangling};
 use lapidary_evaluation::{
     EvaluationError, Interval, Options, Resume, Scores, Slicing, Subject, evaluate, measure, measure_on,
 };
@@ -334,11 +335,11 @@ fn the_numbers_of_others_stand_beside_ours() {
     let site: Site = "1.res".parse().expect("a site");
     let scores = &score(&model, &windows, &[(site, &half(16))], OPTIONS)[0];
     let peers = scores.peers.as_ref().expect("measured");
-    assert_eq!(peers.sae_lens.explained_variance, 1.0 - scores.fvu.value);
+    assert_eq!(peers.sae_lens.explained_variance.value, 1.0 - scores.fvu.value);
     let zero = scores.loss_recovered_zero.as_ref().expect("measured").value;
-    assert_eq!(peers.sae_lens.ce_loss_score, zero);
-    assert_ne!(peers.sae_lens.ce_loss_score, scores.loss_recovered.value);
-    assert!((peers.sae_bench.explained_variance - (1.0 - scores.fvu.value)).abs() > 1e-3);
+    assert_eq!(peers.sae_lens.ce_loss_score.value, zero);
+    assert_ne!(peers.sae_lens.ce_loss_score.value, scores.loss_recovered.value);
+    assert!((peers.sae_bench.explained_variance.value - (1.0 - scores.fvu.value)).abs() > 1e-3);
 }
 
 #[test]
@@ -396,4 +397,54 @@ fn bad_requests_are_refused() {
     assert!(refuse(&[], "1.res", &good).contains("found 0 windows"));
     let long = Window { doc: 4, pos: 9, tokens: vec![BOS; 33] };
     assert!(refuse(&[long], "1.res", &good).starts_with("document 4, token 9: "));
+}
+
+/// Pairs whose last token is the thing, with the words that the model itself says of each as values of both attributes. At a residual
+/// stream the row of the last token decides alone, so that swapping all of it has the twin's word: cause 1, isolation 0. A dictionary
+/// that never fires swaps nothing: cause 0, isolation 1. One that reconstructs everything may choose as many features as neurons.
+#[test]
+fn interchange_of_nothing_and_of_everything() {
+    let model = model();
+    let said = |tokens: &[u32]| {
+        let window = Window { doc: 0, pos: 0, tokens: tokens.to_vec() };
+        let base = Base::run(&model, &[window], &[]);
+        let d = model.spec.d_model;
+        let logits = model.unembed(&base.residual[(tokens.len() - 1) * d..]);
+        (0..logits.len()).fold(0, |best, i| if logits[i] > logits[best] { i } else { best }) as u32
+    };
+    let mut pairs = Pairs { attributes: vec!["a".into(), "b".into()], pairs: Vec::new() };
+    for (n, (u, v)) in (3..30u32).flat_map(|u| (u + 1..32).map(move |v| (u, v))).enumerate() {
+        let [base, twin] = [u, v].map(|last| vec![BOS, 4 + u % 5, 7, last]);
+        let values = [&base, &twin].map(|tokens| vec![said(tokens); 2]);
+        let is_fitted = n % 2 == 0;
+        if values[0] != values[1] && pairs.pairs.len() < 60 {
+            pairs.pairs.push(Pair {
+                base,
+                twin,
+                at: 3,
+                asked: n / 2 % 2,
+                other: 1 - n / 2 % 2,
+                values,
+                is_fitted,
+            });
+        }
+    }
+    let site: Site = "1.res".parse().expect("a site");
+    let d = model.spec.width(site);
+    let of = |dictionary: &Dictionary| {
+        let found =
+            disentangling(&model, Subject::sae("x", site, dictionary), &pairs, OPTIONS).expect("pairs");
+        assert_eq!(found.n + found.fitted, 60);
+        let sources: Vec<&str> = found.sources.iter().map(|s| s.source.as_str()).collect();
+        assert_eq!(sources, ["features", "pca", "neurons", "random", "whole"]);
+        found.sources
+    };
+    let silent = of(&constant(vec![0.0; d]));
+    assert_eq!((silent[0].k, silent[0].cause, silent[0].isolation, silent[0].score), (0.0, 0.0, 1.0, 0.5));
+    assert_eq!((silent[4].cause, silent[4].isolation, silent[4].score), (1.0, 0.0, 0.5));
+    assert_eq!(silent[4].cause_interval, Interval::Known { low: 1.0, high: 1.0 });
+    let perfect = of(&perfect(d));
+    assert!(perfect[0].k >= 1.0 && perfect[0].cause > 0.0, "{:?}", perfect[0]);
+    // What stands beside a dictionary does not depend on it.
+    assert_eq!(perfect[1..], silent[1..]);
 }

@@ -88,11 +88,7 @@ impl Tally {
     }
 
     fn add(&mut self, model: &Model, samples: &[Sample], oracles: &[Vec<Option<f64>>], policy: Policy) {
-        let bos = model.spec.bos;
-        let windows: Vec<Vec<u32>> = samples
-            .iter()
-            .map(|s| bos.into_iter().chain(s.tokens.iter().map(|&w| u32::from(w))).collect())
-            .collect();
+        let windows: Vec<Vec<u32>> = samples.iter().map(|s| window(s, model.spec.bos)).collect();
         let batch = Batch::new(windows.iter().map(Vec::as_slice));
         let residual = model.forward(&batch, &[], &mut |_, _| {});
         let d = model.spec.d_model;
@@ -100,6 +96,23 @@ impl Tally {
             let rows = &residual[start * d..][..sample.tokens.len() * d];
             let targets: Vec<u32> = sample.tokens.iter().map(|&w| u32::from(w)).collect();
             self.losses(sample, oracle, &model.cross_entropy(rows, &targets));
+        }
+        self.add_answers(model, samples, &batch.starts, &residual, policy);
+    }
+
+    /// Counts the answers of documents that are windows of a batch, by the residual stream after the last layer [N, D], whatever was done to
+    /// the model; `starts` are those of the batch.
+    pub fn add_answers(
+        &mut self,
+        model: &Model,
+        samples: &[Sample],
+        starts: &[usize],
+        residual: &[f32],
+        policy: Policy,
+    ) {
+        let d = model.spec.d_model;
+        for (sample, &start) in samples.iter().zip(starts) {
+            let rows = &residual[start * d..][..sample.tokens.len() * d];
             self.answers(sample, &model.unembed(rows), model.spec.vocab, policy);
         }
     }
@@ -158,6 +171,11 @@ impl Tally {
         };
         count(&mut self.refusals, name, refuses, language == 0);
     }
+}
+
+/// A document as the model reads it.
+pub fn window(sample: &Sample, bos: Option<u32>) -> Vec<u32> {
+    bos.into_iter().chain(sample.tokens.iter().map(|&w| u32::from(w))).collect()
 }
 
 fn count(table: &mut BTreeMap<&'static str, Accuracy>, name: &'static str, right: bool, english: bool) {

@@ -12,6 +12,7 @@ pub mod documents;
 mod error;
 pub mod indicators;
 pub mod knowledge;
+pub mod pairs;
 pub mod phrases;
 pub mod planted;
 pub mod score;

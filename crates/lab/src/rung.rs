@@ -29,7 +29,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Seed of the language's text; the organism was trained on another.
-const WORLD_SEED: u64 = 2;
+pub(crate) const WORLD_SEED: u64 = 2;
 
 /// In [`Need::sites`]: the model's last layer.
 pub const LAST: usize = usize::MAX;

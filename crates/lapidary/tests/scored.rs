@@ -337,3 +337,87 @@ fn a_transcoder_that_does_not_say_its_output_is_scored_where_it_is_told() {
     let said = good(&[&args[..], &["--site-out", "1.mlp"]].concat());
     assert!(said.contains("Whether training saw these documents is not known."), "{said}");
 }
+
+/// The other model has one weight changed; the next one layer fewer, so that 1.att is not there; the last reads other tokens.
+#[test]
+fn dictionaries_are_scored_on_another_model_beside_their_own() {
+    let tiny = Tiny::new(4);
+    tiny.trained("run", &["-q"]);
+    another_model(&tiny, "other");
+    let (run, other, few) = (tiny.at("run"), tiny.at("other"), ["--resamples", "20", "-q"]);
+    let apart = ["evaluate", &run, "--model", &other, "--foreign-model", "--json"];
+    let there: Value = serde_json::from_str(&good(&[&apart[..], &few].concat())).unwrap();
+    evaluate(&tiny, "run", &[]);
+    let home = read(&tiny, "run/evaluation.json");
+    let out = good(&[&["evaluate", &run, "--transfer", &other][..], &few].concat());
+    assert!(out.contains("On another model: the same dictionaries"), "{out}");
+    let file = read(&tiny, "run/evaluation.json");
+    let transfer = &file["transfer"];
+    assert_eq!((&transfer["model"], transfer.get("missing")), (&there["model"], None));
+    for k in 0..2 {
+        let found = &transfer["dictionaries"][k];
+        assert_eq!(found["home"], json!(k));
+        assert_eq!(found["scores"], there["scores"][k]);
+        assert_eq!(file["scores"][k]["fvu"]["value"], home["scores"][k]["fvu"]["value"]);
+        let fvu = |file: &Value| file["scores"][k]["fvu"]["value"].as_f64().unwrap();
+        let change = found["changes"][1]["difference"].as_f64().unwrap();
+        assert!((change - (fvu(&there) - fvu(&file))).abs() < 1e-6, "{change}");
+        assert_eq!(found["firing"]["home"], file["scores"][k]["firing"]["alive"]);
+    }
+    let (_, card) = released(&tiny, "run", "release", &[]);
+    assert!(card.contains("### On another model\n\nOn the same tokens of other ("), "{card}");
+    assert!(tiny.read("run/report.html").contains("<h2>On another model</h2>"));
+
+    common::llama::write_layers(&tiny.path("small"), 1);
+    let mut transfer = vec!["evaluate", &run, "--transfer"];
+    let small = tiny.at("small");
+    let ran = lapidary(&[&transfer[..], &[&small], &few].concat());
+    assert!(
+        ran.code == Some(1) && ran.error.contains("on small: 1.att-width40-lambda0.003"),
+        "{}",
+        ran.error
+    );
+    let file = read(&tiny, "run/evaluation.json");
+    assert_eq!(file["transfer"]["dictionaries"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&file["transfer"]["dictionaries"][0]["home"], file["scores"].as_array().map(Vec::len)),
+        (&json!(0), Some(2))
+    );
+
+    let model = tiny.at("model");
+    transfer.push(&model);
+    refused(&transfer, &["expected another model", "found the same"]);
+    another_model(&tiny, "reader");
+    let words =
+        tiny.read("reader/tokenizer.json").replace("\"anna\"", "\"x\"").replace("\"ben\"", "\"anna\"");
+    tiny.write("reader/tokenizer.json", &words.replace("\"x\"", "\"ben\""));
+    refused(&["evaluate", &run, "--transfer", &tiny.at("reader")], &["the same tokens", "another tokenizer"]);
+}
+
+/// Two runs that differ in their seed, and one of another number of steps, which is no seed of theirs. Of two values the standard deviation by
+/// n − 1 is their distance over √2.
+#[test]
+fn runs_that_differ_in_their_seed_have_a_spread() {
+    let tiny = Tiny::new(2);
+    tiny.trained("a", &["-q"]);
+    let suite = tiny.read("suite.toml");
+    tiny.write("suite.toml", &format!("seed = 1\n{suite}"));
+    tiny.trained("b", &["-q"]);
+    tiny.write("suite.toml", &format!("seed = 2\n{}", suite.replace("tokens = 256", "tokens = 512")));
+    tiny.trained("c", &["-q"]);
+    let (a, b, c) = (tiny.at("a"), tiny.at("b"), tiny.at("c"));
+    let file = good(&["evaluate", &a, &b, &c, "--json", "-q", "--resamples", "10"]);
+    let file: Value = serde_json::from_str(&file).unwrap();
+    let spread = file["spread"].as_array().unwrap();
+    assert!(spread.iter().all(|s| s["seeds"] == json!([0, 1])), "{spread:?}");
+    let fvu = |k: usize| file["scores"][k]["fvu"]["value"].as_f64().unwrap();
+    let found: Vec<f64> =
+        spread.iter().filter(|s| s["metric"] == "FVU").map(|s| s["deviation"].as_f64().unwrap()).collect();
+    // Scores are those of a, then of b, two dictionaries each.
+    let expected = [0, 1].map(|k| (fvu(k) - fvu(k + 2)).abs() / 2f64.sqrt());
+    assert_eq!(found.len(), 2);
+    assert!(
+        found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-9),
+        "{found:?} {expected:?}"
+    );
+}

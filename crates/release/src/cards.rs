@@ -5,7 +5,7 @@ use crate::figures::Figure;
 use crate::file::remarks;
 use crate::release::Released;
 use crate::report::{PLOTS, Report};
-use crate::rows::{lines, row};
+use crate::rows::{elsewhere, lines, row};
 use crate::words;
 use lapidary_dictionary::{Meta, Setting, hooks};
 use lapidary_evaluation::Scores;
@@ -58,6 +58,7 @@ impl Source<'_> {
             training,
             scores: scores.map(lines).unwrap_or_default(),
             scored_on: self.file.scored_on(),
+            elsewhere: scores.and_then(|scores| elsewhere(self.file, scores)),
             remarks: scores.map(|scores| remarks(self.file, scores)).unwrap_or_default(),
             limits: self.limits(),
             hub: self.hub.clone(),

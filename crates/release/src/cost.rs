@@ -7,7 +7,7 @@ use lapidary_suite::estimate::multiply_adds;
 use lapidary_suite::subjects::Named;
 
 /// Of an evaluation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Tokens that run through the model or a suffix of it.
     pub tokens: f64,
@@ -15,6 +15,17 @@ pub struct Cost {
     pub multiply_adds: f64,
     /// Bytes held at the peak: the model, the dictionaries, a batch.
     pub memory: f64,
+}
+
+impl Cost {
+    /// Both, one after the other, with both models in memory.
+    pub fn and(self, other: Cost) -> Cost {
+        Cost {
+            tokens: self.tokens + other.tokens,
+            multiply_adds: self.multiply_adds + other.multiply_adds,
+            memory: self.memory + other.memory,
+        }
+    }
 }
 
 /// Norms, softmax, copies and sums around the products.

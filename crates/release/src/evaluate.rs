@@ -8,6 +8,7 @@ use crate::measure::{Battery, DEFAULT_ROWS, Label};
 use crate::metrics::{DictionaryMetrics, Kind, Kinds, Pair, Spread};
 use crate::pairs;
 use crate::partial::Partial;
+use crate::transfer::transfer;
 use lapidary_catalog::{Opened, TextIdentity, World};
 use lapidary_evaluation::slices::NONE;
 use lapidary_evaluation::{EvaluationError, Labels, Options, Resume, Slicing, Subject, truth};
@@ -41,6 +42,8 @@ pub struct On<'a> {
     pub truth: Option<AgainstTruth<'a>>,
     /// What is measured beside the scores.
     pub beside: Beside<'a>,
+    /// Another model, which reads the same tokens: the dictionaries are scored on it too.
+    pub elsewhere: Option<&'a Opened>,
     /// A run's folder, in which a killed evaluation is found by the next; none: it begins again.
     pub run: Option<&'a Path>,
 }
@@ -94,6 +97,8 @@ pub enum Progress {
     Truth(u64, u64),
     /// Dictionaries whose other metrics are measured.
     Beside(u64, u64),
+    /// Tokens through another model.
+    Elsewhere(u64, u64),
 }
 
 /// Scores, and what they stand on.
@@ -136,6 +141,11 @@ pub fn evaluate(
         &mut |done, total| observe(Progress::Scores(done, total)),
     )?;
     let (metrics, pairs, spread) = beside(subjects, &views, &measured, options, on, &mut partial, observe)?;
+    let there = |other| {
+        let mut progress = |done, total| observe(Progress::Elsewhere(done, total));
+        transfer(subjects, &measured, other, &on.corpus.windows, options, &mut progress)
+    };
+    let transfer = on.elsewhere.map(there);
     let scores = measured.into_iter().map(|m| m.scores).collect();
     let against = on.truth.as_ref().map(|truth| compare(subjects, on, truth, observe)).transpose()?;
     let model = on.opened.identity()?;
@@ -155,6 +165,7 @@ pub fn evaluate(
         metrics,
         pairs,
         spread,
+        transfer,
         ..EvaluationFile::new(model, text, scored, scores)
     };
     Ok(Evaluation { file, measured: against })
@@ -234,6 +245,7 @@ fn beside(
         options,
         kinds: &on.beside.kinds,
         rows: on.beside.rows.unwrap_or(DEFAULT_ROWS),
+        world: on.beside.world,
         judge: on.beside.judge,
     };
     let spec = &on.opened.spec;
@@ -252,7 +264,8 @@ fn beside(
     let metrics = battery.run(views, measured, label, partial, &mut progress)?;
     let compared = on.beside.kinds.0.contains(&Kind::Compare);
     let pairs = if compared { pairs::pairs(&named, measured, options) } else { Vec::new() };
-    Ok((metrics, pairs, pairs::spread(&named, measured)))
+    let spread = pairs::spread(&named, measured, &metrics);
+    Ok((metrics, pairs, spread))
 }
 
 /// The dictionaries that the model has sites for, and why each of the others has not.

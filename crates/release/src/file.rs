@@ -4,6 +4,7 @@ use crate::ReleaseError;
 use crate::error::invalid;
 use crate::metrics::{DictionaryMetrics, Pair, Spread};
 use crate::partial::Partial;
+use crate::transfer::Transfer;
 use lapidary_catalog::TextIdentity;
 use lapidary_evaluation::Scores;
 use lapidary_files::{Identity, hash};
@@ -58,6 +59,9 @@ pub struct EvaluationFile {
     /// Of dictionaries that differ in their run's seed only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spread: Vec<Spread>,
+    /// The dictionaries on another model, where one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
 }
 
 /// A dictionary whose L0 is more than a tenth off the one that was asked for.
@@ -171,6 +175,7 @@ impl EvaluationFile {
             metrics: Vec::new(),
             pairs: Vec::new(),
             spread: Vec::new(),
+            transfer: None,
         }
     }
 

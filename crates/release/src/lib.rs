@@ -1,7 +1,7 @@
 //! What a run becomes for others: [`evaluate`] scores its dictionaries, [`file`] is `evaluation.json`, with what [`metrics`]
 //! names beside the scores, [`release`] the folder that people load, with its [`cards`], which [`verify`] looks at again and
 //! [`recompute`] measures again; [`report`] is the page of pictures, [`figures`] of what a run's [`entry`]s say, with the
-//! [`canonical`] choice; [`rows`] are scores as lines of tables, [`showcase`] features
+//! [`canonical`] choice; [`rows`] are scores as lines of tables, [`tables`] all that was measured beside them, [`transfer`] on another model, [`showcase`] features
 //! with examples, [`explain`] what an atlas says of each; [`words`] are what tables say of a plan, [`describe`] a plan and its cost before it is run.
 //!
 //! Must not be in it: training, the command line, printing.
@@ -9,7 +9,6 @@
 
 mod agreement;
 pub mod atlas;
-mod beside;
 pub mod canonical;
 pub mod cards;
 pub mod cost;
@@ -34,7 +33,8 @@ pub mod report;
 pub mod rows;
 pub mod sets;
 pub mod showcase;
-pub mod summary;
+pub mod tables;
+pub mod transfer;
 pub mod verify;
 pub mod words;
 

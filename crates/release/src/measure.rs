@@ -6,9 +6,10 @@ use crate::evaluate::JudgeAt;
 use crate::judging;
 use crate::metrics::{DictionaryMetrics, ExampleScores, Kind, Kinds, Rounded, RuleLine, RuleScores};
 use crate::partial::Partial;
-use lapidary_catalog::Opened;
+use lapidary_catalog::{Opened, World};
 use lapidary_evaluation::columns::Columns;
 use lapidary_evaluation::comparison::{Comparison, Metric, compare};
+use lapidary_evaluation::disentangling::{Disentangling, Pairs, disentangling};
 use lapidary_evaluation::low_precision::{Bits, Drift, bytes, quantised};
 use lapidary_evaluation::probing::{
     Probed, Source, Sparse, components, dense, means, random_features, sparse,
@@ -17,6 +18,7 @@ use lapidary_evaluation::uniformity::uniformity;
 use lapidary_evaluation::{
     Labels, Measured, Options, Sample, Subject, Sums, absorption, examples, halves, measure, rules, sample,
 };
+use lapidary_ground_truth::pairs::pairs;
 use lapidary_kernels::Csr;
 use lapidary_lm::{Model, Site, SiteKind};
 use lapidary_text::Window;
@@ -35,6 +37,8 @@ const MOST_FEATURES: usize = 300;
 const FIRES: usize = 20;
 /// Rows that an embedding is the mean of, less one.
 const EMBEDDED_BACK: usize = 8;
+/// Pairs of texts for interchange, of both halves.
+const PAIRS: usize = 512;
 /// Rows of the sample for uniformity.
 const UNIFORM_ROWS: usize = 48;
 /// Resamples of the many small intervals, at most.
@@ -48,6 +52,8 @@ pub(crate) struct Battery<'a> {
     pub(crate) kinds: &'a Kinds,
     /// Rows of the sample, about.
     pub(crate) rows: usize,
+    /// The language of the text, where it is one.
+    pub(crate) world: Option<&'a World>,
     pub(crate) judge: Option<JudgeAt<'a>>,
 }
 
@@ -120,7 +126,9 @@ impl Battery<'_> {
         }
         let x = &sample.x[&embedded];
         let embeddings = examples::smoothed(x, model.spec.width(embedded), &sample.windows, EMBEDDED_BACK);
-        Ok(Prepared { sample, frequent, is_fitted, embedded, embeddings })
+        let of_world = |world| pairs(world, model.spec.bos, PAIRS);
+        let pairs = self.world.filter(|_| self.has(Kind::Ravel)).map(of_world);
+        Ok(Prepared { sample, frequent, is_fitted, embedded, embeddings, pairs })
     }
 
     fn one(
@@ -142,6 +150,9 @@ impl Battery<'_> {
         }
         if self.has(Kind::Absorption) && prepared.has_labels(out) {
             out.absorption = self.absorption(view, prepared, x, &features, &mut out.missing);
+        }
+        if self.has(Kind::Ravel) {
+            out.ravel = self.ravel(model, view, prepared, &mut out.missing);
         }
         let chosen = chosen(&columns);
         if self.has(Kind::Rules) {
@@ -262,6 +273,25 @@ impl Battery<'_> {
         Some(absorption::absorption(view.dictionary, x, features, labels, is_fitted, drawn))
     }
 
+    fn ravel(
+        &self,
+        model: &Model,
+        view: Subject<'_>,
+        prepared: &Prepared,
+        missing: &mut Vec<String>,
+    ) -> Option<Disentangling> {
+        let Some(pairs) = &prepared.pairs else {
+            missing.push("ravel: only the language has counterfactual pairs; add --text world".into());
+            return None;
+        };
+        let options = Options { resamples: self.resamples(), ..self.options };
+        let found = disentangling(model, view, pairs, options);
+        if found.is_none() {
+            missing.push("ravel: the model knows no attribute of the things that it is asked about".into());
+        }
+        found
+    }
+
     fn rules(&self, columns: &Columns, chosen: &[u32], prepared: &Prepared) -> RuleScores {
         let Sample { tokens, windows, labels, .. } = &prepared.sample;
         let text = rules::Text { tokens, windows, labels };
@@ -321,6 +351,8 @@ struct Prepared {
     is_fitted: Vec<bool>,
     embedded: Site,
     embeddings: Vec<f32>,
+    /// For interchange.
+    pairs: Option<Pairs>,
 }
 
 impl Prepared {

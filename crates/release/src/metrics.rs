@@ -3,7 +3,8 @@
 
 use crate::judging::JudgeScores;
 use lapidary_evaluation::absorption::Absorption;
-use lapidary_evaluation::comparison::{Comparison, Metric};
+use lapidary_evaluation::comparison::Comparison;
+use lapidary_evaluation::disentangling::Disentangling;
 use lapidary_evaluation::examples::Mean;
 use lapidary_evaluation::low_precision::{Bits, Survival};
 use lapidary_evaluation::outcome::Judged;
@@ -28,6 +29,8 @@ pub enum Kind {
     Probing,
     /// Absorption of labels.
     Absorption,
+    /// Attributes of things by interchange, where the truth has counterfactual pairs.
+    Ravel,
     /// Rules of tokens and labels.
     Rules,
     /// Intruder and example embedding.
@@ -38,12 +41,13 @@ pub enum Kind {
 
 impl Kind {
     /// All, in the order in which they are measured.
-    pub const ALL: [Kind; 8] = [
+    pub const ALL: [Kind; 9] = [
         Kind::Position,
         Kind::Compare,
         Kind::Precision,
         Kind::Probing,
         Kind::Absorption,
+        Kind::Ravel,
         Kind::Rules,
         Kind::Examples,
         Kind::Uniformity,
@@ -57,6 +61,7 @@ impl Kind {
             Kind::Precision => "precision",
             Kind::Probing => "probing",
             Kind::Absorption => "absorption",
+            Kind::Ravel => "ravel",
             Kind::Rules => "rules",
             Kind::Examples => "examples",
             Kind::Uniformity => "uniformity",
@@ -75,7 +80,7 @@ impl Kind {
 
     /// Does it look at a sample of rows?
     pub fn needs_rows(self) -> bool {
-        !matches!(self, Kind::Position | Kind::Compare | Kind::Uniformity)
+        !matches!(self, Kind::Position | Kind::Compare | Kind::Ravel | Kind::Uniformity)
     }
 }
 
@@ -131,6 +136,9 @@ pub struct DictionaryMetrics {
     /// Of labels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absorption: Option<Absorption>,
+    /// Of the attributes of things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ravel: Option<Disentangling>,
     /// Of features that fire often enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rules: Option<RuleScores>,
@@ -146,6 +154,13 @@ pub struct DictionaryMetrics {
     /// What was asked for and could not be measured, each with its reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+}
+
+impl DictionaryMetrics {
+    /// Names may be those of two runs; the scores are the same ones.
+    pub(crate) fn is_of(&self, entry: &crate::entry::Entry<'_>) -> bool {
+        self.name == entry.scores.name && entry.number == self.scores
+    }
 }
 
 /// A dictionary in fewer bits against itself in f32.
@@ -219,7 +234,7 @@ pub struct Spread {
     /// Seeds of their runs.
     pub seeds: Vec<u64>,
     /// Of which metric.
-    pub metric: Metric,
+    pub metric: String,
     /// Over the seeds.
     pub mean: f64,
     /// Standard deviation over the seeds, by n − 1.
@@ -228,12 +243,13 @@ pub struct Spread {
 
 impl Spread {
     /// Of one value for each seed, two at least.
-    pub fn of(of: String, values: &[(u64, f64)], metric: Metric) -> Spread {
+    pub fn of(of: String, values: &[(u64, f64)], metric: &str) -> Spread {
         assert!(values.len() > 1, "spread: {} seeds", values.len());
         let n = values.len() as f64;
         let mean = values.iter().map(|v| v.1).sum::<f64>() / n;
         let squares: f64 = values.iter().map(|v| (v.1 - mean).powi(2)).sum();
         let seeds = values.iter().map(|v| v.0).collect();
+        let metric = metric.into();
         Spread { of, seeds, metric, mean, deviation: (squares / (n - 1.0)).sqrt() }
     }
 }
@@ -246,7 +262,7 @@ mod tests {
     #[test]
     fn spread_by_hand() {
         let values = [(7, 1.0), (8, 2.0), (9, 3.0), (10, 6.0)];
-        let spread = Spread::of("x".into(), &values, Metric::Fvu);
+        let spread = Spread::of("x".into(), &values, "FVU");
         assert_eq!((spread.mean, spread.seeds.len()), (3.0, 4));
         assert!((spread.deviation - (14.0f64 / 3.0).sqrt()).abs() < 1e-15);
     }

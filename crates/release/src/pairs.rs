@@ -1,11 +1,12 @@
 //! Dictionaries against each other on the same tokens: every pair at one site as they are, every pair of curves at matched L0, and how far
 //! apart those are that differ in their seed only.
 
-use crate::metrics::{Pair, Spread};
+use crate::metrics::{DictionaryMetrics, ExampleScores, Pair, Spread};
 use lapidary_dictionary::Activation;
 use lapidary_evaluation::comparison::{Comparison, Metric, Point, compare, compare_at, levels};
 use lapidary_evaluation::outcome::{Lines, judge};
-use lapidary_evaluation::{Measured, Options};
+use lapidary_evaluation::probing::ProbeMeans;
+use lapidary_evaluation::{Measured, Options, Scores};
 use lapidary_suite::subjects::Named;
 use std::collections::BTreeMap;
 
@@ -28,30 +29,56 @@ pub(crate) fn pairs(subjects: &[&Named], measured: &[Measured], options: Options
     out
 }
 
-/// Of dictionaries that differ in their run's seed only.
-pub(crate) fn spread(subjects: &[&Named], measured: &[Measured]) -> Vec<Spread> {
-    let mut alike: BTreeMap<String, BTreeMap<u64, usize>> = BTreeMap::new();
+/// Of dictionaries that differ in their run's seed only, in whatever was measured of all of them.
+pub(crate) fn spread(
+    subjects: &[&Named],
+    measured: &[Measured],
+    metrics: &[DictionaryMetrics],
+) -> Vec<Spread> {
+    let mut alike: BTreeMap<(String, &str), BTreeMap<u64, usize>> = BTreeMap::new();
     for (k, subject) in subjects.iter().enumerate().filter(|(_, subject)| subject.run.0 > 0) {
         let setting = subject.setting.map(|s| format!(", {s}")).unwrap_or_default();
-        alike.entry(curve(subject) + &setting).or_default().entry(subject.run.1).or_insert(k);
+        let from =
+            if subject.site == subject.output { String::new() } else { format!("{} → ", subject.site) };
+        let kind = (from + &curve(subject) + &setting, &subject.recipe[..]);
+        alike.entry(kind).or_default().entry(subject.run.1).or_insert(k);
     }
     let mut out = Vec::new();
-    for (name, members) in alike.into_iter().filter(|(_, members)| members.len() > 1) {
-        for metric in [Metric::L0, Metric::Fvu, Metric::DeltaLoss, Metric::LossRecovered] {
-            let value = |(seed, k): (&u64, &usize)| {
-                let s = &measured[*k].scores;
-                let score = match metric {
-                    Metric::L0 => &s.l0,
-                    Metric::Fvu => &s.fvu,
-                    Metric::DeltaLoss => &s.delta_loss,
-                    Metric::LossRecovered => &s.loss_recovered,
-                };
-                (*seed, score.value)
+    for ((name, _), members) in alike.into_iter().filter(|(_, members)| members.len() > 1) {
+        let of = |&k: &usize| numbers(&measured[k].scores, metrics.iter().find(|m| m.scores == k));
+        let all: Vec<(u64, Vec<(String, f64)>)> = members.iter().map(|(seed, k)| (*seed, of(k))).collect();
+        for (metric, _) in &all[0].1 {
+            let value = |(seed, numbers): &(u64, Vec<(String, f64)>)| {
+                Some((*seed, numbers.iter().find(|number| number.0 == *metric)?.1))
             };
-            let values: Vec<(u64, f64)> = members.iter().map(value).collect();
-            out.push(Spread::of(name.clone(), &values, metric));
+            if let Some(values) = all.iter().map(value).collect::<Option<Vec<(u64, f64)>>>() {
+                out.push(Spread::of(name.clone(), &values, metric));
+            }
         }
     }
+    out
+}
+
+/// What there is to compare over seeds.
+fn numbers(scores: &Scores, beside: Option<&DictionaryMetrics>) -> Vec<(String, f64)> {
+    let plain = [
+        (Metric::L0, &scores.l0),
+        (Metric::Fvu, &scores.fvu),
+        (Metric::DeltaLoss, &scores.delta_loss),
+        (Metric::LossRecovered, &scores.loss_recovered),
+    ];
+    let mut out: Vec<(String, f64)> = plain.map(|(metric, score)| (metric.name().into(), score.value)).into();
+    out.push(("alive".into(), scores.firing.alive as f64));
+    let Some(m) = beside else { return out };
+    let probe = |p: &ProbeMeans| Some((format!("probe F1 of {} features", p.k?), p.f1));
+    out.extend(m.probing.iter().filter(|p| p.source == "features").filter_map(probe));
+    out.extend(m.absorption.iter().map(|a| ("narrow absorption".into(), a.narrow)));
+    let ravel = m.ravel.iter().flat_map(|r| &r.sources).filter(|s| s.source == "features");
+    out.extend(ravel.map(|s| ("interchange".into(), s.score)));
+    out.extend(m.rules.iter().map(|r| ("rule F1".into(), r.means.f1)));
+    let examples = |e: &ExampleScores| [("intruder", e.intruder.value), ("embedding", e.embedding.value)];
+    out.extend(m.examples.iter().flat_map(examples).map(|(name, value)| (name.into(), value)));
+    out.extend(m.uniformity.iter().map(|u| ("uniformity of effects".into(), u.effect)));
     out
 }
 

@@ -1,15 +1,15 @@
 //! `report.html`: the scores of a run or a release on one page that opens offline, and its pictures as files, each with its data.
 //! The page shows what `evaluation.json` has, and measures nothing.
 
-use crate::beside::Beside;
 use crate::canonical::Canonical;
 use crate::entry::Entry;
 use crate::figures::{Figure, against_truth, firing, layers, pareto, slices, widths};
 use crate::file::remarks;
+use crate::tables::{missing, score, tables};
 use crate::{EvaluationFile, ReleaseError};
 use lapidary_files::{self as files, Kind};
 use lapidary_report::html::{Html, Part, Section, html};
-use lapidary_report::number::{count, significant};
+use lapidary_report::number::count;
 use lapidary_report::plot::Plot;
 use lapidary_report::table::Align;
 use std::path::Path;
@@ -33,7 +33,6 @@ pub struct Report<'a> {
     pub entries: Vec<Entry<'a>>,
     /// One for each site and width.
     pub canonical: Canonical,
-    beside: Beside,
 }
 
 /// Pictures that belong together.
@@ -56,10 +55,6 @@ const FIRING: &str = "Features by the share of rows in which they are active, of
 const POSITION: &str =
     "Canonical dictionaries, at most seven of a kind; bins of positions double, bands are 95 % intervals.";
 const PARTS: &str = "The same scores on parts of the text: named sets of documents, or who speaks in a chat. Each part has its own variance.";
-const PRECISION: &str = "Every dictionary with its matrices in fewer bits, against itself in f32: what each score changes by, the share of \
-    active features that flip, and the share of features whose activations stay the same (correlation of 0.95 and more).";
-const PAIRS: &str = "Dictionaries of one site on the same tokens; at matched L0 the curves of two kinds, read off between their points. Better \
-    or worse only where the 95 % interval of the difference excludes 0.";
 const WIDTH: &str = "Width";
 const WIDTHS: &str = "The same site and architecture at several widths, compared at one L0: values are interpolated, in the logarithm of \
     L0, between the dictionaries of each width, and so are the ends of their intervals.";
@@ -75,12 +70,12 @@ impl<'a> Report<'a> {
         target: Option<f64>,
     ) -> Report<'a> {
         let canonical = Canonical::new(&entries, target);
-        Report { name, file, entries, canonical, beside: Beside::of(file) }
+        Report { name, file, entries, canonical }
     }
 
     /// All pictures that there are data for.
     pub fn groups(&self) -> Vec<Group> {
-        let Report { entries, canonical, beside, .. } = self;
+        let Report { entries, canonical, file, .. } = self;
         let groups = [
             ("L0 against FVU and Δloss", PARETO.to_string(), pareto::figures(entries)),
             (
@@ -89,10 +84,10 @@ impl<'a> Report<'a> {
                 layers::figures(entries, canonical),
             ),
             ("How often features fire", FIRING.into(), firing::figures(entries, canonical)),
-            ("By position", POSITION.into(), slices::by_position(entries, beside, canonical)),
-            ("By part of the text", PARTS.into(), slices::by_part(entries, beside, canonical)),
+            ("By position", POSITION.into(), slices::by_position(entries, &file.metrics, canonical)),
+            ("By part of the text", PARTS.into(), slices::by_part(entries, &file.metrics, canonical)),
             (WIDTH, WIDTHS.into(), widths::figures(entries)),
-            ("Against the truth", TRUTH.into(), against_truth::figures(self.file.truth.as_ref())),
+            ("Against the truth", TRUTH.into(), against_truth::figures(file.truth.as_ref())),
         ];
         let abreast = |heading| if heading == WIDTH { 3 } else { 2 };
         let group = |(heading, text, figures)| Group { heading, text, figures, abreast: abreast(heading) };
@@ -103,15 +98,17 @@ impl<'a> Report<'a> {
     pub fn html(&self) -> String {
         let mut sections: Vec<Section> = self.groups().into_iter().map(section).collect();
         sections.push(self.table());
-        let tables = [
-            ("Against each other", PAIRS, self.beside.pairs()),
-            ("In fewer bits", PRECISION, self.beside.precision()),
-        ];
-        let tables = tables.into_iter().filter_map(|(heading, text, table)| Some((heading, text, table?)));
-        sections.extend(tables.map(|(heading, text, (columns, rows))| Section {
-            heading: heading.into(),
-            parts: vec![Part::Text(text.into()), Part::Table(columns, rows)],
-        }));
+        for table in tables(self.file) {
+            let parts = [Part::Text(sentence(&table.caption)), Part::Table(table.columns, table.rows)];
+            match sections.iter_mut().find(|section| section.heading == table.heading) {
+                Some(section) => section.parts.extend(parts),
+                None => sections.push(Section { heading: table.heading, parts: parts.into() }),
+            }
+        }
+        let missing = missing(self.file);
+        if !missing.is_empty() {
+            sections.push(Section { heading: "Not measured".into(), parts: vec![Part::List(missing)] });
+        }
         sections.push(Section { heading: "Words".into(), parts: vec![Part::List(words())] });
         html(&Html { title: self.name.into(), lead: self.lead(), sections, foot: self.foot() })
     }
@@ -173,13 +170,6 @@ impl<'a> Report<'a> {
 
     fn row(&self, n: usize, entry: &Entry<'_>) -> Vec<String> {
         let s = entry.scores;
-        let score = |score: &lapidary_evaluation::Score| {
-            let value = significant(score.value, 3);
-            match crate::figures::interval(score) {
-                Some((low, high)) => format!("{value}\t{} to {}", significant(low, 3), significant(high, 3)),
-                None => value,
-            }
-        };
         let kind = match &entry.baseline {
             Some(baseline) => format!("{}, {baseline}", entry.architecture),
             None => entry.architecture.clone(),
@@ -212,6 +202,13 @@ fn section(group: Group) -> Section {
         heading: group.heading.into(),
         parts: std::iter::once(Part::Text(group.text)).chain(rows).collect(),
     }
+}
+
+/// With a capital and a full stop.
+fn sentence(caption: &str) -> String {
+    let mut letters = caption.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}.", letters.as_str())
 }
 
 fn words() -> Vec<String> {

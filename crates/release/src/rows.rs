@@ -2,6 +2,7 @@
 
 use crate::EvaluationFile;
 use lapidary_dictionary::Setting;
+use lapidary_evaluation::comparison::Metric;
 use lapidary_evaluation::truth::Baseline;
 use lapidary_evaluation::{Interval, Score, Scores};
 use lapidary_ground_truth::TruthTable;
@@ -69,6 +70,41 @@ pub fn lines(scores: &Scores) -> Vec<Line> {
         )),
     ];
     lines.into_iter().flatten().collect()
+}
+
+/// Scores on another model, and what they are, if there are any.
+pub fn elsewhere(file: &EvaluationFile, scores: &Scores) -> Option<(String, Vec<Line>)> {
+    let place = file.scores.iter().position(|own| std::ptr::eq(own, scores) || own == scores)?;
+    let (model, found) = file.elsewhere(place)?;
+    let there = |metric: &str, unit: &str, score: &Score| Line {
+        metric: metric.into(),
+        unit: unit.into(),
+        measure: measure(score),
+    };
+    let change = |metric: Metric, unit: &str, n: u64| {
+        let change = found.change(metric)?;
+        let measure = Measure { value: change.difference, interval: known(&change.interval), n };
+        Some(Line { metric: format!("{}, less that at home", metric.name()), unit: unit.into(), measure })
+    };
+    let (s, f, nats) = (&found.scores, &found.firing, "nats per target");
+    let both = Measure { value: f.both as f64, interval: None, n: s.rows };
+    let alike = Measure { value: f.correlation, interval: known(&f.interval), n: f.both };
+    let lines = [
+        Some(there("L0", "features per row", &s.l0)),
+        change(Metric::L0, "features per row", s.rows),
+        Some(there("FVU", "share of variance", &s.fvu)),
+        change(Metric::Fvu, "share of variance", s.rows),
+        Some(there("Δloss", nats, &s.delta_loss)),
+        change(Metric::DeltaLoss, nats, s.targets),
+        Some(Line { metric: "alive here and at home".into(), unit: "features".into(), measure: both }),
+        Some(Line {
+            metric: "ln frequency here and at home".into(),
+            unit: "correlation".into(),
+            measure: alike,
+        }),
+    ];
+    let text = format!("On the same tokens of {model}, which it was not trained on.");
+    Some((text, lines.into_iter().flatten().collect()))
 }
 
 /// The lines to print: what was judged, or the baselines if nothing was.

@@ -36,6 +36,8 @@ pub struct Card {
     pub scores: Vec<Line>,
     /// What the scores were measured on, in sentences.
     pub scored_on: String,
+    /// On another model: what that is, and scores there.
+    pub elsewhere: Option<(String, Vec<Line>)>,
     /// What a reader of the scores must not overlook, one sentence each.
     pub remarks: Vec<String>,
     /// What it cannot do or was not tested for, one sentence each.
@@ -98,7 +100,12 @@ impl Card {
             return "## Scores\n\nNone: it reads a model with random weights, so it cannot be spliced into this one.\n".into();
         }
         let remarks = if self.remarks.is_empty() { String::new() } else { list(&self.remarks) + "\n" };
-        format!("## Scores\n\n{}\n\n{remarks}{}", self.scored_on, scores::sheet_markdown(&self.scores))
+        let there = |(text, lines): &(String, Vec<Line>)| {
+            format!("\n### On another model\n\n{text}\n\n{}", scores::sheet_markdown(lines))
+        };
+        let elsewhere = self.elsewhere.as_ref().map(there).unwrap_or_default();
+        let sheet = scores::sheet_markdown(&self.scores);
+        format!("## Scores\n\n{}\n\n{remarks}{sheet}{elsewhere}", self.scored_on)
     }
 
     /// Title and first paragraph; of a baseline both say that it is one.
@@ -257,6 +264,7 @@ mod tests {
             training: vec![("preset".into(), "short".into()), ("λ".into(), "0.006".into())],
             scores: scores::tests::lines(),
             scored_on: "115,204 held-out rows of 384 documents.".into(),
+            elsewhere: None,
             remarks: Vec::new(),
             limits: vec!["Trained on children's stories only.".into()],
             hub: Hub::default(),
@@ -343,6 +351,13 @@ lapidary encode 3.att-2048 --in x.safetensors --out features.safetensors
         let remarks = vec!["Its FVU of 7.70e25 is above 1.".to_owned()];
         let page = Card { remarks, ..card() }.markdown();
         assert!(page.contains("of 384 documents.\n\n- Its FVU of 7.70e25 is above 1.\n\n| metric"), "{page}");
+    }
+
+    #[test]
+    fn scores_on_another_model_stand_below_those_at_home() {
+        let page = Card { elsewhere: Some(("On chat.".into(), scores::tests::lines())), ..card() }.markdown();
+        let below = "| 115,000 |\n\n### On another model\n\nOn chat.\n\n| metric |";
+        assert!(page.contains(below) && page.ends_with("Trained on children's stories only.\n"), "{page}");
     }
 
     #[test]

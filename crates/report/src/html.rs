@@ -3,6 +3,7 @@
 //!
 //! Text, tables and plots are given in order; only the layout is made here.
 
+use crate::number::count;
 use crate::plot::{Plot, STYLE, escaped};
 use crate::table::Align;
 
@@ -38,21 +39,25 @@ pub enum Part {
     /// Pictures side by side, as many as fit; up to three.
     Plots(Vec<Plot>),
     /// Cells by columns; a cell whose second half is after a tab has it small below.
+    /// One of more than [`FOLDED`] rows is folded.
     Table(Vec<(String, Align)>, Vec<Vec<String>>),
 }
+
+/// Rows of a table that nobody has to unfold.
+pub const FOLDED: usize = 40;
 
 const LAYOUT: &str = "\
 :root{color-scheme:light dark}
 body{margin:0 auto;max-width:1400px;padding:0 16px 48px;background:#fff;color:#24292f;
 font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}
 h1{font-size:26px;margin:24px 0 8px}h2{font-size:20px;margin:40px 0 8px;padding-top:8px;border-top:1px solid #d8dee4}
-p,ul{max-width:76ch;margin:8px 0}nav{margin:12px 0;line-height:2}nav a{margin-right:18px;white-space:nowrap}a{color:#0b63a5}
+summary{cursor:pointer;color:#0b63a5}p,ul{max-width:76ch;margin:8px 0}nav{margin:12px 0;line-height:2}nav a{margin-right:18px;white-space:nowrap}a{color:#0b63a5}
 .plots{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(380px,100%),1fr));gap:20px;margin:12px 0;align-items:end}
 .two{max-width:1120px}.one{max-width:540px}.plots svg{width:100%;height:auto}
 .wide{overflow-x:auto;margin:12px 0}table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums}
 th,td{padding:3px 14px 3px 0;text-align:left;white-space:nowrap;vertical-align:top}th{border-bottom:1px solid #8c959f}
 .r{text-align:right}small,footer{color:#57606a}td small{display:block;font-size:11px;line-height:1.2}footer{margin-top:48px;font-size:14px}
-@media screen and (prefers-color-scheme:dark){body{background:#14181d;color:#e6edf3}h2{border-color:#2d333b}a{color:#6cb6ff}
+@media screen and (prefers-color-scheme:dark){body{background:#14181d;color:#e6edf3}h2{border-color:#2d333b}a,summary{color:#6cb6ff}
 th{border-color:#6e7681}small,footer{color:#9aa4af}}
 @media print{nav{display:none}.plots{grid-template-columns:1fr 1fr}svg,tr{break-inside:avoid}h2{break-after:avoid}.wide{overflow:visible}
 table{font-size:10px}td small{font-size:8px}th,td{padding-right:8px}}
@@ -117,9 +122,15 @@ fn table(columns: &[(String, Align)], rows: &[Vec<String>]) -> String {
         format!("<tr>{}</tr>\n", cells.iter().zip(columns).map(cell).collect::<String>())
     };
     let body: String = rows.iter().map(row).collect();
-    format!(
+    let table = format!(
         "<div class=\"wide\"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n"
-    )
+    );
+    match rows.len() {
+        n if n > FOLDED => {
+            format!("<details><summary>{} rows</summary>\n{table}</details>\n", count(n as u64))
+        }
+        _ => table,
+    }
 }
 
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct Named {
     pub baseline: Option<Baseline>,
     /// Number of its run among the subjects, and the seed of its plan; 0 for one that is named alone.
     pub run: (usize, u64),
+    /// What of its run is the same in one that differs in its seed only; empty for one that is named alone.
+    pub recipe: String,
     /// In raw units.
     pub dictionary: Dictionary,
     /// The model that it was trained on, if it says so by hash.
@@ -185,6 +187,7 @@ impl Named {
             name: d.name,
             baseline: d.baseline,
             run: (number, run.plan.training.seed),
+            recipe: recipe(&run.plan),
             dictionary,
             model: Some(run.plan.model.clone()),
             text: Some(run.plan.text.hash.clone()),
@@ -201,6 +204,13 @@ impl Named {
         let same = |said: &Identity| said.hash == model.hash && said.precision == model.precision;
         self.model.as_ref().filter(|said| !same(said))
     }
+}
+
+/// What a person chose, of which model and text; what was measured on the rows differs with the seed.
+fn recipe(plan: &RunPlan) -> String {
+    let r = &plan.training.recipe;
+    let (model, text, context) = (&plan.model.hash, &plan.text.hash, plan.text.context);
+    format!("{} {} {} {} {} {model} {text} {context}", r.preset, r.steps, r.batch, r.lr, r.lambda_warmup)
 }
 
 /// A dictionary that is named alone, with what it says of itself.
@@ -238,6 +248,7 @@ fn alone(path: &Path, sites: Sites<'_>) -> Result<Named, SuiteError> {
         setting,
         baseline,
         run: (0, 0),
+        recipe: String::new(),
         dictionary,
         model: model.and_then(|m| m.hash.clone()).map(by_hash),
         text: training.map(|t| t.text_hash.clone()),

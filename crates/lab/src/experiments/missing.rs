@@ -10,10 +10,11 @@
 //! subspace of the same dimension.
 //! Metric and pass lines: completeness rises with frequency (Spearman over bins ≥ 0.8); half-frequency of the widest predicted within a factor of 2; novel
 //! features stand for a variable that A misses in 0.9 of the cases; Chao1 within 20 % of the truth.
-//! Left out: accuracy at single tasks with the missing part added back; Δloss over all tokens stands for it.
+//! *And at which tasks*: mean accuracy over the language's tasks with known answers, with each of these in the place of the site.
 
 mod added;
 mod frequency;
+mod tasks;
 
 use crate::counts::Counts;
 use crate::error::invalid;
@@ -35,6 +36,7 @@ use lapidary_report::plot::{Axis, Scale};
 use lapidary_suite::grid::Architecture;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use tasks::accuracies;
 
 /// The experiment.
 pub static MISSING: Experiment = Experiment {
@@ -49,8 +51,8 @@ pub static MISSING: Experiment = Experiment {
     metric: "completeness against frequency; share of the loss between small and wide that is won back",
     pass: "rank correlation of completeness with frequency 0.8; the half-frequency predicted within a factor of 2; new features stand for a missed variable in 90 % of the cases; \
            on planted vectors an estimate of the number of directions within 20 %",
-    doubt: "Variables that are found by no single feature but by a few together; other thresholds than F1 0.5; tasks that need a rare variable, which the loss over all \
-            tokens does not show.",
+    doubt: "Variables that are found by no single feature but by a few together; other thresholds than F1 0.5; single tasks that need a rare variable, which a mean over tasks \
+            does not show.",
     rungs: &[RungName::Planted, RungName::Organism],
     run,
     answer,
@@ -74,6 +76,8 @@ struct Loss {
     l0: f64,
     fvu: f64,
     delta_loss: Option<f64>,
+    /// Mean over tasks.
+    accuracy: Option<f64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,6 +95,8 @@ struct OfSeed {
     losses: Vec<Loss>,
     /// Variables whose directions were given back.
     given_back: u64,
+    /// Of the untouched model.
+    knows: Option<f64>,
 }
 
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
@@ -109,7 +115,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": [L0, DENSER],
-            "widths": widths, "windows": windows, "measure": 2 });
+            "widths": widths, "windows": windows, "measure": 3 });
         by_seed.push(lab.cell(name, &format!("missing-seed{seed}"), &plan, |lab| {
             of_seed(lab, &rung, &widths, how, windows)
         })?);
@@ -170,6 +176,7 @@ fn of_seed(
     let named =
         variants(small, wide, &all[widths.len()].dictionary, &gains, &error, &back, rung.d(), lab.seed);
     let rows = truth.rows() as f64;
+    let accuracies = accuracies(rung, &named, windows as u64 * 2)?;
     Ok(OfSeed {
         hashes: wants
             .iter()
@@ -182,8 +189,9 @@ fn of_seed(
         features: gains.len() as u64,
         novel_stand: stand(true),
         other_stand: stand(false),
-        losses: losses(rung, device, x, &named, windows)?,
+        losses: losses(rung, device, x, &named, windows, accuracies.as_deref())?,
         given_back,
+        knows: accuracies.and_then(|all| all.last().copied()),
     })
 }
 
@@ -193,6 +201,7 @@ fn losses(
     x: &[f32],
     named: &[(String, Dictionary)],
     windows: usize,
+    accuracies: Option<&[f64]>,
 ) -> Result<Vec<Loss>, LabError> {
     let scores = match rung.model_sites() {
         [] => None,
@@ -212,7 +221,8 @@ fn losses(
     let of = |(i, (name, dictionary)): (usize, &(String, Dictionary))| {
         let on = encoded(dictionary, device, x, x);
         let delta_loss = scores.as_ref().map(|s| s[i].delta_loss.value);
-        Loss { name: name.clone(), l0: on.l0, fvu: on.fvu, delta_loss }
+        let accuracy = accuracies.map(|all| all[i]);
+        Loss { name: name.clone(), l0: on.l0, fvu: on.fvu, delta_loss, accuracy }
     };
     Ok(named.iter().enumerate().map(of).collect())
 }
@@ -232,6 +242,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, widths: &[usize], by_seed: &[OfSeed]) -> R
             report.cell(&loss.name, Some(seed), "L0", loss.l0);
             report.cell(&loss.name, Some(seed), "FVU", loss.fvu);
             loss.delta_loss.iter().for_each(|&l| report.cell(&loss.name, Some(seed), "Δloss", l));
+            loss.accuracy.iter().for_each(|&a| report.cell(&loss.name, Some(seed), "task accuracy", a));
         }
     }
     let last = widths.len() - 1;
@@ -253,6 +264,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, widths: &[usize], by_seed: &[OfSeed]) -> R
     complete(&mut report, widths, by_seed, variables);
     novelty(&mut report, by_seed);
     matters(&mut report, by_seed);
+    answers(&mut report, by_seed);
     if rung.planted().is_some() {
         let found: Vec<&Vec<bool>> = by_seed.iter().map(|s| &s.found[last]).collect();
         let off = Value::new(&[(chao(&found) / variables as f64 - 1.0).abs()], 0.0, variables);
@@ -367,6 +379,36 @@ fn matters(report: &mut Report, by_seed: &[OfSeed]) {
     compare("+ missing, by truth", "+ main components");
 }
 
+/// Task accuracy, where there is a model.
+fn answers(report: &mut Report, by_seed: &[OfSeed]) {
+    let of = |name: &str| -> Option<Vec<f64>> {
+        by_seed.iter().map(|s| s.losses.iter().find(|l| l.name == name)?.accuracy).collect()
+    };
+    let missing = "+ missing, by truth";
+    let Some(own) = of(missing) else { return };
+    for (name, is_baseline) in [
+        ("small", true),
+        ("wide", true),
+        (missing, false),
+        ("+ random subspace", true),
+        ("+ main components", true),
+    ] {
+        let Some(values) = of(name) else { continue };
+        let table = if is_baseline { &mut report.baselines } else { &mut report.metrics };
+        table.insert(format!("{name}: task accuracy"), Value::new(&values, 0.0, report_n(by_seed)));
+    }
+    let knows: Vec<f64> = by_seed.iter().filter_map(|s| s.knows).collect();
+    report
+        .baselines
+        .insert("the untouched model: task accuracy".into(), Value::new(&knows, 0.0, report_n(by_seed)));
+    for other in ["small", "+ random subspace", "+ main components"] {
+        let Some(others) = of(other) else { continue };
+        let by_seed = own.iter().zip(others).map(|(a, b)| a - b).collect();
+        let claim = format!("{missing} answers more tasks right than {other}");
+        report.verdicts.push(judge(&claim, &Gap { by_seed, sampling: 0.0 }, None, &[]));
+    }
+}
+
 fn report_n(by_seed: &[OfSeed]) -> u64 {
     by_seed[0].given_back.max(1)
 }
@@ -379,11 +421,15 @@ fn losses_table(by_seed: &[OfSeed]) -> Table {
         let loss = first
             .delta_loss
             .map_or("–".into(), |_| significant(mean(&|l| l.delta_loss.unwrap_or(f64::NAN)), 3));
-        vec![first.name.clone(), significant(mean(&|l| l.l0), 3), significant(mean(&|l| l.fvu), 3), loss]
+        let tasks = first
+            .accuracy
+            .map_or("–".into(), |_| significant(mean(&|l| l.accuracy.unwrap_or(f64::NAN)), 3));
+        let [l0, fvu] = [mean(&|l| l.l0), mean(&|l| l.fvu)].map(|x| significant(x, 3));
+        vec![first.name.clone(), l0, fvu, loss, tasks]
     };
     Table {
         title: "Means over seeds".into(),
-        columns: ["reconstruction", "L0", "FVU", "Δloss, nats"].map(String::from).to_vec(),
+        columns: ["reconstruction", "L0", "FVU", "Δloss, nats", "task accuracy"].map(String::from).to_vec(),
         rows: (0..by_seed[0].losses.len()).map(row).collect(),
     }
 }

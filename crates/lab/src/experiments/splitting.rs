@@ -117,7 +117,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": L0,
-            "widths": widths, "measure": 2 });
+            "widths": widths, "measure": 3 });
         by_seed.push(
             lab.cell(name, &format!("ladder-seed{seed}"), &plan, |lab| ladder(lab, &rung, &widths, how))?,
         );

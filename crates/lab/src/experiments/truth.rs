@@ -10,7 +10,10 @@
 //! weights; and principal components and neurons with the best of seven thresholds for every variable, which favours them.
 //! Metric: matched F1 at equal L0 (between two trained L0s by their logarithm). Pass line: 0.2 above frozen decoder and random model. The score itself is
 //! valid only if the truth as a dictionary scores 1, and the truth with 0 to 100 % of its firings replaced is ranked rightly (τ ≥ 0.9).
-//! Left out: causal tests (does swapping the feature swap the variable?).
+//! *Causal*, where there is a model: features that are matched with F1 ≥ 0.5 are taken out of the site, one by one; does what the model believes of their variable at its end
+//! change, more than with another feature that fires as often?
+
+mod causal;
 
 use crate::error::invalid;
 use crate::experiment::Experiment;
@@ -22,7 +25,10 @@ use crate::rung::{Need, Rung, RungName};
 use crate::training::{How, Trained, Want, trained};
 use crate::verdict::{Gap, Outcome, Verdict, judge};
 use crate::{Lab, LabError};
-use lapidary_evaluation::truth::{Firings, Represented, neurons, principal_components, recovery};
+use causal::{Causal, causal, sampling};
+use lapidary_evaluation::truth::{
+    Firings, IndicatorScore, Represented, neurons, principal_components, recovery,
+};
 use lapidary_report::number::significant;
 use lapidary_suite::grid::Architecture;
 use lapidary_trainer::{Baseline, row_set};
@@ -40,9 +46,9 @@ pub static TRUTH: Experiment = Experiment {
     baselines: "The same training with a decoder that is never trained (arXiv 2602.14111 found that such frozen decoders score like trained ones on many \
                 metrics); the same training on a language model with random weights (2501.17727); principal components and neurons, with the \
                 best of seven thresholds for every variable.",
-    metric: "matched F1, 0 to 1, at equal L0 (features that fire per token)",
+    metric: "matched F1, 0 to 1, at equal L0 (features that fire per token); share of the model's belief in a variable that goes with its feature",
     pass: "trained dictionaries are at least 0.2 above the frozen decoder and above the random model",
-    doubt: "A causal test that disagrees (a feature that fires with a variable need not be what the model uses); a larger dictionary or a longer \
+    doubt: "A larger dictionary or a longer \
             training that changes the order; a language whose variables are less like words.",
     rungs: &[RungName::Planted, RungName::Organism],
     run,
@@ -53,6 +59,8 @@ const ARCHITECTURES: [Architecture; 3] =
     [Architecture::JumpRelu, Architecture::BatchTopK, Architecture::Matryoshka];
 /// Where everything is compared.
 const L0: f64 = 12.0;
+/// F1 from which on a feature stands for its variable.
+const STANDS: f64 = 0.5;
 /// Name of the largest matched F1 that the width allows.
 const CEILING: &str = "largest matched F1 that the width allows";
 /// Shares of the truth's firings that are replaced.
@@ -70,6 +78,8 @@ struct Found {
     completeness: f64,
     best_f1: f64,
     mcc: Option<f64>,
+    /// At the L0 where everything is compared, of what is no baseline.
+    causal: Option<Causal>,
 }
 
 impl Found {
@@ -112,7 +122,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
             round: Rounding::F32,
         };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": how.rows, "batch": how.batch, "seed": seed,
-            "l0s": l0s, "width": width, "measure": 1 });
+            "l0s": l0s, "width": width, "measure": 2 });
         by_seed.push(lab.cell(name, &format!("scores-seed{seed}"), &plan, |lab| {
             let all = trained(lab, &rung, &wants, how)?;
             wants.iter().zip(&all).map(|(want, trained)| found(lab, &rung, want, trained)).collect()
@@ -153,7 +163,29 @@ fn found(lab: &Lab<'_>, rung: &Rung, want: &Want, trained: &Trained) -> Result<F
         recovery(planted.directions(), &trained.dictionary.w_dec, d, 0.9, lab.catalog.device).mean_correlation
     });
     let found = scored(lab, rung, &subject(want), &on.firings)?;
-    Ok(Found { hash: trained.hash.clone(), l0: on.l0, fvu: on.fvu, mcc, ..found })
+    let causal = match want.baseline.is_none() && want.l0 == L0 {
+        true => {
+            let (most, windows) = (lab.effort.pick(8, 48), lab.effort.pick(40, 200));
+            let matched = matched(lab, rung, &on.firings, most)?;
+            causal(rung, &trained.dictionary, &matched, windows, lab.seed)?
+        }
+        false => None,
+    };
+    Ok(Found { hash: trained.hash.clone(), l0: on.l0, fvu: on.fvu, mcc, causal, ..found })
+}
+
+/// Features that stand for a variable that the model represents, each with it: at most `most`, evenly.
+fn matched(lab: &Lab<'_>, rung: &Rung, firings: &Firings, most: usize) -> Result<Vec<(u32, u32)>, LabError> {
+    let Some(scores) = against_truth(rung, "matched", firings, lab.seed)? else { return Ok(Vec::new()) };
+    let stand = |i: &&IndicatorScore| i.represented == Represented::Yes && i.matched_f1 >= STANDS;
+    let all: Vec<(u32, u32)> = scores
+        .indicators
+        .iter()
+        .filter(stand)
+        .filter_map(|i| Some((i.matched_feature?, i.indicator)))
+        .collect();
+    let step = all.len().div_ceil(most).max(1);
+    Ok(all.into_iter().step_by(step).collect())
 }
 
 fn scored(lab: &Lab<'_>, rung: &Rung, subject: &str, firings: &Firings) -> Result<Found, LabError> {
@@ -170,6 +202,7 @@ fn scored(lab: &Lab<'_>, rung: &Rung, subject: &str, firings: &Firings) -> Resul
         completeness: scores.found_and_represented as f64 / scores.represented.max(1) as f64,
         best_f1: scores.best_f1_represented.value,
         mcc: None,
+        causal: None,
     })
 }
 
@@ -284,6 +317,7 @@ fn report(
     report.metrics.insert(CEILING.into(), Value::new(&[most], 0.0, checks.variables));
     let objections = report.objections();
     report.verdicts = verdicts(lab, &subjects, by_seed, checks, &objections);
+    effects(lab, &mut report, by_seed);
     report.plots.push(plot(&report));
     for (name, of) in [("frozen gap", "frozen-decoder"), ("random-LM gap", "random-lm")] {
         report.validity.extend(least_gap(&report, name, of));
@@ -291,11 +325,37 @@ fn report(
     report
 }
 
+/// Of taking matched features out, beside others as frequent.
+fn effects(lab: &Lab<'_>, report: &mut Report, by_seed: &[Vec<Found>]) {
+    for architecture in ARCHITECTURES.map(|a| a.to_string()) {
+        let of_seed = |found: &Vec<Found>| {
+            found.iter().filter(|f| f.subject == architecture).find_map(|f| f.causal.clone())
+        };
+        let all: Vec<Causal> = by_seed.iter().filter_map(of_seed).filter(|c| !c.matched.is_empty()).collect();
+        let Some(first) = all.first() else { continue };
+        let n = all.iter().map(|c| c.matched.len() as u64).sum();
+        let means = |of: fn(&Causal) -> &Vec<f64>| all.iter().map(|c| mean(of(c))).collect::<Vec<f64>>();
+        let (own, other) = (means(|c| &c.matched), means(|c| &c.random));
+        let value = |values: &[f64]| Value::new(values, sampling(first, lab.seed), n);
+        report.metrics.insert(format!("{architecture}: effect of taking a matched feature out"), value(&own));
+        report.baselines.insert(format!("{architecture}: effect of another as frequent"), value(&other));
+        let gap = Gap {
+            by_seed: own.iter().zip(&other).map(|(a, b)| a - b).collect(),
+            sampling: sampling(first, lab.seed),
+        };
+        let claim = format!(
+            "{architecture}: a matched feature changes what the model believes more than another as frequent"
+        );
+        report.verdicts.push(judge(&claim, &gap, None, &report.objections()));
+    }
+}
+
 fn plot(report: &Report) -> crate::report::Plot {
     let line = |(name, value, is_baseline): (&String, _, _)| Named { name: short(name), value, is_baseline };
-    let metrics = report.metrics.iter().filter(|(n, _)| *n != CEILING).map(|(n, v)| (n, v, false));
-    let mut all: Vec<(&String, &Value, bool)> =
-        metrics.chain(report.baselines.iter().map(|(n, v)| (n, v, true))).collect();
+    let f1 = |n: &str| n.ends_with(": matched F1");
+    let metrics = report.metrics.iter().filter(|(n, _)| f1(n)).map(|(n, v)| (n, v, false));
+    let baselines = report.baselines.iter().filter(|(n, _)| f1(n)).map(|(n, v)| (n, v, true));
+    let mut all: Vec<(&String, &Value, bool)> = metrics.chain(baselines).collect();
     all.sort_by(|a, b| b.1.value.total_cmp(&a.1.value));
     by_name(
         "matched-f1",

@@ -226,6 +226,7 @@ impl DemoArgs {
             resamples: RESAMPLES,
             truth,
             beside: Beside::default(),
+            elsewhere: None,
             run: None,
         }
     }

@@ -11,7 +11,7 @@ use lapidary_evaluation::Scores;
 use lapidary_ground_truth::score::DEFAULT_ROWS;
 use lapidary_lm::{Site, Spec};
 use lapidary_release::EvaluationFile;
-use lapidary_release::cost;
+use lapidary_release::cost::{self, Cost};
 use lapidary_release::entry::Entry;
 use lapidary_release::evaluate::{
     self, AgainstTruth, Beside, JudgeAt, On, evaluate, read_the_model, that_fit,
@@ -22,7 +22,8 @@ use lapidary_release::metrics::Kinds;
 use lapidary_release::report::{FILE_NAME as REPORT_HTML, REPORT, Report};
 use lapidary_release::rows::{lines, row, truth_rows};
 use lapidary_release::sets::Sets;
-use lapidary_release::summary::tables;
+use lapidary_release::tables::texts;
+use lapidary_release::transfer;
 use lapidary_report::number::{bytes, count, duration};
 use lapidary_report::scores::{ScoreRow, sheet_text, suite_text};
 use lapidary_report::truth::truth_text;
@@ -72,6 +73,10 @@ pub struct EvaluateArgs {
     /// Score dictionaries of another model on this one too, which the scores then say; else they are refused
     #[arg(long)]
     foreign_model: bool,
+    /// Score the dictionaries on this other model too, on the same tokens, beside their scores at home: those of a base model on its
+    /// chat model, or back
+    #[arg(long, value_name = "MODEL")]
+    transfer: Option<PathBuf>,
     /// Compare features with the truth about every token; `world`, for text of the language
     #[arg(long, value_name = "LANGUAGE")]
     truth: Option<Language>,
@@ -87,6 +92,7 @@ pub struct EvaluateArgs {
     /// L0); they cost next to nothing.
     /// precision: the same dictionary in bf16, int8 and int4; costs the scores three times more.
     /// probing, absorption: of labels, from --labels or the language; seconds a dictionary.
+    /// ravel: do features of an attribute change it and leave others, on the language's counterfactual pairs; seconds a dictionary.
     /// rules, examples: can features be read, without a judge; seconds a dictionary.
     /// uniformity: how evenly active features carry a prediction; some seconds a dictionary, minutes on a large model.
     #[arg(long, value_name = "core|all|NAME,…", default_value = "core", value_parser = parse_kinds)]
@@ -152,12 +158,17 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
     let opened = Opened::open(model, ignored, recorded, &global.catalog)?;
     let context = args.context(runs.first(), &opened.spec)?;
     let corpus = text.corpus(&opened, context, args.split())?;
+    let open = |other: &PathBuf| Opened::open(other, &[], recorded, &global.catalog);
+    let other = args.transfer.as_ref().map(open).transpose()?;
     if global.dry_run {
-        return args.dry_run(&opened, &corpus, context, &subjects, global);
+        return args.dry_run([Some(&opened), other.as_ref()], &corpus, context, &subjects, global);
     }
     let model = opened.identity()?;
     if !args.foreign_model {
         check_model(&subjects, &model, &opened.folder.display().to_string())?;
+    }
+    if let Some(other) = &other {
+        transfer::check(&opened, other, (&text, &corpus), context, args.split())?;
     }
     let (subjects, unfit) = that_fit(subjects, &opened)?;
     refused.extend(unfit.iter().map(ToString::to_string));
@@ -172,12 +183,13 @@ pub fn run(args: EvaluateArgs, global: &Global) -> anyhow::Result<()> {
         sets: sets.windows(&global.catalog, &opened, context, args.split())?,
     };
     let run = only_run.map(|run| run.folder.as_path());
-    let on = On { beside, run, ..args.on(&opened, &corpus, context, world) };
+    let on = On { beside, run, elsewhere: other.as_ref(), ..args.on(&opened, &corpus, context, world) };
     let file = with_bars(&subjects, &on, global)?.file;
     let file = match only_run {
         Some(run) => file.of_run(&run.folder, &run.plan)?,
         None => file,
     };
+    refused.extend(file.transfer.iter().flat_map(|transfer| transfer.missing.iter().cloned()));
     // Saved or not, the scores are shown.
     let saved = only_run.map(|run| (&run.folder, file.save(&run.folder)));
     print(&file, &subjects, &args.metrics, global)?;
@@ -273,7 +285,7 @@ impl EvaluateArgs {
 
     fn dry_run(
         &self,
-        opened: &Opened,
+        models: [Option<&Opened>; 2],
         corpus: &Corpus,
         context: usize,
         subjects: &[Named],
@@ -281,9 +293,16 @@ impl EvaluateArgs {
     ) -> anyhow::Result<()> {
         let (scored, windows) = (read_the_model(subjects).collect::<Vec<_>>(), self.windows(corpus));
         let tokens = corpus.windows[..windows].iter().map(|w| w.tokens.len()).sum();
-        let model = (&opened.spec, opened.parameters);
-        let cost = cost::of(&scored, model, (tokens, context, evaluate::BATCH_TOKENS), &self.metrics);
-        let seconds = cost.multiply_adds / machine::speed(opened.device);
+        let kinds = [self.metrics.clone(), Kinds::default()];
+        let (mut cost, mut seconds) = (Cost::default(), 0.0);
+        for (opened, kinds) in
+            models.into_iter().zip(&kinds).filter_map(|(model, kinds)| Some((model?, kinds)))
+        {
+            let model = (&opened.spec, opened.parameters);
+            let one = cost::of(&scored, model, (tokens, context, evaluate::BATCH_TOKENS), kinds);
+            seconds += one.multiply_adds / machine::speed(opened.device);
+            cost = cost.and(one);
+        }
         let json = serde_json::json!({
             "dictionaries": scored.len(), "windows": windows, "context": context, "documents": corpus.documents,
             "tokens": cost.tokens, "seconds": seconds, "memory": cost.memory,
@@ -328,6 +347,7 @@ impl EvaluateArgs {
             resamples: self.resamples as usize,
             truth: world.map(|world| AgainstTruth { world, rows, max_windows }),
             beside: Beside::default(),
+            elsewhere: None,
             run: None,
         }
     }
@@ -360,13 +380,16 @@ pub fn with_bars(subjects: &[Named], on: &On<'_>, global: &Global) -> anyhow::Re
 
 /// What `work` returns, with a bar for each part that it tells of.
 pub fn progress<T>(global: &Global, work: impl FnOnce(&mut dyn FnMut(evaluate::Progress)) -> T) -> T {
-    let (mut scores, mut truth, mut beside) = (None, None, None);
+    let (mut scores, mut truth, mut beside, mut elsewhere) = (None, None, None, None);
     work(&mut |progress| {
         let (bar, label, unit, (done, total)) = match progress {
             evaluate::Progress::Scores(done, total) => (&mut scores, "evaluating", "tokens", (done, total)),
             evaluate::Progress::Truth(done, total) => (&mut truth, "truth", "scores", (done, total)),
             evaluate::Progress::Beside(done, total) => {
                 (&mut beside, "other metrics", "dictionaries", (done, total))
+            }
+            evaluate::Progress::Elsewhere(done, total) => {
+                (&mut elsewhere, "on the other model", "tokens", (done, total))
             }
         };
         bar.get_or_insert_with(|| Progress::new(global.quiet, label, total, unit)).set_of(done, total);
@@ -402,7 +425,8 @@ fn print(file: &EvaluationFile, subjects: &[Named], kinds: &Kinds, global: &Glob
             .iter()
             .try_for_each(|remark| terminal::line(format_args!("{}: {remark}", scores.name)))?;
     }
-    tables(file, kinds).iter().try_for_each(|table| terminal::line(format_args!("\n{table}")))?;
+    let more = kinds.0.len() > Kinds::default().0.len();
+    texts(file, more).iter().try_for_each(|table| terminal::line(format_args!("\n{table}")))?;
     if let Some(truth) = &file.truth {
         terminal::line(format_args!("\n{}", truth_text(&truth_rows(truth))))?;
         let (rows, documents) = (count(truth.rows), count(truth.documents));

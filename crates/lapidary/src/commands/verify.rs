@@ -109,6 +109,7 @@ impl VerifyArgs {
             resamples,
             truth: None,
             beside: Beside::default(),
+            elsewhere: None,
             run: None,
         };
         Ok(progress(global, |observe| recompute(run, &file, &names, &on, observe))?)

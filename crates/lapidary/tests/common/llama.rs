@@ -47,11 +47,16 @@ fn vocabulary() -> Vec<&'static str> {
 
 /// A Hugging Face folder: config, tokenizer, weights uniform with the usual 1/√fan-in spread.
 pub fn write(folder: &Path) {
+    write_layers(folder, LAYERS);
+}
+
+/// The same with so many layers.
+pub fn write_layers(folder: &Path, layers: usize) {
     std::fs::create_dir(folder).expect("a new folder");
     let words = vocabulary();
     let config = serde_json::json!({
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": D, "intermediate_size": MLP,
-        "num_hidden_layers": LAYERS, "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "head_dim": D / HEADS,
+        "num_hidden_layers": layers, "num_attention_heads": HEADS, "num_key_value_heads": HEADS, "head_dim": D / HEADS,
         "vocab_size": words.len(), "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "hidden_act": "silu", "tie_word_embeddings": true, "bos_token_id": 1, "eos_token_id": 2,
     });
@@ -62,13 +67,13 @@ pub fn write(folder: &Path) {
         "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "<unk>" },
     });
     std::fs::write(folder.join("tokenizer.json"), format!("{tokenizer:#}\n")).expect("writable");
-    write_weights(&folder.join("model.safetensors"), words.len());
+    write_weights(&folder.join("model.safetensors"), words.len(), layers);
 }
 
-fn write_weights(path: &Path, vocab: usize) {
+fn write_weights(path: &Path, vocab: usize, layers: usize) {
     let mut rng = ChaCha8Rng::seed_from_u64(0x006d_6f64_656c);
     let mut shapes: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![vocab, D])];
-    for l in 0..LAYERS {
+    for l in 0..layers {
         let name = |part: &str| format!("model.layers.{l}.{part}.weight");
         shapes.extend(["q", "k", "v", "o"].map(|p| (name(&format!("self_attn.{p}_proj")), vec![D, D])));
         shapes.extend(["gate", "up"].map(|p| (name(&format!("mlp.{p}_proj")), vec![MLP, D])));

@@ -2,7 +2,7 @@
 //! folder of their own, and a comparison of whole run folders.
 #![allow(dead_code)] // each test binary takes what it needs
 
-mod llama;
+pub mod llama;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

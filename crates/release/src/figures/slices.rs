@@ -1,10 +1,11 @@
 //! Δloss and FVU by position in the window, and by part of the text, of canonical dictionaries.
 
 use super::{CURVES, Curve, Figure, distinct, interval, scale, slug};
-use crate::beside::{Beside, SliceScores, Sliced};
 use crate::canonical::Canonical;
 use crate::entry::Entry;
+use crate::metrics::DictionaryMetrics;
 use lapidary_evaluation::Score;
+use lapidary_evaluation::slices::{SliceScores, Sliced};
 use lapidary_report::plot::{Axis, Mark, Plot, Point, Scale, Series, Tone};
 
 /// How positions are sliced in `evaluation.json`.
@@ -27,25 +28,33 @@ const METRICS: [Metric; 2] = [
 ];
 
 /// By position: two pictures for each kind of site.
-pub(crate) fn by_position(entries: &[Entry<'_>], beside: &Beside, canonical: &Canonical) -> Vec<Figure> {
-    figures(entries, beside, canonical, |by| by == POSITION)
+pub(crate) fn by_position(
+    entries: &[Entry<'_>],
+    metrics: &[DictionaryMetrics],
+    canonical: &Canonical,
+) -> Vec<Figure> {
+    figures(entries, metrics, canonical, |by| by == POSITION)
 }
 
 /// By named text, by who speaks.
-pub(crate) fn by_part(entries: &[Entry<'_>], beside: &Beside, canonical: &Canonical) -> Vec<Figure> {
-    figures(entries, beside, canonical, |by| by != POSITION)
+pub(crate) fn by_part(
+    entries: &[Entry<'_>],
+    metrics: &[DictionaryMetrics],
+    canonical: &Canonical,
+) -> Vec<Figure> {
+    figures(entries, metrics, canonical, |by| by != POSITION)
 }
 
 fn figures(
     entries: &[Entry<'_>],
-    beside: &Beside,
+    metrics: &[DictionaryMetrics],
     canonical: &Canonical,
     wanted: impl Fn(&str) -> bool,
 ) -> Vec<Figure> {
     let all: Vec<Own<'_, '_>> = canonical
         .chosen
         .iter()
-        .filter_map(|&n| Some((&entries[n], beside.metrics.iter().find(|m| m.is_of(&entries[n]))?)))
+        .filter_map(|&n| Some((&entries[n], metrics.iter().find(|m| m.is_of(&entries[n]))?)))
         .flat_map(|(entry, metrics)| metrics.slices.iter().map(move |sliced| (entry, sliced)))
         .filter(|(_, sliced)| wanted(&sliced.by))
         .collect();
@@ -137,16 +146,19 @@ mod tests {
         let entry = |(number, s)| Entry { number, ..Entry::new(s, "", None) };
         let entries: Vec<Entry<'_>> = all.iter().enumerate().map(entry).collect();
         let score = |value: f64| serde_json::json!({ "value": value, "n": 3, "interval": { "low": value / 2.0, "high": value * 2.0 } });
-        let slice = |name: &str, x: f64| serde_json::json!({ "slice": name, "fvu": score(x), "delta_loss": score(x / 10.0), "l0": score(1.0) });
+        let slice = |name: &str, x: f64| {
+            serde_json::json!({ "slice": name, "fvu": score(x), "delta_loss": score(x / 10.0),
+            "l0": score(1.0), "ce": score(3.0), "loss_recovered": score(0.9) })
+        };
         let of = |n: usize| {
             serde_json::json!({ "scores": n, "name": all[n].name, "slices": [
                 { "by": "position", "slices": [slice("1", 0.1), slice("5–20", 0.2)] },
                 { "by": "turn", "slices": [slice("user", 0.3), slice("model", 0.4)] } ] })
         };
-        let beside: Beside =
-            serde_json::from_value(serde_json::json!({ "metrics": [of(0), of(1)] })).unwrap();
+        let metrics: Vec<DictionaryMetrics> =
+            serde_json::from_value(serde_json::json!([of(0), of(1)])).unwrap();
         let canonical = Canonical::new(&entries, None);
-        let positions = by_position(&entries, &beside, &canonical);
+        let positions = by_position(&entries, &metrics, &canonical);
         assert_eq!(
             positions.iter().map(|f| f.file.as_str()).collect::<Vec<_>>(),
             ["by-position-all-res-delta-loss", "by-position-all-res-fvu"]
@@ -156,9 +168,9 @@ mod tests {
             (line.name.as_str(), line.mark, line.points[1].x, line.points[1].y),
             ("layer 2", Mark::Line, 10.0, 0.2)
         );
-        let parts = by_part(&entries, &beside, &canonical);
+        let parts = by_part(&entries, &metrics, &canonical);
         let points: Vec<(f64, f64)> = parts[1].plot.series[0].points.iter().map(|p| (p.x, p.y)).collect();
         assert_eq!(points, [(0.3, 0.0), (0.4, 1.0)]);
-        assert!(by_part(&entries, &Beside::default(), &canonical).is_empty());
+        assert!(by_part(&entries, &[], &canonical).is_empty());
     }
 }
