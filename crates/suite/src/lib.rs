@@ -19,6 +19,7 @@ mod init;
 pub mod plan;
 mod recipe;
 pub mod rows;
+pub mod scaling;
 pub mod subjects;
 pub mod train;
 pub mod words;
