@@ -97,6 +97,8 @@ struct OfSeed {
     given_back: u64,
     /// Of the untouched model.
     knows: Option<f64>,
+    /// Answers of all tasks.
+    answers: u64,
 }
 
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
@@ -115,7 +117,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     for seed in lab.seeds() {
         let how = How { rows, batch, seed, round: Rounding::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": [L0, DENSER],
-            "widths": widths, "windows": windows, "measure": 3 });
+            "widths": widths, "windows": windows, "measure": 4 });
         by_seed.push(lab.cell(name, &format!("missing-seed{seed}"), &plan, |lab| {
             of_seed(lab, &rung, &widths, how, windows)
         })?);
@@ -189,9 +191,10 @@ fn of_seed(
         features: gains.len() as u64,
         novel_stand: stand(true),
         other_stand: stand(false),
-        losses: losses(rung, device, x, &named, windows, accuracies.as_deref())?,
+        losses: losses(rung, device, x, &named, windows, accuracies.as_ref().map(|(all, _)| &all[..]))?,
         given_back,
-        knows: accuracies.and_then(|all| all.last().copied()),
+        knows: accuracies.as_ref().and_then(|(all, _)| all.last().copied()),
+        answers: accuracies.map_or(0, |(_, answers)| answers),
     })
 }
 
@@ -386,6 +389,7 @@ fn answers(report: &mut Report, by_seed: &[OfSeed]) {
     };
     let missing = "+ missing, by truth";
     let Some(own) = of(missing) else { return };
+    let n = by_seed[0].answers;
     for (name, is_baseline) in [
         ("small", true),
         ("wide", true),
@@ -395,12 +399,10 @@ fn answers(report: &mut Report, by_seed: &[OfSeed]) {
     ] {
         let Some(values) = of(name) else { continue };
         let table = if is_baseline { &mut report.baselines } else { &mut report.metrics };
-        table.insert(format!("{name}: task accuracy"), Value::new(&values, 0.0, report_n(by_seed)));
+        table.insert(format!("{name}: task accuracy"), Value::new(&values, 0.0, n));
     }
     let knows: Vec<f64> = by_seed.iter().filter_map(|s| s.knows).collect();
-    report
-        .baselines
-        .insert("the untouched model: task accuracy".into(), Value::new(&knows, 0.0, report_n(by_seed)));
+    report.baselines.insert("the untouched model: task accuracy".into(), Value::new(&knows, 0.0, n));
     for other in ["small", "+ random subspace", "+ main components"] {
         let Some(others) = of(other) else { continue };
         let by_seed = own.iter().zip(others).map(|(a, b)| a - b).collect();

@@ -25,7 +25,7 @@ use crate::rung::{Need, Rung, RungName};
 use crate::training::{How, Trained, Want, trained};
 use crate::verdict::{Gap, Outcome, Verdict, judge};
 use crate::{Lab, LabError};
-use causal::{Causal, causal, sampling};
+use causal::{Causal, causal};
 use lapidary_evaluation::truth::{
     Firings, IndicatorScore, Represented, neurons, principal_components, recovery,
 };
@@ -122,7 +122,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
             round: Rounding::F32,
         };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": how.rows, "batch": how.batch, "seed": seed,
-            "l0s": l0s, "width": width, "measure": 2 });
+            "l0s": l0s, "width": width, "measure": 3 });
         by_seed.push(lab.cell(name, &format!("scores-seed{seed}"), &plan, |lab| {
             let all = trained(lab, &rung, &wants, how)?;
             wants.iter().zip(&all).map(|(want, trained)| found(lab, &rung, want, trained)).collect()
@@ -165,7 +165,7 @@ fn found(lab: &Lab<'_>, rung: &Rung, want: &Want, trained: &Trained) -> Result<F
     let found = scored(lab, rung, &subject(want), &on.firings)?;
     let causal = match want.baseline.is_none() && want.l0 == L0 {
         true => {
-            let (most, windows) = (lab.effort.pick(8, 48), lab.effort.pick(40, 200));
+            let (most, windows) = (lab.effort.pick(24, 48), lab.effort.pick(60, 200));
             let matched = matched(lab, rung, &on.firings, most)?;
             causal(rung, &trained.dictionary, &matched, windows, lab.seed)?
         }
@@ -336,13 +336,14 @@ fn effects(lab: &Lab<'_>, report: &mut Report, by_seed: &[Vec<Found>]) {
         let n = all.iter().map(|c| c.matched.len() as u64).sum();
         let means = |of: fn(&Causal) -> &Vec<f64>| all.iter().map(|c| mean(of(c))).collect::<Vec<f64>>();
         let (own, other) = (means(|c| &c.matched), means(|c| &c.random));
-        let value = |values: &[f64]| Value::new(values, sampling(first, lab.seed), n);
-        report.metrics.insert(format!("{architecture}: effect of taking a matched feature out"), value(&own));
-        report.baselines.insert(format!("{architecture}: effect of another as frequent"), value(&other));
-        let gap = Gap {
-            by_seed: own.iter().zip(&other).map(|(a, b)| a - b).collect(),
-            sampling: sampling(first, lab.seed),
-        };
+        let gaps: Vec<f64> = first.matched.iter().zip(&first.random).map(|(a, b)| a - b).collect();
+        let [matched, others, apart] =
+            [&first.matched, &first.random, &gaps].map(|of| sampling_error(of, lab.seed));
+        let name = |what: &str| format!("{architecture}: effect of {what}");
+        report.metrics.insert(name("taking a matched feature out"), Value::new(&own, matched, n));
+        report.baselines.insert(name("another as frequent"), Value::new(&other, others, n));
+        let by_seed = own.iter().zip(&other).map(|(a, b)| a - b).collect();
+        let gap = Gap { by_seed, sampling: apart };
         let claim = format!(
             "{architecture}: a matched feature changes what the model believes more than another as frequent"
         );

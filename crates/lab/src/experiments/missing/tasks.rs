@@ -14,7 +14,7 @@ const BATCH: usize = 64;
 /// Answers from which on a task counts.
 const LEAST: u64 = 20;
 
-/// Mean accuracy over tasks with each dictionary spliced in, and last without any; nothing on planted rows. On the first
+/// Mean accuracy over tasks with each dictionary spliced in, and last without any; and how many answers that is of. Nothing on planted rows. On the first
 /// `documents` of a seed that no row comes from.
 ///
 /// # Errors
@@ -23,7 +23,7 @@ pub(super) fn accuracies(
     rung: &Rung,
     all: &[(String, Dictionary)],
     documents: u64,
-) -> Result<Option<Vec<f64>>, LabError> {
+) -> Result<Option<(Vec<f64>, u64)>, LabError> {
     let (Some(model), [site, ..]) = (rung.model()?, rung.model_sites()) else { return Ok(None) };
     let corpus = Corpus { seed: WORLD_SEED + 1, config: Config::default() };
     let samples: Vec<Sample> = (0..documents).map(|n| corpus.sample(n)).collect();
@@ -42,7 +42,8 @@ pub(super) fn accuracies(
         }
         tallies[all.len()].add_answers(model, samples, &base.batch.starts, &base.residual, Policy::Base);
     }
-    Ok(Some(tallies.iter().map(mean).collect()))
+    let answers = tallies[all.len()].tasks.values().map(|task| task.answers).filter(|&n| n >= LEAST).sum();
+    Ok(Some((tallies.iter().map(mean).collect(), answers)))
 }
 
 fn mean(tally: &Tally) -> f64 {

@@ -14,7 +14,6 @@ use lapidary_evaluation::{Labels, halves};
 use lapidary_kernels::Csr;
 use lapidary_lm::{Model, Site};
 use lapidary_splice::{Base, Splice};
-use lapidary_stats::bootstrap;
 use serde::{Deserialize, Serialize};
 
 /// Windows in a batch.
@@ -136,13 +135,6 @@ impl Batch {
         }
         self.last(model, &self.base.splice(model, site, Splice::Rows(&x)))
     }
-}
-
-/// Standard error of the mean difference, over variables.
-pub(super) fn sampling(of: &Causal, seed: u64) -> f64 {
-    let flat: Vec<f64> = of.matched.iter().zip(&of.random).flat_map(|(a, b)| [a - b, 1.0]).collect();
-    let [interval] = bootstrap(&flat, 2, 1_000, seed, |sums| [sums[0] / sums[1]]);
-    interval.map_or(0.0, |i| (i.high - i.low) / (2.0 * 1.96))
 }
 
 #[cfg(test)]
