@@ -165,12 +165,17 @@ fn the_rows_are_as_they_are_described() {
     assert!(measured(LONG_ROWS).0.long_rows_share > Some(0.5));
 }
 
+/// L0 over the last twelve steps.
+fn end(course: &[f64]) -> f64 {
+    course[course.len() - 12..].iter().sum::<f64>() / 12.0
+}
+
 /// Within a tenth at the end; after the first third never more than half off.
 fn meets(size: Size, targets: &[f64]) {
     let objectives: Vec<_> = targets.iter().map(|&t| (Objective::GEMMA_SCOPE, t, 0.3 / t)).collect();
     let (courses, said) = courses(size, &plan(size, &measured(size), &objectives));
     for (target, course) in targets.iter().zip(courses.values()) {
-        let end = course[course.len() - 12..].iter().sum::<f64>() / 12.0;
+        let end = end(course);
         assert!((end / target - 1.0).abs() < 0.1, "asked {target}, ended at {end}: {course:?}");
         let later = &course[size.steps as usize / 3..];
         let off = later.iter().map(|l0| (l0 / target).max(target / l0)).fold(1.0, f64::max);
@@ -182,6 +187,19 @@ fn meets(size: Size, targets: &[f64]) {
 #[test]
 fn targets_are_met_without_swinging() {
     meets(SMALL, &[10.0, 25.0]);
+}
+
+/// Where λ weighs Σf, the end is as near; on the way L1 is further off.
+#[test]
+fn gated_and_l1_end_at_their_targets() {
+    let wanted =
+        [(Objective::Gated, 10.0), (Objective::Gated, 25.0), (Objective::L1, 10.0), (Objective::L1, 25.0)];
+    let objectives = wanted.clone().map(|(objective, target)| (objective, target, 0.3 / f64::sqrt(target)));
+    let (courses, _) = courses(SMALL, &plan(SMALL, &measured(SMALL), &objectives));
+    for ((objective, target), course) in wanted.iter().zip(courses.values()) {
+        let end = end(course);
+        assert!((end / target - 1.0).abs() < 0.1, "{objective:?} asked {target}, ended at {end}: {course:?}");
+    }
 }
 
 #[test]
