@@ -28,7 +28,7 @@ endef
 # nextest where it is installed: every test in a process of its own, and one summary. It runs no doc tests.
 ifdef NEXTEST
 TESTS := $(CARGO) nextest run --release --locked --workspace
-PORTABLE := $(TESTS) -E 'package(lapidary) and not binary(crash) and not binary(bad_input) and not binary(demo)'
+PORTABLE := $(TESTS) -E 'package(lapidary) and not binary(crash) and not binary(bad_input) and not binary(demo) and not test(/judge|rules_stand/)'
 else
 TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
 PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
@@ -76,7 +76,7 @@ doc:
 	$(call stage,doc tests,$(CARGO) test --release --locked --workspace --doc --quiet)
 
 # The binary from end to end once more, without intrinsics: the same bits, another instruction path. What is about files and
-# words, not arithmetic, is not run again, nor is the demo: four runs of it take minutes without intrinsics.
+# words, not arithmetic, is not run again, nor are the demo and explanations: they take minutes without intrinsics.
 portable:
 	$(call stage,end to end (portable),LAPIDARY_ISA=portable $(PORTABLE))
 

@@ -199,7 +199,7 @@ fn answer(question: &str) -> String {
 fn a_killed_judge_goes_on_from_its_log() {
     let dir = tempfile::tempdir().unwrap();
     let (out, log) = (dir.path().join("atlas").display().to_string(), dir.path().join("log.jsonl"));
-    let text = ["--text", "world:tokens=20000", "--split", "all"];
+    let text = ["--text", "world:tokens=8000", "--split", "all"];
     good(&[&["atlas", "build", ONE, "--model", "organism", "--out", &out, "--quiet"], &text[..]].concat());
     let path = log.display().to_string();
     let typed = |url: &str| {

@@ -74,7 +74,7 @@ fn every_objective_with_lambda_reaches_the_l0_asked_for() {
     let cases = [
         (Objective::GEMMA_SCOPE, 1e-3, 4.0),
         (Objective::anthropic(D), 1.0, 8.0),
-        (Objective::L1, 30.0, 8.0),
+        (Objective::L1, 0.1, 8.0),
         (Objective::Gated, 1e-1, 4.0),
     ];
     for (objective, start, target) in cases {
