@@ -1,5 +1,7 @@
 //! bf16: the upper half of an f32, with its exponent and eight bits of precision. A matrix of these takes half the memory.
 
+use crate::naive::bf16::factor;
+
 /// A number by its sixteen bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(transparent)]
@@ -25,5 +27,11 @@ impl Bf16 {
     pub fn exactly(v: f32) -> Option<Bf16> {
         let bits = v.to_bits();
         (bits & 0xffff == 0).then_some(Bf16((bits >> 16) as u16))
+    }
+
+    /// Does the bf16 product take it as it is: is it a zero, or not below 2⁻⁵⁶ (docs/numerics.md §2)?
+    #[inline(always)]
+    pub fn is_factor(self) -> bool {
+        self.0 & 0x7fff == 0 || factor(self) == self
     }
 }

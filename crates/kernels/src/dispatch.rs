@@ -232,11 +232,13 @@ impl Device {
         out[0]
     }
 
-    /// out[d] = Σ_k p[k]·v[k·stride + d] in the order of `dot`; p [K], out [D]. One thread.
-    pub fn weighted_sum(self, p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
-        isa!(self, |L| fn(p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
+    /// out[r, d] = Σ_k p[r, k]·v[k·stride + d] in the order of `dot`, for `rows` rows; p [R, K], out [R, D]. One thread.
+    pub fn weighted_sums(self, rows: usize, p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
+        let whole = rows > 0 && p.len().is_multiple_of(rows) && out.len().is_multiple_of(rows);
+        assert!(whole, "weighted_sums: p [{rows}, K], out [{rows}, D]");
+        isa!(self, |L| fn(rows: usize, p: &[f32], v: &[f32], stride: usize, out: &mut [f32]) {
             // SAFETY: this function is compiled with L's instructions.
-            unsafe { weighted::weighted_sum::<L>(p, v, stride, out) }
+            unsafe { weighted::weighted_sums::<L>(rows, p, v, stride, out) }
         })
     }
 

@@ -22,13 +22,15 @@ pub enum Operand<'a> {
     Widened(&'a [Bf16]),
     /// The bf16 product: x is rounded to bf16, and factors below 2⁻⁵⁶ count as zero.
     Rounded(&'a [Bf16]),
+    /// The bf16 product with a matrix of [factors](Bf16::is_factor) only, which can be read as it lies.
+    Factors(&'a [Bf16]),
 }
 
 impl Operand<'_> {
     fn len(&self) -> usize {
         match self {
             Operand::F32(w) => w.len(),
-            Operand::Widened(w) | Operand::Rounded(w) => w.len(),
+            Operand::Widened(w) | Operand::Rounded(w) | Operand::Factors(w) => w.len(),
         }
     }
 
@@ -37,14 +39,19 @@ impl Operand<'_> {
             Operand::F32(w) => Operand::F32(&w[elements]),
             Operand::Widened(w) => Operand::Widened(&w[elements]),
             Operand::Rounded(w) => Operand::Rounded(&w[elements]),
+            Operand::Factors(w) => Operand::Factors(&w[elements]),
         }
+    }
+
+    fn is_bf16_product(&self) -> bool {
+        matches!(self, Operand::Rounded(_) | Operand::Factors(_))
     }
 
     pub(crate) fn packed(&self, d: usize) -> Packed {
         match self {
             Operand::F32(w) => Packed::new(w, d),
             Operand::Widened(w) => Packed::widened(w, d, Order::Stored),
-            Operand::Rounded(w) => Packed::widened(w, d, Order::OddFirst),
+            Operand::Rounded(w) | Operand::Factors(w) => Packed::widened(w, d, Order::OddFirst),
         }
     }
 }
@@ -92,7 +99,7 @@ impl Device {
     /// Makes w [M, D] ready for products with `rows` rows in all: many pay for a copy in another order.
     pub fn matrix<'a>(self, w: Operand<'a>, d: usize, rows: usize) -> Matrix<'a> {
         assert!(d > 0 && w.len().is_multiple_of(d), "matrix: w [M, {d}]");
-        let as_it_lies = matches!(w, Operand::Rounded(_)) && self.multiplies_bf16();
+        let as_it_lies = w.is_bf16_product() && self.multiplies_bf16();
         let pays = packed::pays(rows) && w.len() <= packed::MAX_WHOLE && !as_it_lies;
         Matrix { w, d, packed: pays.then(|| w.packed(d)) }
     }
@@ -141,7 +148,7 @@ impl Device {
         match (&matrix.packed, w) {
             _ if m_total == 0 => {}
             (None, _) => self.linear_panel(x, w, bias, d, out),
-            (Some(packed), Operand::Rounded(_)) => {
+            (Some(packed), w) if w.is_bf16_product() => {
                 let width = Order::OddFirst.width(d);
                 self.linear_packed(&self.rounded(x, d), width, packed, bias, out, m_total);
             }
@@ -152,12 +159,12 @@ impl Device {
     pub(crate) fn linear_panel(
         self,
         x: &[f32],
-        w: Operand<'_>,
+        operand: Operand<'_>,
         bias: Option<&[f32]>,
         d: usize,
         out: &mut [f32],
     ) {
-        match w {
+        match operand {
             Operand::F32(w) => {
                 isa!(self, |L| fn(x: &[f32], w: &[f32], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
                     // SAFETY: this function is compiled with L's instructions.
@@ -166,11 +173,12 @@ impl Device {
             }
             Operand::Widened(w) => self.linear_widened(x, w, Order::Stored, bias, d, out),
             #[cfg(target_arch = "x86_64")]
-            Operand::Rounded(w) if self.multiplies_bf16() => {
+            Operand::Rounded(w) | Operand::Factors(w) if self.multiplies_bf16() => {
+                let ready = matches!(operand, Operand::Factors(_));
                 // SAFETY: the guard has just asked the processor for these instructions.
-                unsafe { avx512_bf16::linear_panel(x, w, bias, d, out) }
+                unsafe { avx512_bf16::linear_panel(x, w, ready, bias, d, out) }
             }
-            Operand::Rounded(w) => self.linear_emulated(x, w, bias, d, out),
+            Operand::Rounded(w) | Operand::Factors(w) => self.linear_emulated(x, w, bias, d, out),
         }
     }
 

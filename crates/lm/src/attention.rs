@@ -94,8 +94,9 @@ impl Attention<'_> {
             for (g, (q, z)) in q.chunks_exact(group * a).zip(z.chunks_exact_mut(group * a)).enumerate() {
                 let at = g * a * store.capacity + first;
                 let scores = &mut scores[..group * wide]; // what is past `keys` is computed and not used
-                for (q, scores) in q.chunks_exact(a).zip(scores.chunks_exact_mut(wide)) {
-                    device.weighted_sum(q, &store.keys[at..], store.capacity, scores);
+                // The heads of a group read the same keys and values.
+                device.weighted_sums(group, q, &store.keys[at..], store.capacity, scores);
+                for scores in scores.chunks_exact_mut(wide) {
                     let scores = &mut scores[..keys];
                     scores.iter_mut().for_each(|s| *s *= spec.attn_scale);
                     if let Some(cap) = spec.attn_cap {
@@ -103,7 +104,6 @@ impl Attention<'_> {
                     }
                     device.softmax(scores);
                 }
-                // The heads of a group read the same values.
                 device.dot_block(scores, wide, keys, &store.values[at..], store.capacity, z);
             }
         }

@@ -1,6 +1,7 @@
 //! The elements of a matrix as they are held, in the fewest bits that lose nothing, and the precision in which it is multiplied.
 
 use lapidary_kernels::{Bf16, Operand};
+use rayon::prelude::*;
 use std::fmt;
 use std::str::FromStr;
 
@@ -48,6 +49,8 @@ pub enum Values {
     F32(Vec<f32>),
     /// As bf16.
     Bf16(Vec<Bf16>),
+    /// As bf16 for the bf16 product, which takes each of them as it is.
+    Factors(Vec<Bf16>),
 }
 
 impl Default for Values {
@@ -71,7 +74,7 @@ impl Values {
     pub fn len(&self) -> usize {
         match self {
             Values::F32(v) => v.len(),
-            Values::Bf16(v) => v.len(),
+            Values::Bf16(v) | Values::Factors(v) => v.len(),
         }
     }
 
@@ -84,7 +87,7 @@ impl Values {
     pub fn bytes(&self) -> usize {
         match self {
             Values::F32(v) => size_of_val(&v[..]),
-            Values::Bf16(v) => size_of_val(&v[..]),
+            Values::Bf16(v) | Values::Factors(v) => size_of_val(&v[..]),
         }
     }
 
@@ -92,7 +95,7 @@ impl Values {
     pub fn to_f32(&self) -> Vec<f32> {
         match self {
             Values::F32(v) => v.clone(),
-            Values::Bf16(v) => v.iter().map(|v| v.widen()).collect(),
+            Values::Bf16(v) | Values::Factors(v) => v.iter().map(|v| v.widen()).collect(),
         }
     }
 
@@ -100,15 +103,20 @@ impl Values {
     pub(crate) fn into_f32(self) -> Vec<f32> {
         match self {
             Values::F32(v) => v,
-            Values::Bf16(_) => self.to_f32(),
+            halves => halves.to_f32(),
         }
     }
 
-    /// The nearest numbers of bf16.
+    /// The nearest numbers of bf16, for the bf16 product.
     pub(crate) fn rounded(self) -> Values {
-        match self {
-            Values::F32(v) => Values::Bf16(v.into_iter().map(Bf16::round).collect()),
-            bf16 => bf16,
+        let halves = match self {
+            Values::F32(v) => v.into_iter().map(Bf16::round).collect(),
+            Values::Bf16(v) | Values::Factors(v) => v,
+        };
+        let small = |part: &[Bf16]| part.iter().filter(|v| !v.is_factor()).count();
+        match halves.par_chunks(1 << 16).map(small).sum() {
+            0usize => Values::Factors(halves),
+            _ => Values::Bf16(halves),
         }
     }
 
@@ -117,7 +125,9 @@ impl Values {
         let at = row * out.len()..(row + 1) * out.len();
         match self {
             Values::F32(v) => out.iter_mut().zip(&v[at]).for_each(|(o, &v)| each(o, v)),
-            Values::Bf16(v) => out.iter_mut().zip(&v[at]).for_each(|(o, v)| each(o, v.widen())),
+            Values::Bf16(v) | Values::Factors(v) => {
+                out.iter_mut().zip(&v[at]).for_each(|(o, v)| each(o, v.widen()))
+            }
         }
     }
 
@@ -129,7 +139,7 @@ impl Values {
         }
         match self {
             Values::F32(v) => Values::F32(turned(v, out)),
-            Values::Bf16(v) => Values::Bf16(turned(v, out)),
+            Values::Bf16(v) | Values::Factors(v) => Values::Bf16(turned(v, out)),
         }
     }
 
@@ -143,7 +153,7 @@ impl Values {
         }
         match self {
             Values::F32(v) => Values::F32(picked(v, d, rows)),
-            Values::Bf16(v) => Values::Bf16(picked(v, d, rows)),
+            Values::Bf16(v) | Values::Factors(v) => Values::Bf16(picked(v, d, rows)),
         }
     }
 
@@ -151,7 +161,8 @@ impl Values {
     pub(crate) fn operand(&self, precision: Precision) -> Operand<'_> {
         match (self, precision) {
             (Values::F32(v), Precision::F32) => Operand::F32(v),
-            (Values::Bf16(v), Precision::F32) => Operand::Widened(v),
+            (Values::Bf16(v) | Values::Factors(v), Precision::F32) => Operand::Widened(v),
+            (Values::Factors(v), Precision::Bf16) => Operand::Factors(v),
             (Values::Bf16(v), Precision::Bf16) => Operand::Rounded(v),
             (Values::F32(v), Precision::Bf16) => {
                 assert!(v.is_empty(), "a matrix that was not rounded");
@@ -172,6 +183,8 @@ mod tests {
         let not = Values::from(vec![1.0, 1.001]);
         assert!(matches!(not, Values::F32(_)) && not.bytes() == 8);
         assert_eq!(not.rounded().to_f32(), [1.0, 1.0]);
+        assert!(matches!(exact.rounded(), Values::Bf16(_)), "2⁻¹²⁶ is not a factor");
+        assert!(matches!(Values::from(vec![1.0, 0.0]).rounded(), Values::Factors(_)));
     }
 
     #[test]

@@ -101,8 +101,10 @@ impl Weights {
     /// Ready for products of bf16. The embedding, whose rows are read as they are, stays; a tied head becomes a matrix of its own
     /// where rounding changes it.
     pub(crate) fn rounded(mut self) -> Weights {
-        if let (None, Values::F32(_)) = (&self.head, &self.embed) {
-            self.head = Some(self.embed.clone());
+        match (&self.head, &self.embed) {
+            (None, Values::F32(_)) => self.head = Some(self.embed.clone()),
+            (None, _) => self.embed = std::mem::take(&mut self.embed).rounded(), // no number of it changes
+            _ => {}
         }
         for matrix in in_layers(&mut self.layers).chain(&mut self.head) {
             *matrix = std::mem::take(matrix).rounded();

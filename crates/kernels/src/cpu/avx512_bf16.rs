@@ -2,7 +2,8 @@
 //!
 //! One instruction takes a pair for each of the sixteen running sums of a dot product, so rows lie as they are: a tile of 4 × 4
 //! dot products loads eight registers for sixteen instructions, and the tree adds up sixteen dot products side by side. A block
-//! of w, its small numbers made zeros (`naive/bf16.rs`), stays in the second-level cache, some rows of x in the first.
+//! of w, its small numbers made zeros (`naive/bf16.rs`) where it has any, stays in the second-level cache, some rows of x in the
+//! first.
 
 use crate::Bf16;
 use crate::cpu::{prefetch, product};
@@ -33,19 +34,31 @@ fn factors<T: Copy>(rows: &[T], d: usize, out: &mut [Bf16], of: impl Fn(T) -> Bf
     }
 }
 
-/// out[n, m] = dot(x[n], w[m]) + bias[m] for one panel, x [n, d], w [m, d].
+/// out[n, m] = dot(x[n], w[m]) + bias[m] for one panel, x [n, d], w [m, d]; is w `ready`, nothing but factors?
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-pub(crate) fn linear_panel(x: &[f32], w: &[Bf16], bias: Option<&[f32]>, d: usize, out: &mut [f32]) {
+pub(crate) fn linear_panel(
+    x: &[f32],
+    w: &[Bf16],
+    ready: bool,
+    bias: Option<&[f32]>,
+    d: usize,
+    out: &mut [f32],
+) {
     let (n, m_total, width) = (x.len() / d, w.len() / d, d.next_multiple_of(STEP));
-    let mut ready = vec![Bf16(0); n.next_multiple_of(TILE) * width];
-    factors(x, d, &mut ready, |v| factor(Bf16::round(v)));
+    let mut rows = vec![Bf16(0); n.next_multiple_of(TILE) * width];
+    factors(x, d, &mut rows, |v| factor(Bf16::round(v)));
     let columns = if n < TILE { TILE } else { rows_of(BLOCK, width) };
-    let mut block = vec![Bf16(0); columns.min(m_total.next_multiple_of(TILE)) * width];
+    let mut copy = vec![Bf16(0); columns.min(m_total.next_multiple_of(TILE)) * width];
     for (b, w) in w.chunks(columns * d).enumerate() {
-        factors(w, d, &mut block, factor);
         let (first, count, some) = (b * columns, w.len() / d, rows_of(ROWS, width));
-        for (x, out) in ready[..].chunks(some * width).zip(out.chunks_mut(some * m_total)) {
-            multiply(x, &block, width, count, &mut out[first..], m_total);
+        let block = if ready && d == width && count.is_multiple_of(TILE) {
+            w
+        } else {
+            factors(w, d, &mut copy, factor);
+            &copy
+        };
+        for (x, out) in rows.chunks(some * width).zip(out.chunks_mut(some * m_total)) {
+            multiply(x, block, width, count, &mut out[first..], m_total);
         }
     }
     product::add_bias(bias, out, m_total);
@@ -65,14 +78,14 @@ fn multiply(x: &[Bf16], w: &[Bf16], width: usize, columns: usize, out: &mut [f32
             // SAFETY: x and w are four rows of whole steps.
             let sums = unsafe {
                 match rows - r {
-                    1 => tile::<1>(x.as_ptr(), w.as_ptr(), width),
-                    _ => tile::<TILE>(x.as_ptr(), w.as_ptr(), width),
+                    1 => single(x.as_ptr(), w.as_ptr(), width),
+                    _ => tile(x.as_ptr(), w.as_ptr(), width),
                 }
             };
-            for (i, sums) in sums.chunks_exact(TILE).enumerate().take(rows - r) {
+            for (i, sums) in sums.iter().enumerate().take(rows - r) {
                 let out = &mut out[(r + i) * ldo + c..];
                 match out.first_chunk_mut::<TILE>() {
-                    Some(out) if columns - c >= TILE => out.copy_from_slice(sums),
+                    Some(out) if columns - c >= TILE => *out = *sums,
                     _ => out[..columns - c].copy_from_slice(&sums[..columns - c]),
                 }
             }
@@ -80,18 +93,18 @@ fn multiply(x: &[Bf16], w: &[Bf16], width: usize, columns: usize, out: &mut [f32
     }
 }
 
-/// Dot products of the first R rows of x and four of w, those of a row of x together.
+/// Dot products of four rows of x and four of w, those of a row of x together.
 ///
 /// # Safety
 /// x and w have four rows of `width` readable numbers, whole steps.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn tile<const R: usize>(x: *const Bf16, w: *const Bf16, width: usize) -> [f32; TILE * TILE] {
+unsafe fn tile(x: *const Bf16, w: *const Bf16, width: usize) -> [[f32; TILE]; TILE] {
     let mut sums = [[_mm512_setzero_ps(); TILE]; TILE]; // [column][row]
     for k in (0..width).step_by(STEP) {
         // SAFETY: k and the next 31 are below `width`.
         unsafe {
             let w: [__m512bh; TILE] = std::array::from_fn(|c| pairs(w.add(c * width + k)));
-            for r in 0..R {
+            for r in 0..TILE {
                 let x = pairs(x.add(r * width + k));
                 for c in 0..TILE {
                     sums[c][r] = _mm512_dpbf16_ps(sums[c][r], x, w[c]);
@@ -99,9 +112,35 @@ unsafe fn tile<const R: usize>(x: *const Bf16, w: *const Bf16, width: usize) -> 
             }
         }
     }
-    let mut out = [0.0; TILE * TILE];
+    floats(sums)
+}
+
+/// [`tile`] of the first row of x alone: w, read once, is read as it lies.
+///
+/// # Safety
+/// As [`tile`].
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn single(x: *const Bf16, w: *const Bf16, width: usize) -> [[f32; TILE]; TILE] {
+    let mut sums = [[_mm512_setzero_ps(); TILE]; TILE]; // [column][row]
+    for (c, sums) in sums.iter_mut().enumerate() {
+        for k in (0..width).step_by(STEP) {
+            // SAFETY: k and the next 31 are below `width`.
+            unsafe {
+                let w = w.add(c * width + k);
+                prefetch(w);
+                sums[0] = _mm512_dpbf16_ps(sums[0], pairs(x.add(k)), pairs(w));
+            }
+        }
+    }
+    floats(sums)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+fn floats(sums: [[__m512; TILE]; TILE]) -> [[f32; TILE]; TILE] {
+    let mut out = [[0.0; TILE]; TILE];
     // SAFETY: `out` takes sixteen floats.
-    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), tree(sums)) };
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr().cast(), tree(sums)) };
     out
 }
 

@@ -52,6 +52,8 @@ fn factors_below_two_to_the_minus_56_are_zero() {
     assert_eq!(factor(Bf16::round(-smallest)).widen(), -smallest);
     assert_eq!(factor(Bf16::round(smallest * 0.99)).widen(), 0.0);
     assert!(factor(Bf16::round(f32::NAN)).widen().is_nan());
+    assert!([0.0, -0.0, smallest, -smallest, f32::NAN].iter().all(|&v| Bf16::round(v).is_factor()));
+    assert!(![smallest * 0.99, -1e-40].iter().any(|&v| Bf16::round(v).is_factor()));
     // As small as products get: 2⁻⁵⁶ · 2⁻⁵⁶, and the least step between two of them.
     let step = smallest * (1.0 + 1.0 / 128.0);
     let (x, w) = ([smallest, step, 0.0], rounded(&[smallest, -smallest, 0.0]));
@@ -93,9 +95,13 @@ fn check(device: Device, n: usize, d: usize, m: usize, seed: u64) {
     let name = format!("{device:?} N = {n} D = {d} M = {m} seed {seed}");
     let (mut expected, mut got) = (vec![7.0; n * m], vec![8.0; n * m]);
     for bias in [None, Some(&b[..])] {
-        for operand in [Operand::Widened(&w), Operand::Rounded(&w)] {
+        let as_it_is = w.iter().all(|w| w.is_factor());
+        let operands = [Operand::Widened(&w), Operand::Rounded(&w), Operand::Factors(&w)];
+        for operand in operands.into_iter().take(if as_it_is { 3 } else { 2 }) {
             match operand {
-                Operand::Rounded(w) => naive::bf16::linear(&x, w, bias, d, &mut expected),
+                Operand::Rounded(w) | Operand::Factors(w) => {
+                    naive::bf16::linear(&x, w, bias, d, &mut expected)
+                }
                 _ => naive::linear(&x, &wide, bias, d, &mut expected),
             }
             for rows in [1, 1_000] {
