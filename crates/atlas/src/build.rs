@@ -8,7 +8,7 @@ use crate::neighbours::{self, Neighbour, Units};
 use crate::pages::{DictionaryInfo, FeatureRow, SuitePage};
 use crate::pass::{DictionarySeen, Pass, State};
 use crate::pieces::{pieces, vocabulary};
-use crate::record::{FeatureRecord, WindowRecord, bands, head_shares};
+use crate::record::{FeatureRecord, Numbers, WindowRecord, bands, head_shares};
 use crate::rows::{FIRES, PROMOTES, Writer};
 use crate::shard::{self, Shard};
 use crate::together::most_correlated;
@@ -197,20 +197,24 @@ impl Job<'_> {
                 let mut pieces = pieces(self.tokenizer, &window.tokens[first..])?;
                 pieces.splice(..0, (0..first).map(|_| String::new()));
                 let truth = self.truth.map(|truth| {
-                    let mut on = vec![Vec::new(); window.tokens.len()];
+                    let mut on = vec![Numbers::new(); window.tokens.len()];
                     for (n, &position) in rows.iter().enumerate() {
                         on[position] =
                             truth.row(row + n).iter().filter_map(|v| shown.get(v).copied()).collect();
                     }
                     on
                 });
-                windows.push(Some(WindowRecord { start: window.pos, first: first as u32, pieces, truth }));
+                windows.push(Some((window.pos, pieces, truth)));
             } else {
                 windows.push(None);
             }
             row += rows.len();
         }
-        shard::write(&folder.join("text.bin"), key, windows.into_iter())?;
+        shard::write(
+            &folder.join("text.bin"),
+            key,
+            windows.iter().map(|w| w.as_ref().map(|w| record(first, w))),
+        )?;
         shard::write(&folder.join("vocabulary.bin"), key, vocabulary(self.tokenizer, spec.vocab)?.into_iter())
     }
 
@@ -278,6 +282,18 @@ pub(crate) fn publish_rows(folder: &Path, part: &Path) -> Result<String, AtlasEr
     Ok(name)
 }
 
+/// A window that is shown: its start, its pieces, what is true of them.
+type Gathered = (u32, Vec<String>, Option<Vec<Numbers>>);
+
+fn record(first: usize, (start, pieces, truth): &Gathered) -> WindowRecord<'_> {
+    WindowRecord {
+        start: *start,
+        first: first as u32,
+        pieces: pieces.iter().map(String::as_str).collect(),
+        truth: truth.clone(),
+    }
+}
+
 /// Windows of the text, many of which are asked for again.
 struct Text {
     shard: Shard,
@@ -294,8 +310,10 @@ impl Text {
             if self.read.len() == HELD {
                 self.read.clear();
             }
-            let record: Option<WindowRecord> = self.shard.read(u64::from(window))?;
-            self.read.insert(window, record.map(|w| w.pieces).unwrap_or_default());
+            let mut bytes = Vec::new();
+            let record: Option<WindowRecord> = self.shard.read_into(u64::from(window), &mut bytes)?;
+            let pieces = record.into_iter().flat_map(|w| w.pieces).map(str::to_string).collect();
+            self.read.insert(window, pieces);
         }
         Ok(self.read[&window].get(position as usize).cloned().unwrap_or_default())
     }

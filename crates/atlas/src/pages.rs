@@ -1,6 +1,7 @@
 //! What an atlas says, as plain data: the suite, lists of features, the page of one. Names are those of the HTTP routes, so that a
 //! server writes them out as they are.
 
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -263,7 +264,8 @@ pub struct Context {
     /// Number in the document of the first token that is shown.
     pub start: u32,
     /// Byte-exact pieces; one that is empty is the beginning of a character that a later one shows.
-    pub tokens: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub tokens: Vec<CompactString>,
     /// The feature's value at each; 0: silent.
     pub values: Vec<f32>,
     /// Which token the place is.

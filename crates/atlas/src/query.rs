@@ -195,7 +195,8 @@ impl Atlas {
         let record = self.record(source, index)?;
         let info = &self.suite().dictionaries[self.dictionary(source)?];
         let contexts = record.contexts(|place| {
-            let window: Option<WindowRecord> = self.text.read(u64::from(place.window))?;
+            let mut bytes = Vec::new();
+            let window: Option<WindowRecord> = self.text.read_into(u64::from(place.window), &mut bytes)?;
             let path = || self.folder.join("text.bin").display().to_string();
             let whole = window.filter(|w| (place.position as usize) < w.pieces.len());
             let window = whole.ok_or_else(|| {

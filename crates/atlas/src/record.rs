@@ -10,7 +10,9 @@ use crate::pages::{
 use crate::seen::{Place, Seen, shown};
 use crate::together::MostCorrelated;
 use crate::truth::Match;
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 use std::collections::BTreeSet;
 
 /// Bands of a feature's values, at most.
@@ -59,18 +61,22 @@ pub struct Band {
     pub places: Vec<Place>,
 }
 
-/// A window of the text, as it is kept.
+/// A window of the text, as it is kept; a page reads dozens of them, so that its many small parts are borrowed or in place.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WindowRecord {
+pub struct WindowRecord<'a> {
     /// Number in the document of its first piece token.
     pub start: u32,
     /// Its first token that is text.
     pub first: u32,
     /// What each token adds to the text.
-    pub pieces: Vec<String>,
-    /// Numbers of what is true of each, where it is known.
-    pub truth: Option<Vec<Vec<u32>>>,
+    #[serde(borrow)]
+    pub pieces: Vec<&'a str>,
+    /// What is true of each, where it is known.
+    pub truth: Option<Vec<Numbers>>,
 }
+
+/// Numbers of what is true of a token.
+pub type Numbers = SmallVec<[u32; 8]>;
 
 /// Bands of the sample: the first places of each by hash, of different documents as far as there are.
 pub fn bands(seen: &Seen) -> Vec<Band> {
@@ -169,7 +175,7 @@ impl FeatureRecord {
     }
 }
 
-impl WindowRecord {
+impl WindowRecord<'_> {
     /// A place in it; `names` are those of what can be true.
     pub fn context(&self, place: &Place, names: &[String]) -> Context {
         let span = shown(place.position as usize, self.pieces.len(), self.first as usize);
@@ -180,14 +186,14 @@ impl WindowRecord {
             }
         }
         let name = |v: &u32| names.get(*v as usize).map_or("?", String::as_str);
-        let said = |on: &Vec<u32>| on.iter().map(name).collect::<Vec<_>>().join("; ");
-        let whole = |(on, value): (&Vec<u32>, &f32)| if *value == 0.0 { String::new() } else { said(on) };
+        let said = |on: &Numbers| on.iter().map(name).collect::<Vec<_>>().join("; ");
+        let whole = |(on, value): (&Numbers, &f32)| if *value == 0.0 { String::new() } else { said(on) };
         let truth =
             self.truth.as_ref().map(|rows| rows[span.clone()].iter().zip(&values).map(whole).collect());
         Context {
             document: place.document,
             start: self.start + (span.start - self.first as usize) as u32,
-            tokens: self.pieces[span.clone()].to_vec(),
+            tokens: self.pieces[span.clone()].iter().copied().map(CompactString::from).collect(),
             values,
             peak: place.position as usize - span.start,
             max: place.value,

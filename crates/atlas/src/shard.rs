@@ -5,7 +5,7 @@ use crate::AtlasError;
 use crate::error::damaged;
 use lapidary_files::{FileError, publish_with};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,18 @@ impl Shard {
     /// # Errors
     /// There is no such record, or it is not what was written.
     pub fn read<T: DeserializeOwned>(&self, n: u64) -> Result<T, AtlasError> {
+        self.read_into(n, &mut Vec::new())
+    }
+
+    /// The same, which may borrow from `buffer`.
+    ///
+    /// # Errors
+    /// As [`Shard::read`].
+    pub fn read_into<'b, T: Deserialize<'b>>(
+        &self,
+        n: u64,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<T, AtlasError> {
         if n >= self.len {
             return Err(self.broken(&format!("{} records, not number {n}", self.len)));
         }
@@ -93,8 +105,8 @@ impl Shard {
         if start < HEAD || start > end || end > self.offsets {
             return Err(self.broken(&format!("record {n} from {start} to {end}")));
         }
-        let bytes = self.bytes(start, end - start)?;
-        postcard::from_bytes(&bytes).map_err(|e| self.broken(&format!("record {n}: {e}")))
+        *buffer = self.bytes(start, end - start)?;
+        postcard::from_bytes(buffer).map_err(|e| self.broken(&format!("record {n}: {e}")))
     }
 
     fn bytes(&self, at: u64, length: u64) -> Result<Vec<u8>, AtlasError> {

@@ -1,9 +1,7 @@
 //! An atlas of a small suite, against dense arithmetic from the definitions; its bytes; what becomes of damage; the way to another
 //! site's layout and back.
 
-mod common;
-
-use common::{Small, files};
+use crate::common::{Small, files};
 use lapidary_atlas::edit::{Addition, add_explanations, replace_explanations, upgrade};
 use lapidary_atlas::neuronpedia::{Named, export, read_explanations};
 use lapidary_atlas::pages::{Explanation, FeaturePage, SearchPage};

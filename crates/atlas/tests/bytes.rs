@@ -1,9 +1,7 @@
 //! The bytes of an atlas: the same for any number of threads, and after a stop at any step. Alone in its file: it arms the failpoint of the
 //! process.
 
-mod common;
-
-use common::{Small, files};
+use crate::common::{Small, files};
 use lapidary_atlas::Atlas;
 use lapidary_files::failpoint::{self, Failure};
 

@@ -1,5 +1,5 @@
 //! A small suite that every test of an atlas builds: the fixture model, seventy windows, three dictionaries, a truth.
-#![allow(dead_code, unreachable_pub)] // each test binary takes what it needs
+#![allow(unreachable_pub)]
 
 use lapidary_atlas::build::Job;
 use lapidary_atlas::pages::{DictionaryInfo, ModelInfo, SuitePage, TextInfo};
