@@ -28,10 +28,10 @@ endef
 # nextest where it is installed: every test in a process of its own, and one summary. It runs no doc tests.
 ifdef NEXTEST
 TESTS := $(CARGO) nextest run --release --locked --workspace
-PORTABLE := $(TESTS) -E 'package(lapidary) and not binary(crash) and not binary(bad_input) and not binary(demo) and not test(/judge|rules_stand/)'
+PORTABLE := $(TESTS) -E 'package(lapidary) and not test(/^(crash|bad_input|demo)::|judge|rules_stand/)'
 else
 TESTS := $(CARGO) test --release --locked --workspace --lib --bins --tests
-PORTABLE := $(CARGO) test --release --locked -p lapidary --test same_bytes --test probe --test encode_convert --test truth
+PORTABLE := $(CARGO) test --release --locked -p lapidary --test all -- same_bytes:: probe:: encode_convert:: truth::
 endif
 
 .PHONY: demo real test format lint tidy deny build tests portable doc test-aarch64 test-avx512 bench bench-server fixtures fuzz miri ui ui-check ui-live

@@ -1,9 +1,7 @@
 //! An atlas from the command line: the embedded suite, its numbers as `lapidary features` has them, a build that is killed, explanations
 //! by rules and by a judge that is killed, and what is refused.
 
-mod common;
-
-use common::{command, good, lapidary};
+use crate::common::{command, good, lapidary};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};

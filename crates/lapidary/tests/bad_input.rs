@@ -1,9 +1,7 @@
 //! Bad input, as people give it: never a panic, always one line that begins with `error:`, says the cause and what to do,
 //! and exit code 1 (2 for usage, which clap answers).
 
-mod common;
-
-use common::{Tiny, lapidary};
+use crate::common::{Tiny, lapidary};
 
 /// The one line of a refusal that says all of `needles`.
 fn refused(args: &[&str], needles: &[&str]) {
@@ -222,7 +220,7 @@ fn usage_is_answered_with_exit_code_2_and_environment_with_1() {
         assert_eq!(ran.code, Some(2), "{args:?}");
         assert!(!ran.error.contains("panicked"), "{args:?}");
     }
-    let ran = common::command(&["doctor"]).env("LAPIDARY_ISA", "abacus").output().unwrap();
+    let ran = crate::common::command(&["doctor"]).env("LAPIDARY_ISA", "abacus").output().unwrap();
     let error = String::from_utf8(ran.stderr).unwrap();
     assert!(ran.status.code() == Some(1) && error.contains("`abacus`"), "{error}");
 }

@@ -1,8 +1,6 @@
 //! Baselines in a run: trained beside the dictionaries without touching them, scored or skipped, never released.
 
-mod common;
-
-use common::{Tiny, assert_same, bytes, good, lapidary};
+use crate::common::{Tiny, assert_same, bytes, good, lapidary};
 use serde_json::Value;
 
 const BASELINES: &str = "\n[[baselines]]\nbaseline = 'frozen-decoder'\nsites = '*.res'\nlambdas = [0.003, 0.01]\n\n\
@@ -124,7 +122,7 @@ fn mistakes_are_answered() {
     let suite = tiny.read("suite.toml");
     let bad = |table: &str, needle: &str| {
         tiny.write("suite.toml", &format!("{suite}\n[[baselines]]\n{table}\n"));
-        let ran = common::Ran::from(tiny.train("run", &["-q"]).output().unwrap());
+        let ran = crate::common::Ran::from(tiny.train("run", &["-q"]).output().unwrap());
         assert!(
             ran.code == Some(1) && ran.error.starts_with("error: ") && ran.error.contains(needle),
             "{}",
@@ -150,6 +148,6 @@ fn mistakes_are_answered() {
     bad("baseline = 'random-lm'\nwidths = [0]", "[[baselines]]: widths: expected numbers");
     let stored = suite.replace("[rows]\n", "[rows]\nstore = 'model'\n");
     tiny.write("suite.toml", &format!("{stored}\n[[baselines]]\nbaseline = 'random-lm'\n"));
-    let ran = common::Ran::from(tiny.train("run", &["-q"]).output().unwrap());
+    let ran = crate::common::Ran::from(tiny.train("run", &["-q"]).output().unwrap());
     assert!(ran.error.contains("leave out the store or this baseline"), "{}", ran.error);
 }

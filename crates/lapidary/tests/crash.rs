@@ -2,9 +2,7 @@
 //! once resumed, with the bytes of a run to which nothing happened. What cannot be resumed is refused by name.
 #![allow(clippy::print_stderr)]
 
-mod common;
-
-use common::{Ran, Tiny, assert_same, lapidary};
+use crate::common::{Ran, Tiny, assert_same, lapidary};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use std::path::{Path, PathBuf};
@@ -67,7 +65,7 @@ fn a_full_disk_at_every_step_is_named_and_resuming_ends_with_the_same_bytes() {
         assert!(ran.error.starts_with(&format!("error: {}", folder.display())), "{}", ran.error);
         assert!(ran.error.ends_with("free some space, then run again\n"), "{}", ran.error);
         assert_eq!(ran.error.lines().count(), 1, "{}", ran.error);
-        let left = if folder.is_dir() { common::bytes(folder) } else { Default::default() };
+        let left = if folder.is_dir() { crate::common::bytes(folder) } else { Default::default() };
         assert_eq!(left.into_keys().find(|name| name.ends_with(".tmp")), None, "a failed write cleans up");
     });
 }
@@ -218,7 +216,8 @@ fn a_run_is_resumed_only_with_its_own_suite_and_instruction_set() {
     let tiny = Tiny::new(6);
     let mut portable = tiny.train("run", &["--quiet"]);
     assert!(portable.env("LAPIDARY_ISA", "portable").output().unwrap().status.success());
-    let doctor: serde_json::Value = serde_json::from_str(&common::good(&["doctor", "--json"])).unwrap();
+    let doctor: serde_json::Value =
+        serde_json::from_str(&crate::common::good(&["doctor", "--json"])).unwrap();
     match doctor["available"].as_array().unwrap().iter().find(|isa| *isa != "portable") {
         Some(other) => {
             let mut command = tiny.train("run", &["--resume", "--quiet"]);
@@ -258,9 +257,9 @@ fn a_full_folder_is_kept_unless_told_otherwise() {
     assert!(ran.error.contains("found `of-a-person.txt` in it"), "{}", ran.error);
     assert_eq!(tiny.read("run/of-a-person.txt"), "keep me");
     std::fs::remove_file(tiny.path("run/of-a-person.txt")).unwrap();
-    let before = common::bytes(&tiny.path("run"));
+    let before = crate::common::bytes(&tiny.path("run"));
     tiny.trained("run", &["--overwrite"]);
-    assert_eq!(common::bytes(&tiny.path("run")), before);
+    assert_eq!(crate::common::bytes(&tiny.path("run")), before);
 }
 
 /// Killed among its dictionaries, a run must not be measured as if the others had never been planned.
@@ -277,5 +276,5 @@ fn a_run_without_all_its_dictionaries_is_not_evaluated() {
         ran.error
     );
     tiny.trained("run", &["--resume"]);
-    common::good(&["evaluate", &tiny.at("run"), "--resamples", "10", "--quiet"]);
+    crate::common::good(&["evaluate", &tiny.at("run"), "--resamples", "10", "--quiet"]);
 }

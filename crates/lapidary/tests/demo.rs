@@ -1,8 +1,6 @@
 //! The demo as a newcomer walks it: `lapidary demo`, with fewer rows than it takes by itself.
 
-mod common;
-
-use common::{Ran, bytes, command};
+use crate::common::{Ran, bytes, command};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;

@@ -1,9 +1,7 @@
 //! Every architecture through the binary: side by side in one run, scored, released, begun from another dictionary, and
 //! killed and resumed with the same bytes.
 
-mod common;
-
-use common::{Tiny, assert_same, good, lapidary};
+use crate::common::{Tiny, assert_same, good, lapidary};
 use serde_json::Value;
 use std::path::Path;
 

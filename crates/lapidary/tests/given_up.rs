@@ -1,8 +1,6 @@
 //! Runs in which a dictionary is given up, and runs that have ended: what is said, what the exit code is, what is touched.
 
-mod common;
-
-use common::{Ran, Tiny, bytes, good, lapidary};
+use crate::common::{Ran, Tiny, bytes, good, lapidary};
 use std::collections::BTreeMap;
 use std::path::Path;
 

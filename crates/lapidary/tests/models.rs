@@ -1,8 +1,6 @@
 //! Models as people have them, through the binary: what is looked at before the weights are, and what is said of them.
 
-mod common;
-
-use common::{Tiny, good, lapidary};
+use crate::common::{Tiny, good, lapidary};
 use std::path::{Path, PathBuf};
 
 fn case(name: &str) -> String {

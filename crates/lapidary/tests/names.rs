@@ -1,9 +1,7 @@
 //! Names on the command line: paths, sites, token ids, standard input and what the program carries mean the same in every
 //! verb.
 
-mod common;
-
-use common::{Ran, Tiny, command, good, lapidary};
+use crate::common::{Ran, Tiny, command, good, lapidary};
 use lapidary_dictionary::hooks::{self, Modules};
 use lapidary_lm::Site;
 use std::io::Write;

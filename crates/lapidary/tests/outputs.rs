@@ -1,9 +1,7 @@
 //! Nothing is lost by writing: what `--overwrite` may replace and when the old goes, one writer at a time, what a file may be
 //! written as, what a dry run and a full terminal do. Every refusal leaves every file of the folder as it was.
 
-mod common;
-
-use common::{Ran, Tiny, command, good, lapidary};
+use crate::common::{Ran, Tiny, command, good, lapidary};
 use std::collections::BTreeMap;
 use std::os::unix::fs::{FileTypeExt, symlink};
 use std::path::Path;
@@ -136,10 +134,10 @@ fn every_verb_replaces_what_it_wrote_itself() {
             "{verb:?}: {}",
             again.error
         );
-        let before = common::bytes(&tiny.path("out"));
+        let before = crate::common::bytes(&tiny.path("out"));
         let replaced = all(&["--overwrite"]);
         assert_eq!(replaced.code, Some(0), "{verb:?}: {}", replaced.error);
-        assert_eq!(common::bytes(&tiny.path("out")), before, "{verb:?}");
+        assert_eq!(crate::common::bytes(&tiny.path("out")), before, "{verb:?}");
         let left = tiny
             .path("")
             .read_dir()
@@ -156,7 +154,7 @@ fn a_run_that_is_replaced_is_whole_until_the_new_one_is() {
     let tiny = tiny();
     tiny.variant("other.toml", &["lambdas = [0.004]"]);
     good(&["train", &tiny.at("other.toml"), "--out", &tiny.at("whole"), "-q"]);
-    let (old, new) = (common::bytes(&tiny.path("run")), common::bytes(&tiny.path("whole")));
+    let (old, new) = (crate::common::bytes(&tiny.path("run")), crate::common::bytes(&tiny.path("whole")));
     let train = ["train", &tiny.at("other.toml"), "--out", &tiny.at("run"), "-q"];
     let mut resumed = 0;
     for n in (0..).step_by(3) {
@@ -168,7 +166,7 @@ fn a_run_that_is_replaced_is_whole_until_the_new_one_is() {
             break;
         }
         let (there, aside) = (tiny.path("run"), tiny.path("run.lapidary-old"));
-        let found = common::bytes(if there.exists() { &there } else { &aside });
+        let found = crate::common::bytes(if there.exists() { &there } else { &aside });
         let swapped = found == new;
         assert!(swapped || found == old, "killed at {n}");
         let beside = tiny.path("run.lapidary-new/.lapidary");
@@ -178,10 +176,10 @@ fn a_run_that_is_replaced_is_whole_until_the_new_one_is() {
         } else {
             good(&[&train[..], &["--overwrite"]].concat());
         }
-        assert_eq!(common::bytes(&tiny.path("run")), new, "killed at {n}");
+        assert_eq!(crate::common::bytes(&tiny.path("run")), new, "killed at {n}");
         tiny.trained("run", &["--overwrite", "--quiet"]);
         good(&["evaluate", &tiny.at("run"), "--resamples", "10", "--quiet"]);
-        assert_eq!(common::bytes(&tiny.path("run")), old);
+        assert_eq!(crate::common::bytes(&tiny.path("run")), old);
         assert!(!tiny.path("run.lapidary-new").exists() && !aside.exists(), "killed at {n}");
     }
     assert!(resumed > 5, "{resumed} were resumed");

@@ -2,9 +2,7 @@
 //! bytes come out whatever the number of threads and whether or not the run was interrupted, folders score as they did in
 //! their run, others get the very rows, and what cannot be done is refused.
 
-mod common;
-
-use common::{assert_same, bytes, command, good, lapidary};
+use crate::common::{assert_same, bytes, command, good, lapidary};
 use lapidary_world::planted::{Planted, Size};
 use serde_json::Value;
 use std::io::Read;

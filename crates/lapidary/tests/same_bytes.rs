@@ -1,8 +1,6 @@
 //! What must not change the result: the number of threads, and whether rows come from the model or from a store.
 
-mod common;
-
-use common::{Tiny, assert_same, bytes, good};
+use crate::common::{Tiny, assert_same, bytes, good};
 
 #[test]
 fn a_run_from_a_store_ends_with_the_bytes_of_a_fused_run() {
@@ -49,7 +47,7 @@ fn a_store_of_other_rows_is_refused_by_what_differs() {
     tiny.write("suite.toml", &suite);
     let refused = |context: &str| {
         tiny.variant("suite.toml", &[context]);
-        let ran = common::Ran::from(tiny.train("run", &["-q"]).output().unwrap());
+        let ran = crate::common::Ran::from(tiny.train("run", &["-q"]).output().unwrap());
         assert_eq!(ran.code, Some(1));
         ran.error
     };
@@ -98,7 +96,8 @@ fn a_precision_is_recorded_and_never_mixes_with_another() {
         tiny.write("suite.toml", &format!("{precision}{}", written.replace("[rows]\n", &store)));
     };
     let refused = |flags: &[&str]| {
-        let ran = common::Ran::from(tiny.train("refused", &[&["-q"], flags].concat()).output().unwrap());
+        let ran =
+            crate::common::Ran::from(tiny.train("refused", &[&["-q"], flags].concat()).output().unwrap());
         assert_eq!(ran.code, Some(1));
         ran.error
     };
@@ -124,7 +123,7 @@ fn a_precision_is_recorded_and_never_mixes_with_another() {
     let evaluation = tiny.read("run/evaluation.json");
     assert!(evaluation.contains("\"precision\":\"bf16\""), "{evaluation:.600}");
     let again = ["evaluate", &run, "-q", "--max-windows", "2", "--precision", "f32", "--overwrite"];
-    let ran = common::lapidary(&again);
+    let ran = crate::common::lapidary(&again);
     assert_eq!(ran.code, Some(1));
     let error = ran.error;
     assert!(error.contains("in bf16 ("), "{error}");

@@ -1,8 +1,6 @@
 //! What was scored is what is said: on which model, which documents and which weights; by the evaluation and by the release.
 
-mod common;
-
-use common::{Ran, Tiny, command, good, lapidary};
+use crate::common::{Ran, Tiny, command, good, lapidary};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -368,7 +366,7 @@ fn dictionaries_are_scored_on_another_model_beside_their_own() {
     assert!(card.contains("### On another model\n\nOn the same tokens of other ("), "{card}");
     assert!(tiny.read("run/report.html").contains("<h2>On another model</h2>"));
 
-    common::llama::write_layers(&tiny.path("small"), 1);
+    crate::common::llama::write_layers(&tiny.path("small"), 1);
     let mut transfer = vec!["evaluate", &run, "--transfer"];
     let small = tiny.at("small");
     let ran = lapidary(&[&transfer[..], &[&small], &few].concat());

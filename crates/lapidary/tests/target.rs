@@ -1,8 +1,6 @@
 //! What a run says of the L0 that was asked for, and that real models reach it.
 
-mod common;
-
-use common::{Tiny, good};
+use crate::common::{Tiny, good};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;

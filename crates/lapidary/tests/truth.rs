@@ -1,8 +1,6 @@
 //! `evaluate --truth world`: dictionaries of a random model that reads the language, compared with its truth.
 
-mod common;
-
-use common::{Ran, Tiny, good, lapidary};
+use crate::common::{Ran, Tiny, good, lapidary};
 use lapidary_files::tensors::{self, Tensor};
 use serde_json::{Value, json};
 use std::collections::HashMap;

@@ -1,9 +1,7 @@
 //! `lapidary verify` on a release that the binary made: a changed byte in any file is named, and so is what was changed with
 //! its hashes made good again; scores are measured again. And what a release and a run have to show: their page.
 
-mod common;
-
-use common::{Ran, Tiny, good, lapidary};
+use crate::common::{Ran, Tiny, good, lapidary};
 use std::path::Path;
 
 /// A trained, evaluated and released suite of two dictionaries.
@@ -103,7 +101,7 @@ fn runs_and_single_dictionaries_are_verified() {
     assert!(said.code == Some(1) && said.out.contains("expected `metadata.hook_name` to be"), "{}", said.out);
     good(&["release", &tiny.at("run"), "--out", &tiny.at("again/release")]);
     std::fs::write(&one, text).unwrap();
-    common::assert_same(&tiny.path("release"), &tiny.path("again/release"), &[], "released twice");
+    crate::common::assert_same(&tiny.path("release"), &tiny.path("again/release"), &[], "released twice");
     assert!(verify(&tiny.at("model")).error.contains("expected a release or a dictionary, found neither"));
     assert!(verify(&tiny.at("nowhere")).error.contains("nowhere"));
 }
@@ -179,7 +177,7 @@ fn a_release_of_something_else_or_in_halves_is_named() {
     // Killed while it is written: the folder has no manifest, or is not there.
     for step in [3, 9, 20] {
         let out = tiny.at(&format!("killed-{step}"));
-        let mut command = common::command(&["release", &tiny.at("run"), "--out", &out]);
+        let mut command = crate::common::command(&["release", &tiny.at("run"), "--out", &out]);
         let status = command.env("LAPIDARY_FAIL", format!("kill:{step}")).output().unwrap().status;
         assert!(!status.success());
         assert_eq!(verify(&out).code, Some(1), "killed at step {step}");

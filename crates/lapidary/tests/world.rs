@@ -1,8 +1,6 @@
 //! The language from the command line, and as the text of other verbs.
 
-mod common;
-
-use common::{good, lapidary};
+use crate::common::{good, lapidary};
 
 fn lines(output: &str) -> Vec<serde_json::Value> {
     output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,9 +1,7 @@
 //! Tests of our own routes over a small atlas of the embedded suite: what a page says is what the model says when its text is typed,
 //! and a continuation under no strength is the default one.
 
-mod common;
-
-use common::{SOURCES, app, block_on, events, get, post, still};
+use crate::common::{SOURCES, app, block_on, events, get, post, still};
 use lapidary_atlas::edit::{Addition, add_explanations};
 use lapidary_atlas::pages::Explanation;
 use lapidary_server::{Settings, router};

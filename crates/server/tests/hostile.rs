@@ -1,10 +1,8 @@
 //! Hostile tests: who may not ask is refused, whatever is sent is answered below 500, memory stays flat, and markup is only text.
 
-mod common;
-
+use crate::common::{app, block_on, get, post, send};
 use axum::body::Body;
 use axum::http::Request;
-use common::{app, block_on, get, post, send};
 use lapidary_server::{Limits, Settings, router};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -28,10 +26,11 @@ fn hostile_requests_are_refused_and_end_nothing() {
     });
     let token = "0123456789abcdef-secret";
     let settings = Settings { token: Some(token.into()), ..Settings::default() };
-    let closed = common::still(&folder, settings);
+    let closed = crate::common::still(&folder, settings);
     block_on(with_token(&closed, token));
     let limits = Limits { waiting: 0, ..Limits::default() };
-    let busy = router(common::app(&tempfile::tempdir().unwrap(), Settings { limits, ..Settings::default() }));
+    let busy =
+        router(crate::common::app(&tempfile::tempdir().unwrap(), Settings { limits, ..Settings::default() }));
     let refused = block_on(post(&busy, "/api/v1/activations", &json!({ "text": "the king" })));
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "2"));
 }

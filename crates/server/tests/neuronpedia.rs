@@ -4,9 +4,7 @@
 //! A shape is written as an example: a string, number or boolean stands for its type, null for anything, an array for an array whose
 //! elements have the shape of its first, `{"*": …}` for an object whose values have that shape.
 
-mod common;
-
-use common::{app, block_on, catalog, get, post};
+use crate::common::{app, block_on, catalog, get, post};
 use lapidary_release::atlas::Asked;
 use lapidary_server::{Settings, router};
 use serde_json::{Value, json};

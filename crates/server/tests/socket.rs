@@ -1,9 +1,7 @@
 //! Tests over a real socket: a slow client is cut, a huge head is refused, a client that goes away ends its stream, and a server that is
 //! told to stop stops while somebody is still connected.
 
-mod common;
-
-use common::{app, block_on};
+use crate::common::{app, block_on};
 use lapidary_server::{Limits, Settings, serve};
 use std::net::SocketAddr;
 use std::time::Duration;

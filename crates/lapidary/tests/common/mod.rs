@@ -1,6 +1,5 @@
 //! What the end-to-end tests share: the real binary, a tiny model (random weights, `llama.rs`) with its text and suite in a
 //! folder of their own, and a comparison of whole run folders.
-#![allow(dead_code)] // each test binary takes what it needs
 
 pub mod llama;
 

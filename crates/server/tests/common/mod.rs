@@ -1,5 +1,5 @@
 //! Shared by the tests: a small atlas of two of the embedded suite's dictionaries, and a router that is asked without a socket.
-#![allow(dead_code, unreachable_pub)] // every test file uses its part
+#![allow(unreachable_pub)]
 
 use axum::Router;
 use axum::body::Body;
