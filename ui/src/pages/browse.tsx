@@ -4,6 +4,7 @@ import { count, number, percent, visible } from "../format";
 import { Empty, Loaded, useLoad } from "../load";
 import { shortSource } from "../parts/feature-link";
 import { Pager } from "../parts/pager";
+import { DENSITIES, Pick } from "../parts/pick";
 import { Title } from "../parts/title";
 import { go, href, pageOf, withQuery } from "../router";
 
@@ -14,15 +15,6 @@ const SORTS = [
   ["index", "index"],
   ["f1", "F1"],
 ] as const;
-const DENSITIES = [
-  ["", "any"],
-  ["0.0001", "0.01 %"],
-  ["0.001", "0.1 %"],
-  ["0.01", "1 %"],
-  ["0.05", "5 %"],
-  ["0.2", "20 %"],
-] as const;
-
 export function Browse({ source, query }: { source: string; query: URLSearchParams }) {
   const sort = query.get("sort") ?? "density",
     order = query.get("order") ?? (sort === "index" ? "asc" : "desc"),
@@ -60,16 +52,7 @@ export function Browse({ source, query }: { source: string; query: URLSearchPara
         </p>
       )}
       <div class="filters">
-        <label>
-          sort by{" "}
-          <select value={sort} onChange={change("sort")}>
-            {SORTS.map(([k, t]) => (
-              <option key={k} value={k}>
-                {t}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Pick label="sort by" options={SORTS} value={sort} onChange={change("sort")} />
         <button
           type="button"
           class="small"
@@ -77,26 +60,13 @@ export function Browse({ source, query }: { source: string; query: URLSearchPara
         >
           {order === "asc" ? "least first ↑" : "greatest first ↓"}
         </button>
-        <label>
-          density from{" "}
-          <select value={query.get("min_density") ?? ""} onChange={change("min_density")}>
-            {DENSITIES.map(([k, t]) => (
-              <option key={k} value={k}>
-                {t}
-              </option>
-            ))}
-          </select>
-        </label>
-        <label>
-          to{" "}
-          <select value={query.get("max_density") ?? ""} onChange={change("max_density")}>
-            {DENSITIES.map(([k, t]) => (
-              <option key={k} value={k}>
-                {t}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Pick
+          label="density from"
+          options={DENSITIES}
+          value={query.get("min_density") ?? ""}
+          onChange={change("min_density")}
+        />
+        <Pick label="to" options={DENSITIES} value={query.get("max_density") ?? ""} onChange={change("max_density")} />
         <label>
           strongest at least{" "}
           <input type="number" min="0" step="any" value={query.get("min_max") ?? ""} onChange={change("min_max")} />

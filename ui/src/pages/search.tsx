@@ -5,6 +5,7 @@ import { suite } from "../api";
 import { useLoad } from "../load";
 import { Choice } from "../parts/choice";
 import { shortSource } from "../parts/feature-link";
+import { DENSITIES, Pick } from "../parts/pick";
 import { SimilarResults, TextResults, WordResults } from "../parts/results";
 import { Title } from "../parts/title";
 import { go, withQuery } from "../router";
@@ -41,15 +42,6 @@ const ASKS: Record<Kind, { label: string; placeholder: string; says: string }> =
     says: "Finds features of all dictionaries whose direction is most like that of a given one.",
   },
 };
-const DENSITIES = [
-  ["", "any"],
-  ["0.0001", "0.01 %"],
-  ["0.001", "0.1 %"],
-  ["0.01", "1 %"],
-  ["0.05", "5 %"],
-  ["0.2", "20 %"],
-] as const;
-
 const SORTS = [
   ["", "best match"],
   ["max", "strongest activation"],
@@ -100,29 +92,20 @@ export function Search({ query }: { query: URLSearchParams }) {
       </form>
       <div class="filters">
         {kind !== "similar" && (
-          <label>
-            dictionary{" "}
-            <select value={query.get("source") ?? ""} onChange={change("source")}>
-              <option value="">all</option>
-              {sources.map((s) => (
-                <option key={s} value={s}>
-                  {shortSource(s)}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Pick
+            label="dictionary"
+            options={[["", "all"], ...sources.map((s) => [s, shortSource(s)] as const)]}
+            value={query.get("source") ?? ""}
+            onChange={change("source")}
+          />
         )}
         {kind !== "similar" && (
-          <label>
-            density at most{" "}
-            <select value={query.get("max_density") ?? ""} onChange={change("max_density")}>
-              {DENSITIES.map(([k, t]) => (
-                <option key={k} value={k}>
-                  {t}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Pick
+            label="density at most"
+            options={DENSITIES}
+            value={query.get("max_density") ?? ""}
+            onChange={change("max_density")}
+          />
         )}
         <label>
           {kind === "similar" ? "cosine at least" : "activation at least"}{" "}
@@ -141,18 +124,7 @@ export function Search({ query }: { query: URLSearchParams }) {
             />
           </label>
         )}
-        {byWords && (
-          <label>
-            sort by{" "}
-            <select value={query.get("sort") ?? ""} onChange={change("sort")}>
-              {SORTS.map(([k, t]) => (
-                <option key={k} value={k}>
-                  {t}
-                </option>
-              ))}
-            </select>
-          </label>
-        )}
+        {byWords && <Pick label="sort by" options={SORTS} value={query.get("sort") ?? ""} onChange={change("sort")} />}
       </div>
       {asked.trim() &&
         (kind === "text" ? (
