@@ -78,14 +78,15 @@ def main():
     parser.add_argument("--decode", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--gguf")
-    parser.add_argument("--only-bf16", action="store_true", help="where two copies of the model do not fit")
+    parser.add_argument("--only-bf16", action="store_true", help="of both sides, where f32 is too large or too slow")
     args = parser.parse_args()
     torch.set_num_threads(os.cpu_count())
     load = lambda dtype: AutoModelForCausalLM.from_pretrained(args.model, dtype=dtype).eval()
     kinds = {"bf16": torch.bfloat16} if args.only_bf16 else {"f32": torch.float32, "bf16": torch.bfloat16}
     models = {f"transformers {kind}": load(dtype) for kind, dtype in kinds.items()}
-    sides = {"ours f32": lambda: ours(args, "f32"), "ours bf16": lambda: ours(args, "bf16")}
-    sides |= {"ours f32, AVX2": lambda: ours(args, "f32", LAPIDARY_ISA="avx2")}
+    sides = {"ours bf16": lambda: ours(args, "bf16")}
+    if not args.only_bf16:
+        sides |= {"ours f32": lambda: ours(args, "f32"), "ours f32, AVX2": lambda: ours(args, "f32", LAPIDARY_ISA="avx2")}
     sides |= {name: lambda model=model: theirs(args, model) for name, model in models.items()}
     if args.gguf:
         sides |= {"ours f32, GGUF": lambda: ours(args, "f32", args.gguf), "llama.cpp": lambda: llama(args)}

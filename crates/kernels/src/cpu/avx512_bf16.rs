@@ -48,12 +48,13 @@ pub(crate) fn linear_panel(
     let mut rows = vec![Bf16(0); n.next_multiple_of(TILE) * width];
     factors(x, d, &mut rows, |v| factor(Bf16::round(v)));
     let columns = if n < TILE { TILE } else { rows_of(BLOCK, width) };
-    let mut copy = vec![Bf16(0); columns.min(m_total.next_multiple_of(TILE)) * width];
+    let mut copy = Vec::new();
     for (b, w) in w.chunks(columns * d).enumerate() {
         let (first, count, some) = (b * columns, w.len() / d, rows_of(ROWS, width));
         let block = if ready && d == width && count.is_multiple_of(TILE) {
             w
         } else {
+            copy.resize(columns.min(m_total.next_multiple_of(TILE)) * width, Bf16(0));
             factors(w, d, &mut copy, factor);
             &copy
         };
