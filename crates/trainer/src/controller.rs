@@ -1,7 +1,7 @@
 //! λ found while training: the dictionary is asked for an L0, T, instead of a λ.
 //!
 //!   λ = λ₀ · min(1, s/S) · M · exp(I + P·e′)        e′ = e(L̄) + Q·(e(L0) − e(L̄)), at most 1 either way
-//!   I ← I + G·e(L̄)                                           once λ is warm, and within R of 0
+//!   I ← I + G·(1 + K·s/steps)·e(L̄)                            once λ is warm, and within R of 0
 //!
 //! with e(x) = log(x/T), at most 1 either way; L̄ and m̄ are running means of L0 and of the squared error (as the loss counts rows) in units of E‖s‖², the latter
 //! taken as .01 to 1 (where L0 is far above T there may be no error left, and λ must not vanish with it). S is the warm-up of λ, a fifth of the run at most. Ours. Why so:
@@ -11,6 +11,8 @@
 //! - Adam's first moment answers ten steps late. The newest L0 is that much ahead of its mean, or Q times that.
 //! - Where λ counts features, what it must be for T falls all through a run, as the squared error does: at the optimum λ is what one
 //!   more active feature takes off it, a share of m̄/T that is much the same for all sites. M = m̄ moves λ ahead of the integral.
+//!   Where M falls faster than λ must, L0 stays above T for as long as that lasts; an integral that grows three times as fast
+//!   towards the end (K = 2) catches up, and cannot make the early swings larger.
 //! - Where λ weighs Σf (L1, gated), what it must be does not follow the error: it is a shrinkage of every active feature, .2 to .8/√T of a
 //!   row at the end of every run that was looked at. There M = 1, since λ that falls with the error lets L0 rise, which lowers the
 //!   error; and I stays within a factor of seven, since L0 is far below T until something has been learned.
@@ -20,19 +22,20 @@
 use crate::schedule::{progress, sparsity};
 use crate::{DictionaryPlan, Objective, Recipe, Training};
 
-/// P, G in units of how far a row moves, R, and whether M is m̄.
+/// P, G in units of how far a row moves, K, R, and whether M is m̄.
 struct Gains {
     proportional: f64,
     integral: f64,
+    growth: f64,
     reach: f64,
     by_error: bool,
 }
 
 /// Where λ counts active features. An L0 that a factor of 1,000 does not reach is not λ's to reach.
 const COUNTED: Gains =
-    Gains { proportional: 1.0, integral: 0.4, reach: 6.907_755_278_982_137, by_error: true };
+    Gains { proportional: 1.0, integral: 0.4, growth: 2.0, reach: 6.907_755_278_982_137, by_error: true };
 /// Where λ weighs Σf.
-const SUMMED: Gains = Gains { proportional: 0.3, integral: 1.5, reach: 2.0, by_error: false };
+const SUMMED: Gains = Gains { proportional: 0.3, integral: 1.5, growth: 0.0, reach: 2.0, by_error: false };
 
 fn gains(plan: &DictionaryPlan) -> Gains {
     match plan.objective {
@@ -97,7 +100,8 @@ pub(crate) fn observe(
     let mean_l0 = mean(running.l0, l0);
     (running.l0, running.mse, running.last_l0) = (Some(mean_l0), Some(mean(running.mse, mse)), Some(l0));
     if step >= warmup(recipe) {
-        let Gains { integral, reach, .. } = gains(plan);
+        let Gains { integral, growth, reach, .. } = gains(plan);
+        let integral = integral * (1.0 + growth * step as f64 / recipe.steps as f64);
         let moved = running.log_lambda + integral * stride(plan, recipe) * excess(mean_l0, target);
         running.log_lambda = moved.clamp(-reach, reach);
     }

@@ -60,7 +60,8 @@ impl Twin {
         let l0 = (1.0 - 2.0 * u) * old.0 + 2.0 * u * seen.0;
         self.means = Some((l0, (1.0 - 2.0 * u) * old.1 + 2.0 * u * seen.1, seen.0));
         if step >= recipe.lambda_warmup.min(recipe.steps / 5) {
-            let moved = self.integral + 0.4 * u * excess(l0, target);
+            let growth = 1.0 + 2.0 * step as f64 / recipe.steps as f64;
+            let moved = self.integral + 0.4 * growth * u * excess(l0, target);
             self.integral = moved.clamp(-1000f64.ln(), 1000f64.ln());
         }
     }
