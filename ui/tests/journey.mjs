@@ -1,6 +1,6 @@
 // What a person does, step by step, on a running server; each step is a promise that the app keeps. Nothing here depends on which suite is served.
 import assert from "node:assert/strict";
-import { settled } from "./browser.mjs";
+import { DESK, PHONE, settled } from "./browser.mjs";
 
 const SENTENCE = "The giver wore purple. <script>alert(1)</script>";
 const api = async (base, path) => (await fetch(`${base}/api/v1/${path}`)).json();
@@ -34,9 +34,28 @@ async function home({ page, base, dictionaries }) {
   await select.selectOption({ index: chosen === 0 ? 1 : 0 });
   assert.notDeepEqual(await shown(), before, "another score shows other numbers");
   assert.ok((await page.locator(".chart a.mark").count()) > 0, "the Pareto plot has points");
+  await labelsApart(page);
   await page.locator(".column .cell").first().click();
   await settled(page);
   assert.match(pathOf(page), /^\/browse\//, "a cell opens its dictionary");
+}
+
+/** The labels of the plots, at both widths. */
+async function labelsApart(page) {
+  for (const size of [PHONE, DESK]) {
+    await page.setViewportSize(size);
+    await page.evaluate(() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))));
+    const boxes = await page
+      .locator(".chart .mark text")
+      .evaluateAll((all) => all.map((t) => t.getBoundingClientRect().toJSON()));
+    assert.ok(boxes.length > 0, "some marks are labelled");
+    const covers = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+    assert.deepEqual(
+      boxes.filter((a, i) => boxes.some((b, j) => j < i && covers(a, b))),
+      [],
+      `no label covers another at ${size.width} pixels`,
+    );
+  }
 }
 
 async function browse({ page, base, source }) {

@@ -40,6 +40,21 @@ test("a logarithmic scale puts the geometric mean in the middle", async () => {
   assert.equal(linear([0, 4], [100, 0])(1), 75);
 });
 
+test("a label goes where it covers nothing, or nowhere", async () => {
+  const { placeLabels } = await load("/src/charts/labels.ts");
+  const at = (x, y) => ({ x, y, text: "2" });
+  assert.deepEqual(placeLabels([at(100, 100)]), [{ x: 108, y: 94 }]);
+  // The upper right of the first mark is where the second one lies, so its label goes to the upper left.
+  assert.deepEqual(placeLabels([at(100, 100), at(112, 92)]), [
+    { x: 84.8, y: 94 },
+    { x: 120, y: 86 },
+  ]);
+  // Around one place there is room for two labels on each side, of which the middle one would touch both.
+  const alike = placeLabels(Array.from({ length: 6 }, () => at(100, 100)));
+  assert.deepEqual(alike.map(Boolean), [true, true, true, true, false, false]);
+  assert.equal(new Set(alike.slice(0, 4).map((p) => `${p.x} ${p.y}`)).size, 4);
+});
+
 test("numbers have three digits and a real minus", async () => {
   const { number, percent, signed, visible } = await load("/src/format.ts");
   assert.equal(number(0.01234), "0.0123");

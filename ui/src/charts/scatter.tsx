@@ -1,8 +1,9 @@
-// The Pareto plot: one mark for each dictionary, its kind told by colour and by shape, its layer by a figure, its
-// interval by whiskers.
+// The Pareto plot: one mark for each dictionary, its kind told by colour and by shape, its layer by a figure where there
+// is room for it, its interval by whiskers.
 import { number } from "../format";
 import { href } from "../router";
 import { Frame, useWidth } from "./frame";
+import { placeLabels } from "./labels";
 import { extent, linear, log } from "./scale";
 
 export interface Mark {
@@ -33,8 +34,6 @@ const SHAPES = [
   "M0-6.5L6 0L0 6.5L-6 0Z",
   "M-6-1.8H-1.8V-6H1.8V-1.8H6V1.8H1.8V6H-1.8V1.8H-6Z",
 ];
-/** With more marks their labels would cover each other; hovering says them. */
-const MOST_LABELS = 40;
 const style = (kinds: string[], kind: string) => Math.max(0, kinds.indexOf(kind)) % SHAPES.length;
 
 export function Scatter({ marks, kinds, xLabel, yLabel, logY, height = 380 }: Props) {
@@ -61,10 +60,11 @@ function Plot({ marks, kinds, xLabel, yLabel, logY, height, width }: Required<Pr
     ? log([ys[0] / 1.2, ys[1] * 1.2], [floor, margins.top], 6)
     : linear([Math.min(0, ys[0]), ys[1] * 1.06], [floor, margins.top], 5);
   const low = (v: number) => Math.min(floor, positive(v) ? y(v) : floor);
+  const labels = placeLabels(marks.map((m) => ({ x: x(m.x), y: y(m.y), text: m.text })));
   const says = `${yLabel} against ${xLabel} of ${marks.length} dictionaries`;
   return (
     <Frame {...{ width, height, margins, x, y, xLabel, yLabel, says }} interactive>
-      {marks.map((m) => (
+      {marks.map((m, i) => (
         <a
           key={m.key}
           class={`mark kind${style(kinds, m.kind)}`}
@@ -79,11 +79,7 @@ function Plot({ marks, kinds, xLabel, yLabel, logY, height, width }: Required<Pr
             <line class="whisker" x1={x(m.xInterval[0])} x2={x(m.xInterval[1])} y1={y(m.y)} y2={y(m.y)} />
           )}
           <path transform={`translate(${x(m.x)} ${y(m.y)})`} d={SHAPES[style(kinds, m.kind)]!} />
-          {marks.length <= MOST_LABELS && (
-            <text x={x(m.x) + 8} y={y(m.y) - 6}>
-              {m.text}
-            </text>
-          )}
+          {labels[i] && <text {...labels[i]}>{m.text}</text>}
         </a>
       ))}
     </Frame>

@@ -4,7 +4,7 @@ import { count, number, percent, visible } from "../format";
 import { Empty, Loaded, useLoad } from "../load";
 import { shortSource } from "../parts/feature-link";
 import { Pager } from "../parts/pager";
-import { DENSITIES, Pick } from "../parts/pick";
+import { Bound, DENSITIES, Pick } from "../parts/pick";
 import { Title } from "../parts/title";
 import { go, href, pageOf, withQuery } from "../router";
 
@@ -32,15 +32,8 @@ export function Browse({ source, query }: { source: string; query: URLSearchPara
   };
   const loaded = useLoad(() => features(source, asked), [source, query.toString()]);
   const known = useLoad(() => suite(), []).value?.dictionaries.find((d) => d.source === source);
-  const change = (name: string) => (event: Event) =>
-    go(
-      withQuery({
-        [name]: (event.currentTarget as HTMLInputElement).value,
-        offset: null,
-        ...(name === "sort" ? { order: null } : {}),
-      }),
-      true,
-    );
+  const change = (name: string) => (to: string) =>
+    go(withQuery({ [name]: to, offset: null, ...(name === "sort" ? { order: null } : {}) }), true);
   return (
     <>
       <Title text={shortSource(source)} />
@@ -67,10 +60,7 @@ export function Browse({ source, query }: { source: string; query: URLSearchPara
           onChange={change("min_density")}
         />
         <Pick label="to" options={DENSITIES} value={query.get("max_density") ?? ""} onChange={change("max_density")} />
-        <label>
-          strongest at least{" "}
-          <input type="number" min="0" step="any" value={query.get("min_max") ?? ""} onChange={change("min_max")} />
-        </label>
+        <Bound label="strongest at least" value={query.get("min_max")} onChange={change("min_max")} />
         <label class="check">
           <input
             type="checkbox"

@@ -6,6 +6,7 @@ import { count } from "../format";
 import { Loaded, useLoad } from "../load";
 import { Pareto } from "../parts/pareto";
 import { Column } from "../parts/column";
+import { Pick } from "../parts/pick";
 import { useTitle } from "../parts/title";
 import { go, href } from "../router";
 import { isStatic } from "../static";
@@ -43,16 +44,12 @@ function Opened({ suite }: { suite: Suite }) {
         <section>
           <header class="row between">
             <h2>The model</h2>
-            <label class="inline">
-              shaded by{" "}
-              <select value={key} onChange={(e) => setKey(e.currentTarget.value)}>
-                {measured.map((s) => (
-                  <option key={s.key} value={s.key}>
-                    {s.label}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <Pick
+              label="shaded by"
+              options={measured.map((s) => [s.key, s.label] as const)}
+              value={key}
+              onChange={setKey}
+            />
           </header>
           <Column suite={suite} score={score} />
           <p class="quiet">{suite.description}</p>

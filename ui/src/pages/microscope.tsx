@@ -5,6 +5,7 @@ import { Empty, Loaded, useLoad } from "../load";
 import { Choice } from "../parts/choice";
 import { Life } from "../parts/life";
 import { useRested } from "../parts/own-text";
+import { Pick } from "../parts/pick";
 import { Strip } from "../parts/strip";
 import { StrongestList } from "../parts/strongest-list";
 import { Title } from "../parts/title";
@@ -66,6 +67,11 @@ export function Microscope({ query }: { query: URLSearchParams }) {
   return (
     <>
       <Title text="Microscope" />
+      {!asked.trim() && (
+        <p class="quiet">
+          Read a text as the model does, token by token, and see which features of every dictionary fire on each.
+        </p>
+      )}
       <label class="hidden" for="text">
         text
       </label>
@@ -75,9 +81,9 @@ export function Microscope({ query }: { query: URLSearchParams }) {
         rows={2}
         value={text}
         onInput={(e) => setText(e.currentTarget.value)}
-        placeholder="Type a sentence: every word will show the features that fire on it."
+        placeholder="Type a sentence."
       />
-      <div class="row examples">
+      <div class={`row examples ${asked.trim() ? "brief" : ""}`}>
         <span class="quiet">or take:</span>
         {examples.map((e) => (
           <button type="button" class="small" key={e} onClick={() => go(withQuery({ text: e, token: null }))}>
@@ -97,16 +103,12 @@ export function Microscope({ query }: { query: URLSearchParams }) {
                 onChange={(v) => go(withQuery({ rank: v === "strength" ? null : v }), true)}
               />
             </span>
-            <label>
-              hide features denser than{" "}
-              <select value={dense} onChange={(e) => go(withQuery({ dense: e.currentTarget.value }), true)}>
-                {DENSE.map(([k, t]) => (
-                  <option key={k} value={k}>
-                    {t}
-                  </option>
-                ))}
-              </select>
-            </label>
+            <Pick
+              label="hide features denser than"
+              options={DENSE}
+              value={dense}
+              onChange={(dense) => go(withQuery({ dense }), true)}
+            />
           </div>
           <Loaded of={loaded} lines={10}>
             {(seen) => <View seen={seen} rank={rank} query={query} />}

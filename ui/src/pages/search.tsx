@@ -5,7 +5,7 @@ import { suite } from "../api";
 import { useLoad } from "../load";
 import { Choice } from "../parts/choice";
 import { shortSource } from "../parts/feature-link";
-import { DENSITIES, Pick } from "../parts/pick";
+import { Bound, DENSITIES, Pick } from "../parts/pick";
 import { SimilarResults, TextResults, WordResults } from "../parts/results";
 import { Title } from "../parts/title";
 import { go, withQuery } from "../router";
@@ -57,8 +57,7 @@ export function Search({ query }: { query: URLSearchParams }) {
   const sources = useLoad(() => suite(), []).value?.dictionaries.map((d) => d.source) ?? [];
   const { label, placeholder, says } = ASKS[kind];
   const byWords = kind === "explanation" || kind === "token";
-  const change = (name: string) => (event: Event) =>
-    go(withQuery({ [name]: (event.currentTarget as HTMLInputElement).value, offset: null }), true);
+  const change = (name: string) => (to: string) => go(withQuery({ [name]: to, offset: null }), true);
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     go(withQuery({ q: typed.trim(), offset: null, token: null }));
@@ -107,23 +106,12 @@ export function Search({ query }: { query: URLSearchParams }) {
             onChange={change("max_density")}
           />
         )}
-        <label>
-          {kind === "similar" ? "cosine at least" : "activation at least"}{" "}
-          <input type="number" min="0" step="any" value={query.get("least") ?? ""} onChange={change("least")} />
-        </label>
-        {byWords && !isStatic && (
-          <label>
-            score at least{" "}
-            <input
-              type="number"
-              min="0"
-              max="1"
-              step="any"
-              value={query.get("score") ?? ""}
-              onChange={change("score")}
-            />
-          </label>
-        )}
+        <Bound
+          label={kind === "similar" ? "cosine at least" : "activation at least"}
+          value={query.get("least")}
+          onChange={change("least")}
+        />
+        {byWords && !isStatic && <Bound label="score at least" value={query.get("score")} onChange={change("score")} />}
         {byWords && <Pick label="sort by" options={SORTS} value={query.get("sort") ?? ""} onChange={change("sort")} />}
       </div>
       {asked.trim() &&

@@ -7,6 +7,7 @@ import { AddFeature } from "../parts/add-feature";
 import { Continuations } from "../parts/continuations";
 import { InterventionRow } from "../parts/intervention-row";
 import { useRested } from "../parts/own-text";
+import { Pick } from "../parts/pick";
 import { POSITIONS, address, parse, type Setup } from "../parts/setup";
 import { Sweep } from "../parts/sweep";
 import { Title } from "../parts/title";
@@ -104,19 +105,12 @@ function Form({ setup, onChange }: { setup: Setup; onChange: (setup: Setup) => v
       <details>
         <summary>Where and how</summary>
         <div class="settings">
-          <label>
-            applied{" "}
-            <select
-              value={setup.positions}
-              onChange={(e) => set({ positions: e.currentTarget.value as Setup["positions"] })}
-            >
-              {POSITIONS.map(([k, t]) => (
-                <option key={k} value={k}>
-                  {t}
-                </option>
-              ))}
-            </select>
-          </label>
+          <Pick
+            label="applied"
+            options={POSITIONS}
+            value={setup.positions}
+            onChange={(positions) => set({ positions })}
+          />
           {numeric("max_tokens", "new tokens", 1, 256, 1)}
           {numeric("temperature", "temperature", 0, 2, "any")}
           {numeric("top_p", "top p", 0.01, 1, "any")}

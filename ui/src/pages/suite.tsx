@@ -91,7 +91,7 @@ function Table({ suite }: { suite: Suite }) {
     (a, b) => (order.up ? 1 : -1) * compare(valueOf(a, order.key), valueOf(b, order.key)),
   );
   const shadeOf = new Map(scores.map((s) => [s.key, shades(suite.dictionaries, s)]));
-  const arrow = { lower: " ↓", higher: " ↑", none: "" };
+  const arrow = { lower: "\u00a0↓", higher: "\u00a0↑", none: "" };
   const head = (key: string, label: string, unit = "") => (
     <th scope="col" key={key} aria-sort={order.key === key ? (order.up ? "ascending" : "descending") : undefined}>
       <button

@@ -26,7 +26,7 @@ export function AddFeature({ onAdd }: { onAdd: (added: Intervention) => void }) 
         type="search"
         value={typed}
         onInput={(e) => setTyped(e.currentTarget.value)}
-        placeholder="Add a feature: a word, or SOURCE/INDEX"
+        placeholder="Add one: a word, or SOURCE/INDEX"
         autocomplete="off"
       />
       {typed.trim() && wanted && (

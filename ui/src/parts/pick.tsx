@@ -1,4 +1,4 @@
-// One of a list, by a drop-down with its label before it.
+// What filters are made of: one of a list, by a drop-down, and a bound, by a field for a number; each after its label.
 
 /** Shares of rows, as filters offer them. */
 export const DENSITIES = [
@@ -10,27 +10,49 @@ export const DENSITIES = [
   ["0.2", "20 %"],
 ] as const;
 
-export function Pick({
-  label,
-  options,
-  value,
-  onChange,
-}: {
+interface Props<T extends string> {
   label: string;
-  options: readonly (readonly [string, string])[];
-  value: string;
-  onChange: (event: Event) => void;
-}) {
+  options: readonly (readonly [T, string])[];
+  value: T;
+  onChange: (value: T) => void;
+}
+
+export function Pick<T extends string>({ label, options, value, onChange }: Props<T>) {
   return (
-    <label>
+    <label class="inline">
       {label}{" "}
-      <select value={value} onChange={onChange}>
+      <select value={value} onChange={(e) => onChange(e.currentTarget.value as T)}>
         {options.map(([key, text]) => (
           <option key={key} value={key}>
             {text}
           </option>
         ))}
       </select>
+    </label>
+  );
+}
+
+/** `value` is null, and an empty text is chosen, where nothing is bounded. */
+export function Bound({
+  label,
+  value,
+  onChange,
+}: {
+  label: string;
+  value: string | null;
+  onChange: (value: string) => void;
+}) {
+  return (
+    <label class="inline">
+      {label}{" "}
+      <input
+        type="number"
+        min="0"
+        step="any"
+        placeholder="any"
+        value={value ?? ""}
+        onChange={(e) => onChange(e.currentTarget.value)}
+      />
     </label>
   );
 }

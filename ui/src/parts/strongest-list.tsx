@@ -4,6 +4,7 @@ import type { Microscope } from "../api";
 import { number, percent, visible } from "../format";
 import { Empty } from "../load";
 import { FeatureLink, shortSource } from "./feature-link";
+import { Pick } from "./pick";
 import { overText, type Named, type Rank } from "./seen";
 
 const SHOWN = 24;
@@ -24,16 +25,12 @@ export function StrongestList({
     <section>
       <header class="row between">
         <h2>{rank === "strength" ? "Strongest" : "Rarest"} features of this text</h2>
-        <label class="inline">
-          at{" "}
-          <select value={source} onChange={(e) => setChosen(e.currentTarget.value)}>
-            {seen.sources.map((s) => (
-              <option key={s.source} value={s.source}>
-                {shortSource(s.source)}
-              </option>
-            ))}
-          </select>
-        </label>
+        <Pick
+          label="at"
+          options={seen.sources.map((s) => [s.source, shortSource(s.source)] as const)}
+          value={source}
+          onChange={setChosen}
+        />
       </header>
       {!list.length && <Empty title="Nothing fires here.">Choose another dictionary, or show denser features.</Empty>}
       <ol class="hits" onPointerLeave={() => onLight(null)}>

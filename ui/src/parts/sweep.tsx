@@ -6,6 +6,7 @@ import { number } from "../format";
 import { Failure } from "../load";
 import { Copy } from "./copy";
 import { shortSource } from "./feature-link";
+import { Pick } from "./pick";
 import type { Setup } from "./setup";
 import { useStream } from "./use-stream";
 
@@ -58,17 +59,12 @@ export function Sweep({ setup }: { setup: Setup }) {
         <h2>Sweep of strengths</h2>
         <div class="row">
           {able.length > 1 && (
-            <select
-              aria-label="feature to sweep"
-              value={able.indexOf(feature!)}
-              onChange={(e) => setChosen(Number(e.currentTarget.value))}
-            >
-              {able.map((f, i) => (
-                <option key={i} value={i}>
-                  {shortSource(f.source)} #{f.index}
-                </option>
-              ))}
-            </select>
+            <Pick
+              label="feature"
+              options={able.map((f, i) => [String(i), `${shortSource(f.source)} #${f.index}`] as const)}
+              value={String(able.indexOf(feature!))}
+              onChange={(i) => setChosen(Number(i))}
+            />
           )}
           <button
             type="button"
