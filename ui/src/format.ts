@@ -18,6 +18,10 @@ export function number(x: number | null | undefined, digits = 3): string {
   return x.toPrecision(digits).replace("-", "−");
 }
 
+/** A score of a dictionary: a whole number where it counts features. */
+export const score = (x: number | null | undefined, unit: string) =>
+  unit === "features" && x != null ? count(x) : number(x);
+
 /** A share in per cent. */
 export function percent(x: number | null | undefined): string {
   if (x === null || x === undefined || !Number.isFinite(x)) return "–";

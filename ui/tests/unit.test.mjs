@@ -56,12 +56,14 @@ test("a label goes where it covers nothing, or nowhere", async () => {
 });
 
 test("numbers have three digits and a real minus", async () => {
-  const { number, percent, signed, visible } = await load("/src/format.ts");
+  const { number, percent, score, signed, visible } = await load("/src/format.ts");
   assert.equal(number(0.01234), "0.0123");
   assert.equal(number(-0.5), "−0.500");
   assert.equal(number(0.0000046), "4.6e−6");
   assert.equal(number(12345), "12,345");
   assert.equal(number(null), "–");
+  assert.equal(score(8, "features"), "8");
+  assert.equal(score(8, "features/row"), "8.00");
   assert.equal(percent(0.018), "1.8 %");
   assert.equal(signed(2), "+2.00");
   assert.equal(visible(" a\n"), "·a↵");

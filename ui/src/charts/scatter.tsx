@@ -61,7 +61,8 @@ function Plot({ marks, kinds, xLabel, yLabel, logY, height, width }: Required<Pr
     : linear([Math.min(0, ys[0]), ys[1] * 1.06], [floor, margins.top], 5);
   const low = (v: number) => Math.min(floor, positive(v) ? y(v) : floor);
   const labels = placeLabels(marks.map((m) => ({ x: x(m.x), y: y(m.y), text: m.text })));
-  const says = `${yLabel} against ${xLabel} of ${marks.length} dictionaries`;
+  const lost = yLabel.replace(" ↓", "");
+  const says = `${lost} against ${xLabel} of ${marks.length} dictionaries`;
   return (
     <Frame {...{ width, height, margins, x, y, xLabel, yLabel, says }} interactive>
       {marks.map((m, i) => (
@@ -69,8 +70,8 @@ function Plot({ marks, kinds, xLabel, yLabel, logY, height, width }: Required<Pr
           key={m.key}
           class={`mark kind${style(kinds, m.kind)}`}
           href={href(m.to)}
-          aria-label={`${m.label}: ${xLabel} ${number(m.x)}, ${yLabel} ${number(m.y)}`}
-          data-tip={`${m.label}\n${xLabel} ${number(m.x)}\n${yLabel} ${number(m.y)}`}
+          aria-label={`${m.label}: ${xLabel} ${number(m.x)}, ${lost} ${number(m.y)}`}
+          data-tip={`${m.label}\n${xLabel} ${number(m.x)}\n${lost} ${number(m.y)}`}
         >
           {m.yInterval && (
             <line class="whisker" x1={x(m.x)} x2={x(m.x)} y1={low(m.yInterval[0])} y2={y(m.yInterval[1])} />

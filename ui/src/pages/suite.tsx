@@ -1,7 +1,7 @@
 // Suite: every dictionary with its scores, sortable, and the plots of the release.
 import { useState } from "preact/hooks";
 import { suite, type Dictionary, type Suite } from "../api";
-import { count, number } from "../format";
+import { count, number, score } from "../format";
 import { Loaded, useLoad } from "../load";
 import { shades } from "../parts/column";
 import { Pareto } from "../parts/pareto";
@@ -136,7 +136,7 @@ function Table({ suite }: { suite: Suite }) {
                     class={shade === null || s.better === "none" ? "" : `faint${shade}`}
                     data-tip={interval && `95 %: ${number(interval[0])} to ${number(interval[1])}`}
                   >
-                    {number(d.scores[s.key])}
+                    {score(d.scores[s.key], s.unit)}
                   </td>
                 );
               })}

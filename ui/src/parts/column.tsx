@@ -1,7 +1,7 @@
 // The model drawn as it computes, from the bottom up: a row for each layer, a column for each kind of site, a cell for
 // each dictionary.
 import type { Dictionary, ScoreKind, Suite } from "../api";
-import { number } from "../format";
+import { score as said } from "../format";
 import { href } from "../router";
 import { MEANING, inOrder } from "./kinds";
 
@@ -71,7 +71,7 @@ export function Column({ suite, score }: { suite: Suite; score: ScoreKind | unde
 }
 
 function Cell({ of: d, score, shade }: { of: Dictionary; score: ScoreKind | undefined; shade: number | null }) {
-  const value = score ? number(d.scores[score.key]) : "";
+  const value = score ? said(d.scores[score.key], score.unit) : "";
   return (
     <a
       class={`cell ${shade === null ? "" : `shade${shade}`}`}
