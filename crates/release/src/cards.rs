@@ -4,7 +4,7 @@ use crate::EvaluationFile;
 use crate::figures::Figure;
 use crate::file::remarks;
 use crate::release::Released;
-use crate::report::{PLOTS, Report};
+use crate::report::{ELSEWHERE, Group, PLOTS, Report};
 use crate::rows::{elsewhere, lines, row};
 use crate::words;
 use lapidary_dictionary::{Meta, Setting, hooks};
@@ -125,12 +125,14 @@ impl Source<'_> {
 /// Most pictures on the page: all kinds of sites of a suite, not all sites.
 const PICTURES: usize = 12;
 
-/// Those of the first group, L0 against FVU and Δloss.
+/// Those of the first group, L0 against FVU and Δloss; and of another model, if there is one.
 fn pictures(report: &Report<'_>) -> Vec<(String, String)> {
     let picture =
         |Figure { file, plot }: Figure| (plot.title.replace(['[', ']'], ""), format!("{PLOTS}/{file}.svg"));
-    let pareto = report.groups().into_iter().take(1).flat_map(|group| group.figures);
-    pareto.take(PICTURES).map(picture).collect()
+    let (elsewhere, others): (Vec<Group>, Vec<Group>) =
+        report.groups().into_iter().partition(|group| group.heading == ELSEWHERE);
+    let pareto = others.into_iter().take(1).flat_map(|group| group.figures).take(PICTURES);
+    pareto.chain(elsewhere.into_iter().flat_map(|group| group.figures)).map(picture).collect()
 }
 
 /// The rule and the names.

@@ -143,7 +143,9 @@ pub fn evaluate(
     let (metrics, pairs, spread) = beside(subjects, &views, &measured, options, on, &mut partial, observe)?;
     let there = |other| {
         let mut progress = |done, total| observe(Progress::Elsewhere(done, total));
-        transfer(subjects, &measured, other, &on.corpus.windows, options, &mut progress)
+        let saved = partial.saved_elsewhere();
+        let resume = Resume { saved, keep: &mut |saved| partial.keep_elsewhere(saved) };
+        transfer(subjects, &measured, other, &on.corpus.windows, options, resume, &mut progress)
     };
     let transfer = on.elsewhere.map(there);
     let scores = measured.into_iter().map(|m| m.scores).collect();
@@ -179,6 +181,9 @@ fn key(subjects: &[Named], on: &On<'_>) -> Result<String, ReleaseError> {
         format!("{} {} {:?} {} {}", on.context, on.split, on.max_windows, on.seed, on.resamples),
         format!("{:?}", on.beside),
         format!("{}", on.opened.precision),
+        on.elsewhere.map_or(String::new(), |there| {
+            format!("{} {}", there.hash().unwrap_or("unread"), there.precision)
+        }),
     ];
     for subject in read_the_model(subjects) {
         let Named { name, site, output, dictionary: d, .. } = subject;

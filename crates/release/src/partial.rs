@@ -1,5 +1,5 @@
-//! What a killed evaluation left in its run's folder, `evaluation.partial.json`: sums after so many windows, and the other metrics of
-//! the dictionaries that were done. It goes when `evaluation.json` is saved. A file that is broken, or of another evaluation, counts as none, and
+//! What a killed evaluation left in its run's folder, `evaluation.partial.json`: sums after so many windows, on the model and
+//! on another one, and the other metrics of the dictionaries that were done. It goes when `evaluation.json` is saved. A file that is broken, or of another evaluation, counts as none, and
 //! one that cannot be written is no reason to stop.
 
 use crate::metrics::DictionaryMetrics;
@@ -22,6 +22,9 @@ pub(crate) struct Partial {
 struct State {
     key: String,
     sums: Option<Saved>,
+    /// On another model.
+    #[serde(default)]
+    elsewhere: Option<Saved>,
     metrics: Vec<DictionaryMetrics>,
 }
 
@@ -31,7 +34,7 @@ impl Partial {
         let path = run.map(|run| run.join(NAME));
         let text = path.as_ref().filter(|p| p.is_file()).map(|p| lapidary_files::read_string(p, MAX_BYTES));
         let found = text.and_then(Result::ok).and_then(|text| serde_json::from_str::<State>(&text).ok());
-        let none = State { key: key.into(), sums: None, metrics: Vec::new() };
+        let none = State { key: key.into(), sums: None, elsewhere: None, metrics: Vec::new() };
         Partial { path, state: found.filter(|state| state.key == key).unwrap_or(none) }
     }
 
@@ -46,6 +49,15 @@ impl Partial {
 
     pub(crate) fn keep_sums(&mut self, saved: Saved) {
         self.state.sums = Some(saved);
+        self.write();
+    }
+
+    pub(crate) fn saved_elsewhere(&self) -> Option<Saved> {
+        self.state.elsewhere.clone()
+    }
+
+    pub(crate) fn keep_elsewhere(&mut self, saved: Saved) {
+        self.state.elsewhere = Some(saved);
         self.write();
     }
 

@@ -3,7 +3,7 @@
 
 use crate::canonical::Canonical;
 use crate::entry::Entry;
-use crate::figures::{Figure, against_truth, firing, layers, pareto, slices, widths};
+use crate::figures::{Figure, against_truth, elsewhere, firing, layers, pareto, slices, widths};
 use crate::file::remarks;
 use crate::tables::{missing, score, tables};
 use crate::{EvaluationFile, ReleaseError};
@@ -58,6 +58,9 @@ const PARTS: &str = "The same scores on parts of the text: named sets of documen
 const WIDTH: &str = "Width";
 const WIDTHS: &str = "The same site and architecture at several widths, compared at one L0: values are interpolated, in the logarithm of \
     L0, between the dictionaries of each width, and so are the ends of their intervals.";
+/// Its table has the same heading.
+pub(crate) const ELSEWHERE: &str = "On another model";
+const ON_ANOTHER: &str = "The same dictionaries and tokens on another model, with its own rows, means and losses; whiskers are 95 % intervals over documents.";
 const TRUTH: &str = "The text is of a language whose variables are known at every token. F1: does one feature fire where one variable has \
     one value? One feature for each, mean over those that a linear probe finds in the activations. Grey has to be beaten by 0.05.";
 
@@ -87,6 +90,7 @@ impl<'a> Report<'a> {
             ("By position", POSITION.into(), slices::by_position(entries, &file.metrics, canonical)),
             ("By part of the text", PARTS.into(), slices::by_part(entries, &file.metrics, canonical)),
             (WIDTH, WIDTHS.into(), widths::figures(entries)),
+            (ELSEWHERE, ON_ANOTHER.into(), elsewhere::figures(file, entries)),
             ("Against the truth", TRUTH.into(), against_truth::figures(file.truth.as_ref())),
         ];
         let abreast = |heading| if heading == WIDTH { 3 } else { 2 };

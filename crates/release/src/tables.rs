@@ -4,6 +4,7 @@
 
 use crate::EvaluationFile;
 use crate::metrics::{DictionaryMetrics, Pair, Rounded, Spread};
+use crate::report::ELSEWHERE;
 use crate::rows::truth_rows;
 use lapidary_evaluation::comparison::{Comparison, Metric};
 use lapidary_evaluation::slices::Sliced;
@@ -256,7 +257,7 @@ fn truth(file: &EvaluationFile) -> Option<Table> {
 }
 
 const TRANSFER: Head<'_> = (
-    "On another model",
+    ELSEWHERE,
     "the same dictionaries on the same tokens of another model. Differences are there less at home, paired over documents; alive: features that fire \
      at home, there, in both; correlation of ln frequency over those of both",
     &[

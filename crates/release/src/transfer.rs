@@ -8,7 +8,7 @@ use crate::{EvaluationFile, ReleaseError};
 use lapidary_catalog::{Opened, Text};
 use lapidary_evaluation::comparison::{Comparison, Metric, compare};
 use lapidary_evaluation::transfer::{Shared, shared};
-use lapidary_evaluation::{Measured, Options, Scores, Subject, fits, measure};
+use lapidary_evaluation::{Measured, Options, Resume, Scores, Subject, fits, measure_on};
 use lapidary_files::Identity;
 use lapidary_suite::subjects::Named;
 use lapidary_text::{Corpus, Split, Window};
@@ -87,12 +87,13 @@ pub(crate) fn transfer(
     there: &Opened,
     windows: &[Window],
     options: Options,
+    resume: Resume<'_>,
     observe: &mut dyn FnMut(u64, u64),
 ) -> Transfer {
     let unread = |_| Identity { name: there.name.clone(), hash: String::new(), precision: None };
     let model = there.identity().unwrap_or_else(unread);
     let mut out = Transfer { model, dictionaries: Vec::new(), missing: Vec::new() };
-    if let Err(error) = score(&mut out, subjects, home, there, windows, options, observe) {
+    if let Err(error) = score(&mut out, subjects, home, there, windows, options, resume, observe) {
         out.missing.push(format!("on {}: {error}", there.name));
     }
     out
@@ -105,6 +106,7 @@ fn score(
     there: &Opened,
     windows: &[Window],
     options: Options,
+    resume: Resume<'_>,
     observe: &mut dyn FnMut(u64, u64),
 ) -> Result<(), ReleaseError> {
     let model = there.model()?;
@@ -122,7 +124,7 @@ fn score(
     if views.is_empty() {
         return Ok(());
     }
-    let measured = measure(model, windows, &views, &[], options, observe)?;
+    let measured = measure_on(model, windows, &views, &[], options, resume, observe)?;
     let compared = |(home_place, found): (usize, Measured)| {
         let own = &home[home_place];
         let change =

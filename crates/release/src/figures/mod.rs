@@ -1,9 +1,10 @@
 //! Scores as pictures, each with the name of its files. Only what there are data for is drawn.
 //!
 //! `pareto` L0 against FVU and Δloss, `layers` over the layers, `firing` how often features fire, `slices` by position and part of
-//! the text, `widths` the same L0 at several widths, `against_truth` F1 against what is known of the text.
+//! the text, `widths` the same L0 at several widths, `elsewhere` on another model, `against_truth` F1 against what is known of the text.
 
 pub(crate) mod against_truth;
+pub(crate) mod elsewhere;
 pub(crate) mod firing;
 pub(crate) mod layers;
 pub(crate) mod pareto;
