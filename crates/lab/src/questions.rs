@@ -1,7 +1,7 @@
 //! A table: every question of the paper's section 5, in its words, and the name of the experiment that answers it.
 //!
-//! "Gemma Scope: Open Sparse Autoencoders Everywhere All At Once on Gemma 2" (arXiv 2408.05147), section 5, quoted; its references are left
-//! out. Appendix B asks one more. A question whose experiment is not in [`crate::EXPERIMENTS`] does not run yet.
+//! "Gemma Scope: Open Sparse Autoencoders Everywhere All At Once on Gemma 2" (arXiv 2408.05147), section 5, quoted from
+//! the second version; references in brackets are left out. Appendix B reports one finding that earlier work contradicts, quoted too. A question whose experiment is not in [`crate::EXPERIMENTS`] does not run yet.
 
 use crate::experiment::{EXPERIMENTS, Experiment};
 
@@ -26,9 +26,9 @@ impl Question {
 }
 
 const UNDERSTANDING: &str = "Deepening our understanding of SAEs";
-const TASKS: &str = "Using SAEs to improve performance on real-world tasks";
+const TASKS: &str = "Using SAEs to improve performance on real-world tasks (compared to fair baselines)";
 const RED: &str = "Red-teaming SAEs";
-const CIRCUITS: &str = "Scalable circuit analysis";
+const CIRCUITS: &str = "Scalable circuit analysis: What interesting circuits can we find in these models?";
 const TOOL: &str = "Using SAEs as a tool to answer existing questions in interpretability";
 const IMPROVE: &str = "Improvements to SAEs";
 
@@ -42,7 +42,7 @@ macro_rules! questions {
 
 questions! {
     UNDERSTANDING "1.1" "structure" "Exploring the structure and relationships between SAE features";
-    UNDERSTANDING "1.2" "match" "Comparing residual stream SAE features across layers, e.g. are there persistent features that one can \"match up\" across adjacent layers?";
+    UNDERSTANDING "1.2" "match" "Comparisons of residual stream SAE features across layers, e.g. are there persistent features that one can \"match up\" across adjacent layers?";
     UNDERSTANDING "1.3" "splitting" "Better understanding the phenomenon of \"feature splitting\" where high-level features in a small SAE break apart into several finer-grained features in a wider SAE";
     UNDERSTANDING "1.4" "missing" "We know that SAEs introduce error, and completely miss out on some features that are captured by wider SAEs. Can we quantify and easily measure \"how much\" they miss and how much this matters in practice?";
     UNDERSTANDING "1.5" "interference" "How are circuits connecting up superposed features represented in the weights? How do models deal with the interference between features?";
@@ -66,7 +66,7 @@ questions! {
     IMPROVE "6.1" "circles" "How can SAEs efficiently capture the circular features of Engels et al. (2024)?";
     IMPROVE "6.2" "crosslayer" "How can they deal efficiently with cross-layer superposition, i.e. features produced in superposition by neurons spread across multiple layers?";
     IMPROVE "6.3" "quant" "How much can SAEs be quantized without significant performance degradation, both for inference and training?";
-    APPENDIX "B" "transcoder" "Do transcoders of an MLP cost more or less of the model's loss than SAEs of its output, at equal sparsity? (the paper reports more, against earlier work, and leaves it open)";
+    APPENDIX "B" "transcoder" "We find that transcoders cause a greater increase in loss to the base model relative to the MLP output SAEs, at a fixed sparsity (L0). This reverses the trend from GPT-2 Small found by Dunefsky et al. (2024).";
 }
 
 const APPENDIX: &str = "Appendix B: transcoders";
