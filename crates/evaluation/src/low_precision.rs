@@ -4,7 +4,8 @@
 //!
 //!   bf16   the nearest, ties to even
 //!   int8   per row s = max|w|/127, w' = s·round(w/s)
-//!   int4   per group of 32 in a row s = max|w|/7, w' = s·round(w/s)        both symmetric, ties to even
+//!   int4   per group of 32 in a row s = max|w|/7, w' = s·round(w/s)        all symmetric, ties to even
+//!   int3, int2   the same with 3 and with 1 in place of 7
 //!
 //! Loss hardly notices what happens to single features, so two numbers look at them, on the same rows x [N, D]:
 //!
@@ -27,9 +28,13 @@ pub enum Bits {
     Int8,
     /// 4 bits and an f32 per 32 numbers.
     Int4,
+    /// 3 bits and an f32 per 32 numbers.
+    Int3,
+    /// 2 bits and an f32 per 32 numbers: −1, 0 or 1 times that.
+    Int2,
 }
 
-/// Numbers of a row that share a scale in int4.
+/// Numbers of a row that share a scale in int4 and below.
 pub const GROUP: usize = 32;
 /// Correlation from which a feature counts as the same.
 pub const SURVIVES: f64 = 0.95;
@@ -42,17 +47,30 @@ impl Bits {
             Bits::Bf16 => "bf16",
             Bits::Int8 => "int8",
             Bits::Int4 => "int4",
+            Bits::Int3 => "int3",
+            Bits::Int2 => "int2",
+        }
+    }
+
+    fn per_number(self) -> usize {
+        match self {
+            Bits::F32 => 32,
+            Bits::Bf16 => 16,
+            Bits::Int8 => 8,
+            Bits::Int4 => 4,
+            Bits::Int3 => 3,
+            Bits::Int2 => 2,
         }
     }
 
     /// Bytes of a matrix [rows, d] with its scales.
     pub fn bytes(self, rows: usize, d: usize) -> usize {
-        match self {
-            Bits::F32 => rows * d * 4,
-            Bits::Bf16 => rows * d * 2,
-            Bits::Int8 => rows * (d + 4),
-            Bits::Int4 => rows * (d.div_ceil(2) + 4 * d.div_ceil(GROUP)),
-        }
+        let scales = match self {
+            Bits::F32 | Bits::Bf16 => 0,
+            Bits::Int8 => 1,
+            Bits::Int4 | Bits::Int3 | Bits::Int2 => d.div_ceil(GROUP),
+        };
+        rows * ((d * self.per_number()).div_ceil(8) + 4 * scales)
     }
 
     /// Every number of a matrix [rows, d] replaced by the one that is stored for it.
@@ -61,10 +79,11 @@ impl Bits {
             Bits::F32 => {}
             Bits::Bf16 => matrix.iter_mut().for_each(|w| *w = Bf16::round(*w).widen()),
             Bits::Int8 => matrix.chunks_mut(d).for_each(|row| to_integers(row, 127.0)),
-            Bits::Int4 => matrix
-                .chunks_mut(d)
-                .flat_map(|row| row.chunks_mut(GROUP))
-                .for_each(|group| to_integers(group, 7.0)),
+            Bits::Int4 | Bits::Int3 | Bits::Int2 => {
+                let most = ((1u32 << (self.per_number() - 1)) - 1) as f32;
+                let groups = matrix.chunks_mut(d).flat_map(|row| row.chunks_mut(GROUP));
+                groups.for_each(|group| to_integers(group, most));
+            }
         }
     }
 }
@@ -221,6 +240,15 @@ mod tests {
         Bits::Int4.round(&mut row, 33);
         assert_eq!((row[0], row[1], row[32]), (70.0, 0.0, 0.875));
         assert_eq!((Bits::Int8.bytes(2, 33), Bits::Int4.bytes(2, 33)), (74, 50));
+        assert_eq!(
+            (Bits::Int3.bytes(2, 33), Bits::Int2.bytes(2, 33)),
+            (42, 34),
+            "13 and 9 bytes, and two scales"
+        );
+        let (mut three, mut two) = ([3.0, 1.5, -0.4], [3.0, 1.4, -1.6]);
+        Bits::Int3.round(&mut three, 3);
+        Bits::Int2.round(&mut two, 3);
+        assert_eq!((three, two), ([3.0, 2.0, 0.0], [3.0, 0.0, -3.0]));
     }
 
     fn csr(columns: usize, rows: &[&[(u32, f32)]]) -> Csr {

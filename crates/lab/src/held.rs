@@ -1,6 +1,7 @@
 //! Rows that are held in memory, because several trainings read them: one pass of the model serves all seeds.
 
 use crate::LabError;
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_store::{RowSource, SiteRows, SourceError};
 
 /// Windows that are read at a time.
@@ -41,47 +42,15 @@ impl Held {
     }
 
     /// A view of it as a source, with every row rounded by `round`.
-    pub fn source(&self, round: Rounding) -> HeldRows<'_> {
+    pub fn source(&self, round: Bits) -> HeldRows<'_> {
         HeldRows { held: self, round }
-    }
-}
-
-/// How rows are rounded before a training sees them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Rounding {
-    /// Not at all.
-    F32,
-    /// To the nearest bf16.
-    Bf16,
-    /// To 8-bit integers, one scale per row.
-    Int8,
-}
-
-impl Rounding {
-    /// Rounds rows [N, d] in place.
-    pub fn round(self, rows: &mut [f32], d: usize) {
-        match self {
-            Rounding::F32 => {}
-            Rounding::Bf16 => lapidary_store::RowDtype::Bf16.round(rows),
-            Rounding::Int8 => rows.chunks_exact_mut(d).for_each(to_integers),
-        }
-    }
-}
-
-/// Symmetric, the largest magnitude becomes 127.
-fn to_integers(row: &mut [f32]) {
-    let largest = row.iter().fold(0f32, |m, x| m.max(x.abs()));
-    let scale = largest / 127.0;
-    if scale > 0.0 {
-        row.iter_mut().for_each(|x| *x = (*x / scale).round() * scale);
     }
 }
 
 /// Held rows as a source for the trainer.
 pub struct HeldRows<'a> {
     held: &'a Held,
-    round: Rounding,
+    round: Bits,
 }
 
 impl RowSource for HeldRows<'_> {
@@ -128,15 +97,7 @@ mod tests {
         let held = Held::read(&mut source, &mut |_, _| ()).unwrap();
         let (mut expected, mut found) = (vec![Vec::new()], vec![vec![1.0; 3]]);
         source.read(&[2, 0], &mut expected).unwrap();
-        held.source(Rounding::F32).read(&[2, 0], &mut found).unwrap();
+        held.source(Bits::F32).read(&[2, 0], &mut found).unwrap();
         assert!(expected == found && found[0].len() == (52 + 1_024) * 24);
-    }
-
-    /// 2.54 is 127 steps of 0.02; 1.011 is 50.55 of them, hence 51; −0.009 is −0.45, hence 0.
-    #[test]
-    fn integers_have_one_scale_per_row() {
-        let mut row = [2.54, 1.011, -0.009];
-        Rounding::Int8.round(&mut row, 3);
-        assert!((row[0] - 2.54).abs() < 1e-6 && (row[1] - 1.02).abs() < 1e-6 && row[2] == 0.0);
     }
 }

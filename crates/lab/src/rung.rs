@@ -5,10 +5,11 @@
 //! and the model where there is one, so that an experiment is the same code on all of them.
 
 use crate::error::invalid;
-use crate::held::{Held, Rounding};
+use crate::held::Held;
 use crate::lab::Event;
 use crate::{Lab, LabError};
 use lapidary_catalog::{Opened, Text};
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_evaluation::truth::{Firings, Options, Probes, Truth, probe};
 use lapidary_files::hash;
 use lapidary_ground_truth::indicators;
@@ -65,6 +66,10 @@ pub struct Real {
     pub text: Vec<PathBuf>,
     /// Where to look; the residual stream in the middle if nobody says.
     pub site: Option<String>,
+    /// A dictionary of it to take instead of training one, where an experiment needs no more than one.
+    pub dictionary: Option<PathBuf>,
+    /// Contrast pairs, JSON lines, in place of the embedded ones.
+    pub pairs: Option<PathBuf>,
 }
 
 /// What an experiment needs of a rung.
@@ -203,6 +208,14 @@ impl Rung {
         match &self.source {
             Source::Planted(_) => Ok(None),
             Source::Model(of) => Ok(Some(of.opened.model()?)),
+        }
+    }
+
+    /// The model with its tokenizer, if it has one.
+    pub fn opened(&self) -> Option<&Opened> {
+        match &self.source {
+            Source::Planted(_) => None,
+            Source::Model(of) => Some(&of.opened),
         }
     }
 
@@ -413,7 +426,7 @@ impl OfModel {
 
     fn known(&self, random: Option<u64>) -> Result<Known, LabError> {
         let held = self.with_rows(&self.fresh, random, &mut |rows| Held::read(rows, &mut |_, _| ()))?;
-        let sites: Vec<String> = held.source(Rounding::F32).sites().iter().map(|s| s.site.clone()).collect();
+        let sites: Vec<String> = held.source(Bits::F32).sites().iter().map(|s| s.site.clone()).collect();
         let x = sites.into_iter().map(|site| (site.clone(), held.rows(&site).to_vec())).collect();
         let truth = self.text.world().map(|world| indicators::truth(world, &self.fresh, &self.opened.spec));
         Ok(Known { x, truth, planted: None, windows: self.fresh.clone() })

@@ -1,11 +1,11 @@
 //! Dictionaries made on a rung: few words become plans as a suite's tables do, the trainer does the rest, and its checkpoint is the cell.
 
 use crate::error::invalid;
-use crate::held::Rounding;
 use crate::lab::Event;
 use crate::rung::Rung;
 use crate::{Lab, LabError};
 use lapidary_dictionary::Dictionary;
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_files::{create_dir, hash};
 use lapidary_store::{Batches, Order, norms};
 use lapidary_suite::derive::{At, Derive};
@@ -62,7 +62,7 @@ pub struct How {
     /// Of initialisation and order.
     pub seed: u64,
     /// What rows are rounded to.
-    pub round: Rounding,
+    pub round: Bits,
 }
 
 /// One that was trained.

@@ -15,6 +15,7 @@ const TASK_ROWS: usize = 32;
 
 /// Keys and values of one sequence in one layer, both transposed: the scores of a query are then a weighted sum of rows that
 /// runs along the keys, and each output component is one dot product over the keys. Both vectorise whatever A is.
+#[derive(Clone, Debug)]
 pub(crate) struct KeyValues {
     /// Positions that are filled.
     pub(crate) len: usize,

@@ -38,6 +38,7 @@ impl Batch {
 }
 
 /// Keys and values of one sequence in every layer, so that decoding a token costs one row.
+#[derive(Clone, Debug)]
 pub struct Cache {
     pub(crate) layers: Vec<KeyValues>, // [L]
 }

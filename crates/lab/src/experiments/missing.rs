@@ -19,7 +19,6 @@ mod tasks;
 use crate::counts::Counts;
 use crate::error::invalid;
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::measure::{Spliced, encoded, firings, spearman, spliced};
 use crate::plots::{Curve, Named, by_name, curves};
 use crate::report::{Report, Table, Value};
@@ -30,6 +29,7 @@ use crate::{Lab, LabError};
 use added::{directions, error, gains, variants};
 use frequency::{binned, chao, half, prediction};
 use lapidary_dictionary::Dictionary;
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_kernels::Device;
 use lapidary_report::number::significant;
 use lapidary_report::plot::{Axis, Scale};
@@ -115,7 +115,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let windows = lab.effort.pick(60, 300);
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
-        let how = How { rows, batch, seed, round: Rounding::F32 };
+        let how = How { rows, batch, seed, round: Bits::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": [L0, DENSER],
             "widths": widths, "windows": windows, "measure": 4 });
         by_seed.push(lab.cell(name, &format!("missing-seed{seed}"), &plan, |lab| {

@@ -13,7 +13,6 @@
 use crate::counts::Counts;
 use crate::error::invalid;
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::measure::{firings, spearman, unit};
 use crate::plots::{Named, by_name};
 use crate::report::{Report, Table, Value};
@@ -23,6 +22,7 @@ use crate::verdict::{Gap, Outcome, judge, reaches};
 use crate::{Lab, LabError};
 use lapidary_evaluation::columns::Columns;
 use lapidary_evaluation::examples::{Embedded, Options as Examples, alike, smoothed};
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_evaluation::rules::{Literals, Options as Rules, Text, explain};
 use lapidary_evaluation::truth::Truth;
 use lapidary_evaluation::{Labels, halves};
@@ -86,7 +86,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let most = lab.effort.pick(250, 600);
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
-        let how = How { rows, batch, seed, round: Rounding::F32 };
+        let how = How { rows, batch, seed, round: Bits::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": L0,
             "width": width, "features": most, "measure": 1 });
         by_seed.push(lab.cell(name, &format!("proxies-seed{seed}"), &plan, |lab| {

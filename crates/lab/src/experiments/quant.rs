@@ -3,8 +3,9 @@
 //!
 //! Method, inference: W_enc and W_dec of a trained f32 dictionary are stored in bf16, in int8 (symmetric, one scale per feature), in int4
 //! (symmetric, one scale per 32 numbers); biases, θ and sums stay f32. Loss hides damage (arXiv 2606.03002: a quantised model's
-//! perplexity improved while a fifth of its features degraded), so what decides is when features fire: *flips*, the share of firings that only one of
-//! the two has; and *survival*, the share of live features whose activations correlate by 0.95 with those of before.
+//! perplexity improved while a fifth of its features degraded), so what decides is when features fire: *flips*, the firings that only one of the two has, for each
+//! firing in f32; and *survival*, the share of live features whose activations correlate by 0.95 with those of before (docs/numerics.md §7, as
+//! `lapidary evaluate --metrics precision` has them).
 //! Method, training: the same training on rows rounded to bf16 or int8, and with parameters that are bf16 after every step, by rounding to nearest
 //! and by stochastic rounding (1502.02551).
 //! Baselines: a narrower f32 dictionary that takes the same bytes. The noise floor is 0: here a dictionary's bits do not depend on batches.
@@ -12,18 +13,18 @@
 //! seeds; int4 beats f32 of equal bytes, or it is said that it does not.
 
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::lab::Event;
 use crate::low::{Parameters, train_rounded};
-use crate::measure::{Spliced, encoded, pearson, spliced};
+use crate::measure::{Spliced, encoded, spliced};
 use crate::plots::{Named, by_name};
 use crate::report::{Check, Report, Table, Value};
 use crate::rung::{Need, Rung, RungName};
 use crate::training::{How, Want, batches, plan_of, trained, weights_hash};
 use crate::verdict::{Gap, Outcome, judge, reaches, stays_below};
 use crate::{Lab, LabError};
-use half::bf16;
 use lapidary_dictionary::Dictionary;
+use lapidary_evaluation::low_precision::{Bits, Drift, Survival, bytes, quantised};
+use lapidary_kernels::{Csr, Device};
 use lapidary_report::number::significant;
 use lapidary_suite::grid::Architecture;
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ pub static QUANT: Experiment = Experiment {
     plain: "Dictionaries are large: a number of 4 bits takes an eighth of the memory of one of 32. How few bits do their numbers need, once \
             they are trained and while they are trained?",
     method: "Inference: the two matrices of a trained dictionary are stored with fewer bits (bf16; int8 with one scale per feature; int4, int3 and int2 with one scale per 32 \
-             numbers); biases, thresholds and sums stay f32. We count flips (firings that only one of the two has) and survival (features whose \
+             numbers); biases, thresholds and sums stay f32. We count flips (firings that only one of the two has, for each firing in f32) and survival (features whose \
              activations correlate by 0.95 with those of before), because loss alone hides damage (arXiv 2606.03002). Training: the same run on \
              rounded rows, and with parameters that are bf16 after every step, rounded to the nearest or by chance (1502.02551).",
     baselines: "A narrower f32 dictionary of the same bytes, trained alike: fewer bits pay only if they beat fewer features. The noise floor is exactly 0, because \
@@ -51,11 +52,27 @@ pub static QUANT: Experiment = Experiment {
 };
 
 const L0: f64 = 12.0;
-/// Where the narrow f32 dictionaries stand: bytes with their scales, in bits per number.
-const BITS: [(&str, f64); 5] = [("bf16", 16.0), ("int8", 8.25), ("int4", 5.0), ("int3", 4.0), ("int2", 3.0)];
+/// Stored forms; the first [`RIVALS`] of them are held against narrow f32 dictionaries of the same bytes.
+const FORMS: [Bits; 5] = [Bits::Bf16, Bits::Int8, Bits::Int4, Bits::Int3, Bits::Int2];
+const RIVALS: usize = 3;
 
 /// Survival below which a form counts as broken.
 const BROKEN: f64 = 0.9;
+
+/// What is measured: a stored form, or a training.
+struct Candidate {
+    name: String,
+    dictionary: Dictionary,
+    bits: Bits,
+    /// Are its weights those of the f32 form, rounded?
+    is_stored: bool,
+}
+
+impl Candidate {
+    fn new(name: impl Into<String>, dictionary: Dictionary, bits: Bits, is_stored: bool) -> Candidate {
+        Candidate { name: name.into(), dictionary, bits, is_stored }
+    }
+}
 
 /// One stored form against f32, or one training against another.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,9 +103,9 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let windows = lab.effort.pick(60, 300);
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
-        let how = How { rows, batch, seed, round: Rounding::F32 };
+        let how = How { rows, batch, seed, round: Bits::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed,
-            "width": width, "windows": windows, "measure": 1 });
+            "width": width, "windows": windows, "measure": 2 });
         by_seed.push(
             lab.cell(name, &format!("forms-seed{seed}"), &plan, |lab| {
                 forms(lab, &rung, width, how, windows)
@@ -107,27 +124,25 @@ fn forms(
     windows: usize,
 ) -> Result<Vec<Form>, LabError> {
     let want = Want::new(Architecture::JumpRelu, width, L0);
-    let narrow =
-        |bits: f64| Want::new(Architecture::JumpRelu, (width as f64 * bits / 32.0).round() as usize, L0);
-    let wants = [vec![want.clone()], BITS[..3].iter().map(|(_, bits)| narrow(*bits)).collect()].concat();
+    let narrow = |bits: &Bits| Want::new(Architecture::JumpRelu, narrow_width(width, rung.d(), *bits), L0);
+    let wants: Vec<Want> = std::iter::once(want.clone()).chain(FORMS[..RIVALS].iter().map(narrow)).collect();
     let base = trained(lab, rung, &wants, how)?;
     let wide = &base[0].dictionary;
-    let mut named: Vec<(String, Dictionary, f64, bool)> = vec![("f32".into(), wide.clone(), 32.0, true)];
-    for (name, bits) in BITS {
-        named.push((name.into(), stored(wide, name), bits, true));
+    let mut all = vec![Candidate::new("f32", wide.clone(), Bits::F32, true)];
+    all.extend(FORMS.map(|bits| Candidate::new(bits.name(), quantised(wide, bits), bits, true)));
+    for (narrow, bits) in base[1..].iter().zip(FORMS) {
+        let name = format!("f32 of {} bytes", bits.name());
+        all.push(Candidate::new(name, narrow.dictionary.clone(), Bits::F32, false));
     }
-    for (narrow, (name, _)) in base[1..].iter().zip(BITS) {
-        named.push((format!("f32 of {name} bytes"), narrow.dictionary.clone(), 32.0, false));
-    }
-    for (name, round) in [("bf16 rows", Rounding::Bf16), ("int8 rows", Rounding::Int8)] {
-        let rounded = trained(lab, rung, std::slice::from_ref(&want), How { round, ..how })?;
-        named.push((format!("train {name}"), rounded[0].dictionary.clone(), 32.0, false));
+    for (name, round) in [("bf16 rows", Bits::Bf16), ("int8 rows", Bits::Int8)] {
+        let rounded = trained(lab, rung, std::slice::from_ref(&want), How { round, ..how })?.remove(0);
+        all.push(Candidate::new(format!("train {name}"), rounded.dictionary, Bits::F32, false));
     }
     for (name, parameters) in [("nearest", Parameters::Nearest), ("by chance", Parameters::Stochastic)] {
         let dictionary = rounded(lab, rung, &want, how, parameters)?;
-        named.push((format!("train bf16 {name}"), dictionary, 16.0, false));
+        all.push(Candidate::new(format!("train bf16 {name}"), dictionary, Bits::Bf16, false));
     }
-    measured(lab, rung, wide, &named, windows)
+    measured(lab, rung, &all, windows)
 }
 
 fn rounded(
@@ -148,114 +163,47 @@ fn rounded(
     train_rounded(&plan, &plan.dictionaries[0], parameters, &mut batches, device, &mut after)
 }
 
-/// A dictionary with its matrices as they would be read from a file of fewer bits.
-fn stored(dictionary: &Dictionary, form: &str) -> Dictionary {
-    let store = |rows: &[f32], d: usize| -> Vec<f32> {
-        match form {
-            "bf16" => rows.iter().map(|&x| bf16::from_f32(x).to_f32()).collect(),
-            "int8" => rows.chunks_exact(d).flat_map(|row| integers(row, 127.0)).collect(),
-            "int4" => groups(rows, d, 7.0),
-            "int3" => groups(rows, d, 3.0),
-            _ => groups(rows, d, 1.0),
-        }
-    };
-    Dictionary {
-        w_enc: store(&dictionary.w_enc, dictionary.d_in),
-        w_dec: store(&dictionary.w_dec, dictionary.d_out),
-        ..dictionary.clone()
-    }
-}
-
-/// With one scale per 32 numbers of a row.
-fn groups(rows: &[f32], d: usize, most: f32) -> Vec<f32> {
-    rows.chunks_exact(d).flat_map(|row| row.chunks(32)).flat_map(|group| integers(group, most)).collect()
-}
-
-/// Symmetric, the largest magnitude becomes `most`.
-fn integers(values: &[f32], most: f32) -> Vec<f32> {
-    let scale = values.iter().fold(0f32, |m, x| m.max(x.abs())) / most;
-    let to = |x: &f32| if scale > 0.0 { (x / scale).round() * scale } else { 0.0 };
-    values.iter().map(to).collect()
-}
-
-fn measured(
-    lab: &Lab<'_>,
-    rung: &Rung,
-    wide: &Dictionary,
-    named: &[(String, Dictionary, f64, bool)],
-    windows: usize,
-) -> Result<Vec<Form>, LabError> {
+fn measured(lab: &Lab<'_>, rung: &Rung, all: &[Candidate], windows: usize) -> Result<Vec<Form>, LabError> {
     let (device, x) = (lab.catalog.device, &rung.known()?.x[rung.site()]);
     let losses = match rung.model_sites() {
         [] => None,
         [site, ..] => {
-            let all: Vec<Spliced<'_>> = named
-                .iter()
-                .map(|(name, dictionary, ..)| Spliced {
-                    name: name.clone(),
-                    site: *site,
-                    output: *site,
-                    dictionary,
-                })
-                .collect();
-            spliced(rung, windows, &all)?
+            let mut views = Vec::new();
+            for Candidate { name, dictionary, .. } in all {
+                views.push(Spliced { name: name.clone(), site: *site, output: *site, dictionary });
+            }
+            spliced(rung, windows, &views)?
         }
     };
-    let mut out = Vec::new();
-    for (i, (name, dictionary, bits, same)) in named.iter().enumerate() {
-        let on = encoded(dictionary, device, x, x);
-        let of = same.then(|| against(wide, dictionary, lab, x));
-        let numbers = (dictionary.w_enc.len() + dictionary.w_dec.len()) as f64;
-        out.push(Form {
-            name: name.clone(),
-            hash: weights_hash(dictionary),
-            width: dictionary.width(),
-            bytes: (numbers * bits / 8.0) as u64,
+    let wide = all[0].dictionary.encode(device, x);
+    let form = |(i, c): (usize, &Candidate)| {
+        let on = encoded(&c.dictionary, device, x, x);
+        let of = c.is_stored.then(|| against(&wide, &c.dictionary, device, x));
+        Form {
+            name: c.name.clone(),
+            hash: weights_hash(&c.dictionary),
+            width: c.dictionary.width(),
+            bytes: bytes(&c.dictionary, c.bits) as u64,
             l0: on.l0,
             fvu: on.fvu,
             delta_loss: losses.as_ref().map(|scores| scores[i].delta_loss.value),
-            flips: of.map(|o| o.0),
-            survival: of.map(|o| o.1),
-        });
-    }
-    Ok(out)
+            flips: of.as_ref().map(|o| o.flip_rate),
+            survival: of.as_ref().map(|o| o.survival),
+        }
+    };
+    Ok(all.iter().enumerate().map(form).collect())
 }
 
-/// Flips and survival of a stored form on rows x [N, D].
-fn against(wide: &Dictionary, stored: &Dictionary, lab: &Lab<'_>, x: &[f32]) -> (f64, f64) {
-    let device = lab.catalog.device;
-    let (a, b) = (wide.encode(device, x), stored.encode(device, x));
-    let rows = x.len() / wide.d_in;
-    let mut pairs: Vec<Vec<(f64, f64)>> = vec![Vec::new(); wide.width()];
-    let (mut one, mut both) = (0u64, 0u64);
-    for n in 0..rows {
-        let values: BTreeMap<u32, f32> = b.row(n).0.iter().copied().zip(b.row(n).1.iter().copied()).collect();
-        let (index, value) = a.row(n);
-        for (&j, &v) in index.iter().zip(value) {
-            let other = values.get(&j).copied();
-            *if other.is_some() { &mut both } else { &mut one } += 1;
-            pairs[j as usize].push((f64::from(v), f64::from(other.unwrap_or(0.0))));
-        }
-        for (&j, &v) in values.iter().filter(|(j, _)| index.binary_search(j).is_err()) {
-            one += 1;
-            pairs[j as usize].push((0.0, f64::from(v)));
-        }
-    }
-    let alive: Vec<bool> = pairs
-        .iter()
-        .filter(|p| p.iter().filter(|(a, _)| *a > 0.0).count() >= 10)
-        .map(|p| survives(p, rows))
-        .collect();
-    let survival = alive.iter().filter(|&&s| s).count() as f64 / alive.len().max(1) as f64;
-    (one as f64 / (one + 2 * both).max(1) as f64, survival)
+/// Features of the f32 dictionary that takes the bytes of `width` features in `bits`.
+fn narrow_width(width: usize, d: usize, bits: Bits) -> usize {
+    (width * bits.bytes(1, d) + Bits::F32.bytes(1, d) / 2) / Bits::F32.bytes(1, d)
 }
 
-/// Correlation over all rows, most of which are 0 in both.
-fn survives(pairs: &[(f64, f64)], rows: usize) -> bool {
-    let (mut a, mut b): (Vec<f64>, Vec<f64>) = pairs.iter().copied().unzip();
-    a.resize(rows, 0.0);
-    b.resize(rows, 0.0);
-    pearson(&a, &b) >= 0.95
+/// What became of the features of `wide` in a stored form of it, on rows x [N, D].
+fn against(wide: &Csr, stored: &Dictionary, device: Device, x: &[f32]) -> Survival {
+    let mut drift = Drift::new(stored.width());
+    drift.add(wide, &stored.encode(device, x));
+    drift.survival()
 }
 
 fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Report {
@@ -278,7 +226,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
     let of = |name: &str, get: &dyn Fn(&Form) -> Option<f64>| -> Vec<f64> {
         by_seed.iter().filter_map(|forms| get(forms.iter().find(|f| f.name == name)?)).collect()
     };
-    for (name, _) in BITS {
+    for name in FORMS.map(Bits::name) {
         for (metric, get) in [("flips", flips as fn(&Form) -> Option<f64>), ("survival", survival)] {
             report.metrics.insert(format!("{name}: {metric}"), Value::new(&of(name, &get), 0.0, n));
         }
@@ -334,18 +282,18 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[Vec<Form>], rows: u64) -> Repor
         report.verdicts.push(stays_below(&claim, &change, 0.01, &objections));
         report.metrics.insert(format!("{}: FVU over that of f32, less 1", form.name), change);
     }
-    for (name, _) in &BITS[..3] {
+    for name in FORMS[..RIVALS].iter().map(|bits| bits.name()) {
         let narrow = of(&format!("f32 of {name} bytes"), &|f| Some(f.fvu));
         let gap = Gap {
             by_seed: narrow.iter().zip(of(name, &|f| Some(f.fvu))).map(|(n, w)| n - w).collect(),
             sampling: 0.0,
         };
         let claim = format!("{name} rebuilds more than a narrow f32 dictionary of the same bytes");
-        report.verdicts.push(judge(&claim, &gap, (*name == "int4").then_some(0.0), &objections));
+        report.verdicts.push(judge(&claim, &gap, (name == "int4").then_some(0.0), &objections));
     }
     report.tables.push(table(by_seed));
     report.plots.push(plot(&fvus, &by_seed[0]));
-    report.notes.push("Bytes count the two matrices with their scales: an f32 per 32 numbers in int4 and below, an f32 per feature in int8. \"f32 of int4 bytes\" is \
+    report.notes.push("Bytes count the matrices with their scales (an f32 per 32 numbers in int4 and below, an f32 per feature in int8), and θ and biases in f32. \"f32 of int4 bytes\" is \
          a narrow f32 dictionary that takes as many; \"train\" are trainings with low precision, scored as they are.".into());
     report
 }
@@ -447,18 +395,10 @@ fn answer(reports: &[Report]) -> String {
 mod tests {
     use super::*;
 
-    /// 2.54 and 1.27 with 127 steps: exact; with 7 steps of .3628… 1.27 is 3.5 of them, hence 4.
+    /// 64 numbers: 256 bytes in f32; 128 in bf16, 64 + 4 in int8, 32 + 8 in int4.
     #[test]
-    fn integers_are_symmetric() {
-        let [a, b] = integers(&[2.54, 1.0], 127.0)[..] else { panic!() };
-        assert!((a - 2.54).abs() < 1e-6 && (b - 1.0).abs() < 1e-6);
-        let four = integers(&[0.7, 0.26, -0.04], 7.0);
-        assert!((four[1] - 0.3).abs() < 1e-6 && four[2] == 0.0, "{four:?}");
-    }
-
-    #[test]
-    fn a_feature_survives_if_its_activations_are_alike() {
-        assert!(survives(&[(1.0, 1.1), (2.0, 1.9), (0.5, 0.5)], 100));
-        assert!(!survives(&[(1.0, 0.0), (2.0, 1.9), (0.0, 2.5)], 100));
+    fn a_narrow_dictionary_takes_the_same_bytes() {
+        let widths = [Bits::Bf16, Bits::Int8, Bits::Int4].map(|bits| narrow_width(1_024, 64, bits));
+        assert_eq!(widths, [512, 272, 160]);
     }
 }

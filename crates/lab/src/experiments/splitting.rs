@@ -13,7 +13,6 @@
 use crate::counts::{Counts, implications};
 use crate::error::invalid;
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::measure::{firings, sampling_error, unit};
 use crate::plots::{Curve, curves};
 use crate::report::{Check, Report, Table, Value};
@@ -22,6 +21,7 @@ use crate::training::{How, Trained, Want, trained};
 use crate::verdict::{Gap, Outcome, judge, reaches, stays_below};
 use crate::{Lab, LabError};
 use lapidary_evaluation::absorption::{Absorption, absorption};
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_evaluation::truth::Truth;
 use lapidary_evaluation::{Labels, halves};
 use lapidary_kernels::Device;
@@ -115,7 +115,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let (rows, batch) = (lab.effort.pick(100_000, 1_000_000), lab.effort.pick(512, 2_048));
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
-        let how = How { rows, batch, seed, round: Rounding::F32 };
+        let how = How { rows, batch, seed, round: Bits::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0": L0,
             "widths": widths, "measure": 3 });
         by_seed.push(

@@ -1,37 +1,46 @@
 //! R3. "Comparing steering vectors to SAE feature steering or clamping"
 //! (arXiv 2408.05147, section 5, real-world tasks)
 //!
-//! Method: variables of the language that the model represents, that are on in 1 to 50 % of tokens and that last (style, language, domain, topic)
-//! are the concepts. For each, on one half of the
-//! fresh windows: the difference of means of rows where it is on and off (ActAdd, CAA: 2308.10248, 2312.06681) and the feature with the
-//! best F1. The model continues prompts in which the concept is off while x += α·(difference of means); while x += α·f_max·d; and while
+//! Method: on the organism, variables of the language that the model represents, that are on in 1 to 50 % of tokens and that last (style,
+//! language, domain, topic) are the concepts; on any other model, contrast pairs such as praise and complaint. For each, on one half of the
+//! marked rows: the difference of means of rows where it is on and off (ActAdd, CAA: 2308.10248, 2312.06681) and the feature whose firing correlates
+//! best with it. The model continues prompts without the concept while x += α·(difference of means); while x += α·f_max·d; and while
 //! the feature is clamped to α·f_max, the dictionary's error kept (Templeton et al. 2024).
 //! Baselines: a random direction as long as the difference of means; the prompt after a stretch of text in which the concept is on (AxBench, 2501.17148,
-//! finds prompting ahead of everything).
-//! Metric: the area under effect against fluency. Effect is read from the answer's words alone, by the log-odds of each word where the concept is
-//! on and off in the other half of the windows: 0 is text without the concept, 1 is text full of it. Cost is Δloss, how much less likely the untouched model
+//! finds prompting ahead of everything), from the half that chooses too.
+//! Metric: the area under effect against fluency. Effect is read from the answer's tokens alone, by the other half: on the organism by their
+//! log-odds where the concept is on and off, on any other model by how much likelier the untouched model finds them after texts with the concept
+//! than after texts with its opposite (`judge.rs`). 0 is text without the concept, 1 is text full of it. Cost is Δloss, how much less likely the untouched model
 //! finds the answer than its own. The area is the mean, over costs up to 1 nat, of the best effect at that cost or less.
 //! Pass line: none; the verdicts say which loses. Valid if the difference of means beats the random direction.
 
 mod concept;
+mod judge;
+mod marked;
+mod pairs;
 
+use crate::error::invalid;
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::measure::sampling_error;
 use crate::plots::{Curve, curves};
 use crate::report::{Check, Report, Table, Value};
 use crate::rung::{Need, Rung, RungName};
-use crate::training::{How, Want, trained};
+use crate::training::{How, Want, trained, weights_hash};
 use crate::verdict::{Gap, Outcome, judge};
 use crate::{Lab, LabError};
-use concept::{Concept, Halves, concepts};
+use concept::Concept;
+use judge::Judge;
 use lapidary_dictionary::{Activation, Dictionary};
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_lm::{Model, Sampling, Site};
 use lapidary_report::number::significant;
 use lapidary_report::plot::{Axis, Scale};
-use lapidary_splice::sweep::{Point, Probe, Reading};
+use lapidary_splice::sweep::{Probe, Reading};
 use lapidary_splice::{Intervention, Method, Placed, Positions, SpliceError, Steering};
 use lapidary_suite::grid::Architecture;
+use lapidary_suite::subjects::{self, Named, Run, Sites};
+use marked::Marked;
+use pairs::Pair;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -43,24 +52,23 @@ pub static STEERING: Experiment = Experiment {
     name: "steering",
     plain: "A model can be pushed towards a topic while it writes: along the difference between text with and without the topic, or by turning up a \
             feature of a dictionary. Which push gives most of the topic for the least damage to the text?",
-    method: "Concepts are variables of the language that the model represents and that last for many tokens, such as style, language and domain. Steering adds the difference of means (2308.10248, 2312.06681), \
-             adds the best matching feature's decoder row, or clamps that feature with the dictionary's error kept (Templeton et al. 2024); features and \
-             differences are chosen on the same labels. Effect is read from the words of the answer alone.",
+    method: "On the organism, concepts are variables of the language that the model represents and that last for many tokens, such as style, language and domain; on any other model, \
+             contrast pairs such as praise and complaint. Steering adds the difference of means (2308.10248, 2312.06681), \
+             adds the decoder row of the feature that correlates best, or clamps that feature with the dictionary's error kept (Templeton et al. 2024); features and \
+             differences are chosen on the same labels. Effect is read from the tokens of the answer alone, by marked text that chose nothing: on the organism by log-odds of words, on any other model by how much likelier the untouched \
+             model finds them after texts with the concept than after texts with its opposite.",
     baselines: "A random direction as long as the difference of means; and prompting: the same prompt after a stretch of text in which the concept is on.",
     metric: "area under effect (0: text without the concept, 1: text full of it) against cost (Δloss up to 1 nat per token)",
     pass: "none: the verdicts say which loses; the measurement is valid if the difference of means beats a random direction",
     doubt: "A larger model, whose concepts are less a matter of single words; features chosen by what they do to the output rather than by when they fire \
             (2505.20063); vectors that are trained for their effect (ReFT-r1).",
-    rungs: &[RungName::Organism],
+    rungs: &[RungName::Organism, RungName::Model],
     run,
     answer,
 };
 
-const L0: f64 = 12.0;
-/// Tokens of a prompt, of an answer, and of the text before a prompt that prompts.
-const PROMPT: usize = 16;
+/// Tokens of an answer.
 const ANSWER: usize = 32;
-const STRETCH: usize = 48;
 /// Largest cost that counts, nats per token.
 const MOST_COST: f64 = 1.0;
 
@@ -70,11 +78,11 @@ const CLAMPED: &str = "feature, clamped";
 const RANDOM: &str = "random direction";
 const PROMPTED: &str = "prompting";
 /// Methods and their strengths: of directions in their own length, of features in their largest value.
-const ARMS: [(&str, [f32; 5]); 4] = [
-    (MEAN, [0.5, 1.0, 2.0, 4.0, 8.0]),
-    (ADDED, [0.25, 0.5, 1.0, 2.0, 4.0]),
-    (CLAMPED, [0.25, 0.5, 1.0, 2.0, 4.0]),
-    (RANDOM, [0.5, 1.0, 2.0, 4.0, 8.0]),
+const ARMS: [(&str, [f32; 7]); 4] = [
+    (MEAN, [0.5, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0]),
+    (ADDED, [0.25, 0.5, 1.0, 1.4, 2.0, 2.8, 4.0]),
+    (CLAMPED, [0.25, 0.5, 1.0, 1.4, 2.0, 2.8, 4.0]),
+    (RANDOM, [0.5, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0]),
 ];
 
 /// What one method did for one concept.
@@ -82,8 +90,8 @@ const ARMS: [(&str, [f32; 5]); 4] = [
 struct Arm {
     method: String,
     concept: String,
-    /// F1 of the feature.
-    f1: f64,
+    /// Correlation of the feature's firing with the concept.
+    phi: f64,
     /// (cost, effect) by strength.
     points: Vec<(f64, f64)>,
 }
@@ -95,6 +103,34 @@ struct OfSeed {
     arms: Vec<Arm>,
 }
 
+/// How much of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Size {
+    l0: f64,
+    width: usize,
+    concepts: usize,
+    prompts: usize,
+}
+
+impl Size {
+    fn of(lab: &Lab<'_>, name: RungName) -> Size {
+        match name {
+            RungName::Model => Size {
+                l0: 40.0,
+                width: lab.effort.pick(2_048, 4_096),
+                concepts: lab.effort.pick(3, usize::MAX),
+                prompts: lab.effort.pick(4, 8),
+            },
+            _ => Size {
+                l0: 12.0,
+                width: lab.effort.pick(512, 1_024),
+                concepts: lab.effort.pick(8, 24),
+                prompts: lab.effort.pick(12, 32),
+            },
+        }
+    }
+}
+
 fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let need = Need {
         sites: Vec::new(),
@@ -103,160 +139,250 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
         train_rows: lab.effort.pick(120_000, 1_000_000),
         known_rows: lab.effort.pick(40_000, 100_000),
     };
+    let given = given(lab, name)?;
     let rung = Rung::open(lab, name, need)?;
-    let (width, concepts, prompts) =
-        (lab.effort.pick(512, 1_024), lab.effort.pick(8, 24), lab.effort.pick(12, 32));
+    let contrasts = match name {
+        RungName::Model => pairs::read(lab.real.as_ref().and_then(|real| real.pairs.as_deref()))?,
+        _ => Vec::new(),
+    };
+    let size = Size::of(lab, name);
     let (rows, batch) = (lab.effort.pick(120_000, 1_500_000), lab.effort.pick(512, 2_048));
-    let mut by_seed = Vec::new();
+    let (mut by_seed, mut marked) = (Vec::new(), None);
     for seed in lab.seeds() {
-        let how = How { rows, batch, seed, round: Rounding::F32 };
-        let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "width": width,
-            "concepts": concepts, "prompts": prompts, "measure": 2 });
+        let how = How { rows, batch, seed, round: Bits::F32 };
+        let sae = given.as_ref().map(|named| weights_hash(&named.dictionary));
+        let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "size": size,
+            "pairs": contrasts, "sae": sae, "measure": 4 });
         by_seed.push(lab.cell(name, &format!("arms-seed{seed}"), &plan, |lab| {
-            let of = trained(lab, &rung, &[Want::new(Architecture::JumpRelu, width, L0)], how)?.remove(0);
-            let arms = measured(lab, &rung, &of.dictionary, concepts, prompts, seed)?;
-            Ok(OfSeed { hash: of.hash, arms })
+            let (hash, dictionary) = match &given {
+                Some(named) => (weights_hash(&named.dictionary), named.dictionary.clone()),
+                None => {
+                    let want = Want::new(Architecture::JumpRelu, size.width, size.l0);
+                    let of = trained(lab, &rung, &[want], how)?.remove(0);
+                    (of.hash, of.dictionary)
+                }
+            };
+            if marked.is_none() {
+                marked = Some(mark(&rung, &contrasts)?);
+            }
+            let marked = marked.as_ref().expect("it was just made");
+            let arms = measured(lab, &rung, marked, &dictionary, size, &plan)?;
+            Ok(OfSeed { hash, arms })
         })?);
     }
     let mut report = report(lab, &rung, &by_seed);
-    report.spent(&vec![width; by_seed.len()], rung.d(), rows);
+    if given.is_none() {
+        report.spent(&vec![size.width; by_seed.len()], rung.d(), rows);
+    }
     Ok(report)
+}
+
+/// The dictionary that the user named for a model, whose site is then the one to look at.
+fn given(lab: &mut Lab<'_>, name: RungName) -> Result<Option<Named>, LabError> {
+    let Some(real) = lab.real.as_mut().filter(|_| name == RungName::Model) else { return Ok(None) };
+    let Some(path) = &real.dictionary else { return Ok(None) };
+    let paths = [lab.catalog.find(path)?];
+    let sites = Sites { reads: real.site.as_deref(), writes: None };
+    let mut named = subjects::read(&paths, &Run::among(&paths)?, sites, false, &|_| ())?;
+    named.retain(|named| real.site.as_ref().is_none_or(|site| *site == named.site.to_string()));
+    match named.len() {
+        1 if named[0].site == named[0].output => {}
+        1 => invalid!("{}: expected an SAE, found a transcoder; name another", path.display()),
+        n => invalid!("{}: expected one dictionary, found {n}; name its folder, or --site", path.display()),
+    }
+    real.site = Some(named[0].site.to_string());
+    Ok(named.pop())
+}
+
+/// Rows that say where concepts are on: of contrast pairs where there are some, else of the rung's own text.
+fn mark<'a>(rung: &'a Rung, contrasts: &[Pair]) -> Result<Marked<'a>, LabError> {
+    let (opened, site) = (rung.opened().expect("the rung has a model"), rung.model_sites()[0]);
+    if !contrasts.is_empty() {
+        return Marked::of_pairs(contrasts, opened, site);
+    }
+    let known = rung.known()?;
+    let truth = known.truth.as_ref().expect("the rung knows the truth");
+    Ok(Marked::of_text(truth, &known.windows.windows, &known.x[rung.site()], opened.model()?))
 }
 
 fn measured(
     lab: &mut Lab<'_>,
     rung: &Rung,
+    marked: &Marked<'_>,
     dictionary: &Dictionary,
-    most: usize,
-    prompts: usize,
-    seed: u64,
+    size: Size,
+    plan: &serde_json::Value,
 ) -> Result<Vec<Arm>, LabError> {
     let model = rung.model()?.expect("the rung has a model");
-    let known = rung.known()?;
-    let halves = Halves::of(known, model);
-    let x = &known.x[rung.site()];
-    let concepts = concepts(rung, &halves, dictionary, x, model, most)?;
-    let of = Placed { name: "sae", site: rung.model_sites()[0], output: rung.model_sites()[0], dictionary };
-    let stage = Stage { model, of, halves: &halves, prompts, seed };
-    lab.check_interrupted()?;
-    let arms: Result<Vec<Vec<Arm>>, SpliceError> = concepts.par_iter().map(|c| stage.arms(c)).collect();
-    Ok(arms?.concat())
+    let site = rung.model_sites()[0];
+    if dictionary.d_in != rung.d() {
+        let (found, expected) = (dictionary.d_in, rung.d());
+        invalid!(
+            "--sae: expected rows of D {expected} at {site}, found {found}; name another, or another --model"
+        );
+    }
+    let seed = plan["seed"].as_u64().expect("a plan has its seed");
+    let of = Placed { name: "sae", site, output: site, dictionary };
+    let stage = Stage { model, of, marked, prompts: size.prompts, seed };
+    let features = dictionary.encode(model.device, &marked.x);
+    let numbers = concept::numbers(rung, marked, size.concepts)?;
+    let mut out = Vec::new();
+    for number in numbers {
+        let plan = serde_json::json!({ "of": plan, "sae": weights_hash(dictionary), "concept": number });
+        let name = format!(
+            "arms-seed{seed}-{}",
+            marked.names[number as usize].replace(|c: char| !c.is_alphanumeric(), "-")
+        );
+        out.extend(lab.cell(rung.name, &name, &plan, |lab| {
+            let concept = Concept::new(number, marked, &features, dictionary);
+            let judge = Judge::new(marked, number, model, size.prompts, ANSWER);
+            stage.arms(&concept, &judge, &|| lab.check_interrupted())
+        })?);
+    }
+    Ok(out)
 }
 
 /// Where a concept is tried.
 struct Stage<'a> {
     model: &'a Model,
     of: Placed<'a>,
-    halves: &'a Halves<'a>,
+    marked: &'a Marked<'a>,
     prompts: usize,
     seed: u64,
 }
 
+/// An answer, judged.
+#[derive(Clone, Copy)]
+struct Judged {
+    /// The untouched model's, nats per token; none of an empty answer.
+    loss: Option<f64>,
+    effect: f64,
+}
+
 impl Stage<'_> {
-    fn arms(&self, concept: &Concept) -> Result<Vec<Arm>, SpliceError> {
-        let prompts = self.beginnings(concept, PROMPT, false);
-        let defaults: Vec<Reading> = prompts
-            .iter()
-            .map(|p| self.probe(p).default(&mut |_| ControlFlow::Continue(())))
-            .collect::<Result<_, _>>()?;
+    /// Every method at every strength; `go_on` is asked before each.
+    fn arms(
+        &self,
+        concept: &Concept,
+        judge: &Judge<'_>,
+        go_on: &dyn Fn() -> Result<(), LabError>,
+    ) -> Result<Vec<Arm>, LabError> {
+        let prompts = self.marked.prompts(concept.number, self.prompts);
+        let default = |_, prompt: &[u32]| self.probe(prompt).default(&mut |_| ControlFlow::Continue(()));
+        let defaults = self.judged(&prompts, judge, default)?;
         let along = direction(&concept.difference);
         let astray = direction(&random(&concept.difference, self.seed ^ u64::from(concept.number)));
         let mut arms = Vec::new();
         for (method, strengths) in ARMS {
             let one = |strength: f32| {
-                let site: Site = self.of.site;
-                let vector = |dictionary| Intervention {
-                    of: Placed { name: method, site, output: site, dictionary },
-                    feature: 0,
-                    method: Method::Add,
-                    strength,
-                };
-                let feature = |method| Intervention {
-                    of: self.of,
-                    feature: concept.feature,
-                    method,
-                    strength: strength * concept.largest,
-                };
-                let intervention = match method {
-                    MEAN => vector(&along),
-                    RANDOM => vector(&astray),
-                    ADDED => feature(Method::Add),
-                    _ => feature(Method::Clamp),
-                };
-                self.point(concept, &prompts, &defaults, intervention)
+                go_on()?;
+                let intervention = self.intervention(concept, method, strength, [&along, &astray]);
+                Ok(mean(&self.steered(&prompts, judge, intervention)?, &defaults))
             };
-            let points = strengths.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            let points = strengths.into_iter().map(one).collect::<Result<Vec<_>, LabError>>()?;
             arms.push(self.arm(method, concept, points));
         }
-        let point = self.prompted(concept, &prompts, &defaults)?;
+        let point = mean(&self.prompted(concept, &prompts, judge)?, &defaults);
         arms.push(self.arm(PROMPTED, concept, vec![point]));
         Ok(arms)
     }
 
     fn arm(&self, method: &str, concept: &Concept, points: Vec<(f64, f64)>) -> Arm {
-        Arm { method: method.into(), concept: concept.name.clone(), f1: concept.f1, points }
+        Arm { method: method.into(), concept: concept.name.clone(), phi: concept.phi, points }
+    }
+
+    fn intervention<'b>(
+        &'b self,
+        concept: &Concept,
+        method: &'static str,
+        strength: f32,
+        [along, astray]: [&'b Dictionary; 2],
+    ) -> Intervention<'b> {
+        let site: Site = self.of.site;
+        let vector = |dictionary| Intervention {
+            of: Placed { name: method, site, output: site, dictionary },
+            feature: 0,
+            method: Method::Add,
+            strength,
+        };
+        let feature = |method| Intervention {
+            of: self.of,
+            feature: concept.feature,
+            method,
+            strength: strength * concept.largest,
+        };
+        match method {
+            MEAN => vector(along),
+            RANDOM => vector(astray),
+            ADDED => feature(Method::Add),
+            _ => feature(Method::Clamp),
+        }
     }
 
     fn probe<'b>(&'b self, prompt: &'b [u32]) -> Probe<'b> {
-        let sampling = Sampling { temperature: 1.0, top_p: 1.0, seed: self.seed };
         let (model, of) = (self.model, self.of);
-        Probe { model, of, feature: 0, prompt, max_tokens: ANSWER, sampling }
+        Probe { model, of, feature: 0, prompt, max_tokens: ANSWER, sampling: self.sampling() }
     }
 
-    /// Mean (cost, effect) of the steered answers.
-    fn point(
+    fn sampling(&self) -> Sampling {
+        Sampling { temperature: 1.0, top_p: 1.0, seed: self.seed }
+    }
+
+    /// The answers to the prompts, in their order.
+    fn judged(
         &self,
-        concept: &Concept,
         prompts: &[Vec<u32>],
-        defaults: &[Reading],
-        intervention: Intervention<'_>,
-    ) -> Result<(f64, f64), SpliceError> {
-        let steering = Steering::new(self.model, vec![intervention], Positions::All, true)?;
-        let point =
-            |prompt: &Vec<u32>| self.probe(prompt).point(&steering, &mut |_| ControlFlow::Continue(()));
-        let points: Vec<Point> = prompts.iter().map(point).collect::<Result<_, _>>()?;
-        let readings: Vec<&Reading> = points.iter().map(|p| &p.reading).collect();
-        Ok(concept.mean(&readings, defaults))
+        judge: &Judge<'_>,
+        answer: impl Fn(usize, &[u32]) -> Result<Reading, SpliceError> + Send + Sync,
+    ) -> Result<Vec<Judged>, SpliceError> {
+        let one = |(i, prompt): (usize, &Vec<u32>)| {
+            let reading = answer(i, prompt)?;
+            Ok(Judged { loss: reading.loss, effect: judge.effect(i, &reading.tokens) })
+        };
+        prompts.par_iter().enumerate().map(one).collect()
     }
 
-    /// The same of answers to the prompt after a stretch of text in which the concept is on; read as answers to the prompt alone.
+    /// Steered answers, as the untouched model reads them.
+    fn steered(
+        &self,
+        prompts: &[Vec<u32>],
+        judge: &Judge<'_>,
+        intervention: Intervention<'_>,
+    ) -> Result<Vec<Judged>, SpliceError> {
+        let steering = Steering::new(self.model, vec![intervention], Positions::All, true)?;
+        self.judged(prompts, judge, |_, prompt| {
+            let go_on = &mut |_| ControlFlow::Continue(());
+            Ok(self.probe(prompt).reading(steering.generate(prompt, ANSWER, &self.sampling(), go_on)?))
+        })
+    }
+
+    /// Answers to the prompt after a stretch of text in which the concept is on; read as answers to the prompt alone.
     fn prompted(
         &self,
         concept: &Concept,
         prompts: &[Vec<u32>],
-        defaults: &[Reading],
-    ) -> Result<(f64, f64), SpliceError> {
-        let stretches = self.beginnings(concept, STRETCH, true);
+        judge: &Judge<'_>,
+    ) -> Result<Vec<Judged>, SpliceError> {
+        let examples = self.marked.examples(concept.number, prompts.len());
         let bos = usize::from(self.model.spec.bos.is_some());
-        let mut readings = Vec::new();
-        for (i, prompt) in prompts.iter().enumerate() {
-            let whole = match stretches.is_empty() {
-                true => prompt.clone(),
-                false => [&stretches[i % stretches.len()], &prompt[bos..]].concat(),
+        self.judged(prompts, judge, |i, prompt| {
+            let whole = match examples.is_empty() {
+                true => prompt.to_vec(),
+                false => [&examples[i % examples.len()], &prompt[bos..]].concat(),
             };
             let answer = self.probe(&whole).default(&mut |_| ControlFlow::Continue(()))?;
-            readings.push(self.probe(prompt).reading(answer.tokens));
-        }
-        Ok(concept.mean(&readings.iter().collect::<Vec<_>>(), defaults))
+            Ok(self.probe(prompt).reading(answer.tokens))
+        })
     }
+}
 
-    /// Beginnings of windows of the judging half, with the concept on in a third of their tokens or more; or off in all.
-    fn beginnings(&self, concept: &Concept, tokens: usize, on: bool) -> Vec<Vec<u32>> {
-        let (halves, mut out, mut first) = (self.halves, Vec::new(), 0);
-        while first < halves.places.len() && out.len() < self.prompts {
-            let (w, _, chooses) = halves.places[first];
-            let rows = halves.places[first..].iter().take_while(|place| place.0 == w).count();
-            let inside: Vec<usize> = (first..first + rows).filter(|&n| halves.places[n].1 < tokens).collect();
-            let hits = inside.iter().filter(|&&n| halves.is_on(n, concept.number)).count();
-            let fits = if on { 3 * hits >= inside.len() } else { hits == 0 };
-            let window = &halves.known.windows.windows[w].tokens;
-            if !chooses && fits && window.len() >= tokens {
-                out.push(window[..tokens].to_vec());
-            }
-            first += rows;
-        }
-        out
-    }
+/// Mean cost and effect of answers, less those of the default ones.
+fn mean(answers: &[Judged], defaults: &[Judged]) -> (f64, f64) {
+    let each = answers.iter().zip(defaults);
+    let each: Vec<(f64, f64)> =
+        each.filter_map(|(a, default)| Some((a.loss? - default.loss?, a.effect - default.effect))).collect();
+    let mean = |of: fn(&(f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len().max(1) as f64;
+    (mean(|p| p.0), mean(|p| p.1))
 }
 
 /// A vector as the only feature of a dictionary, which never fires by itself.
@@ -345,7 +471,7 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[OfSeed]) -> Report {
     report.tables.push(table(&by_seed[0]));
     report.plots.push(plot(by_seed));
     report.notes.push(format!(
-        "{concepts} concepts; effect is read from words by their log-odds, so that no direction of the model judges itself."
+        "{concepts} concepts; effect is read from tokens, so that no direction of the model judges itself."
     ));
     report
 }
@@ -357,19 +483,19 @@ fn table(of: &OfSeed) -> Table {
         let of = |method| {
             named(method).find(|other| other.concept == arm.concept).map_or(f64::NAN, |o| area(&o.points))
         };
-        let numbers = [arm.f1, of(MEAN), of(ADDED), of(CLAMPED), of(RANDOM), of(PROMPTED)];
+        let numbers = [arm.phi, of(MEAN), of(ADDED), of(CLAMPED), of(RANDOM), of(PROMPTED)];
         std::iter::once(arm.concept.clone()).chain(numbers.map(|x| significant(x, 3))).collect()
     };
     Table {
         title: "Areas by concept, first seed".into(),
-        columns: ["concept", "F1", MEAN, ADDED, CLAMPED, RANDOM, PROMPTED].map(String::from).to_vec(),
+        columns: ["concept", "φ", MEAN, ADDED, CLAMPED, RANDOM, PROMPTED].map(String::from).to_vec(),
         rows: named(MEAN).map(row).collect(),
     }
 }
 
 /// Effect against cost, strength by strength.
 fn plot(by_seed: &[OfSeed]) -> crate::report::Plot {
-    let curve = |(method, strengths): &(&str, [f32; 5])| {
+    let curve = |(method, strengths): &(&str, [f32; 7])| {
         let points = (0..strengths.len()).map(|i| {
             let of = |of: &OfSeed, get: fn(&(f64, f64)) -> f64| {
                 let all: Vec<f64> = of
@@ -398,22 +524,29 @@ fn plot(by_seed: &[OfSeed]) -> crate::report::Plot {
 }
 
 fn answer(reports: &[Report]) -> String {
-    let Some(report) = reports.first() else { return String::new() };
-    let word =
-        |claim: &str| match report.verdicts.iter().find(|v| v.claim.starts_with(claim)).map(|v| v.outcome) {
+    let of = |report: &Report| {
+        let word = |claim: &str| match report
+            .verdicts
+            .iter()
+            .find(|v| v.claim.starts_with(claim))
+            .map(|v| v.outcome)
+        {
             Some(Outcome::Better) => "beats",
             Some(Outcome::Worse) => "loses to",
             Some(Outcome::Invalid) => "cannot be compared with",
             _ => "is not separable from",
         };
-    let [added, clamped, prompted] = [
-        word("feature, added gives more effect at the same cost than difference"),
-        word("feature, clamped gives more effect at the same cost than difference"),
-        word("difference of means"),
-    ];
-    format!(
-        "On the organism, adding a feature {added} the difference of means, clamping it {clamped} it, and the difference of means {prompted} prompting."
-    )
+        let [added, clamped, prompted] = [
+            word("feature, added gives more effect at the same cost than difference"),
+            word("feature, clamped gives more effect at the same cost than difference"),
+            word("difference of means"),
+        ];
+        format!(
+            "On the rung {}, adding a feature {added} the difference of means, clamping it {clamped} it, and the difference of means {prompted} prompting.",
+            report.rung
+        )
+    };
+    reports.iter().map(of).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@
 //! encoder rows times the embedding of every token, and how few tokens hold their squares (participation ratio, against random directions).
 
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::measure::{Spliced, at_l0, encoded, spliced};
 use crate::plots::{Curve, curves};
 use crate::report::{Check, Report, Table, Value};
@@ -20,6 +19,7 @@ use crate::training::{How, Want, trained};
 use crate::verdict::{Gap, Outcome, Verdict, judge};
 use crate::{Lab, LabError};
 use lapidary_dictionary::{Activation, Dictionary};
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_lm::{Batch, Model, Site, SiteKind};
 use lapidary_report::number::significant;
 use lapidary_report::plot::{Axis, Scale};
@@ -89,7 +89,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     let wants = wants(&rung, width);
     let mut by_seed = Vec::new();
     for seed in lab.seeds() {
-        let how = How { rows, batch, seed, round: Rounding::F32 };
+        let how = How { rows, batch, seed, round: Bits::F32 };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "l0s": L0S,
             "width": width, "windows": windows, "measure": 1 });
         by_seed.push(

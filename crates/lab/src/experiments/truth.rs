@@ -17,7 +17,6 @@ mod causal;
 
 use crate::error::invalid;
 use crate::experiment::Experiment;
-use crate::held::Rounding;
 use crate::measure::{against_truth, at_l0, degraded, encoded, kendall, oracle, sampling_error, shared};
 use crate::plots::{Named, by_name};
 use crate::report::{Cell, Check, Cost, Report, Table, Value};
@@ -26,6 +25,7 @@ use crate::training::{How, Trained, Want, trained};
 use crate::verdict::{Gap, Outcome, Verdict, judge};
 use crate::{Lab, LabError};
 use causal::{Causal, causal};
+use lapidary_evaluation::low_precision::Bits;
 use lapidary_evaluation::truth::{
     Firings, IndicatorScore, Represented, neurons, principal_components, recovery,
 };
@@ -119,7 +119,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
             rows: lab.effort.pick(160_000, 2_000_000),
             batch: lab.effort.pick(512, 2_048),
             seed,
-            round: Rounding::F32,
+            round: Bits::F32,
         };
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": how.rows, "batch": how.batch, "seed": seed,
             "l0s": l0s, "width": width, "measure": 3 });
@@ -244,7 +244,7 @@ fn stable(
             rows: lab.effort.pick(160_000, 2_000_000),
             batch: lab.effort.pick(512, 2_048),
             seed,
-            round: Rounding::F32,
+            round: Bits::F32,
         };
         let hows: Vec<How> = seeds.iter().take(2).map(|&seed| how(seed)).collect();
         let (a, b) = (trained(lab, rung, wants, hows[0])?, trained(lab, rung, wants, hows[1])?);

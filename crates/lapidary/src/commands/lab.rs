@@ -39,6 +39,12 @@ pub struct LabArgs {
     /// Where to look in it, like 3.res [default: the residual stream in its middle]
     #[arg(long, requires = "model")]
     site: Option<String>,
+    /// A dictionary of the model, to steer with in place of those that `steering` would train
+    #[arg(long, value_name = "DICT", requires = "model")]
+    sae: Option<PathBuf>,
+    /// Contrast pairs to steer by, JSON lines with concept, prompt, on, off [default: forty of each of six concepts, in English]
+    #[arg(long, value_name = "FILE", requires = "model")]
+    pairs: Option<PathBuf>,
     /// From which all seeds follow
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -64,7 +70,14 @@ pub fn run(args: &LabArgs, global: &Global) -> anyhow::Result<()> {
     let experiment = args.experiment()?;
     let rungs = args.rungs(experiment)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("lab").join(&args.name));
-    let inputs: Vec<&Path> = args.model.iter().chain(&args.text).map(PathBuf::as_path).collect();
+    let inputs: Vec<&Path> = args
+        .model
+        .iter()
+        .chain(&args.text)
+        .chain(&args.sae)
+        .chain(&args.pairs)
+        .map(PathBuf::as_path)
+        .collect();
     let Some(out) = global.output_folder(&out, &LAB, args.resume, &inputs)? else {
         let names: Vec<String> = rungs.iter().map(ToString::to_string).collect();
         let json = serde_json::json!({ "lab": args.name, "rungs": names, "quick": args.quick });
@@ -105,6 +118,12 @@ impl LabArgs {
         if !experiment.rungs.contains(&RungName::Model) && self.model.is_some() {
             bail!("--model: {} needs the truth, which is known of no such model; leave it out", self.name);
         }
+        if self.name != "steering" && (self.sae.is_some() || self.pairs.is_some()) {
+            bail!(
+                "--sae and --pairs are for steering, found {}, which makes its own; leave them out",
+                self.name
+            );
+        }
         if self.rungs.contains(&RungName::Model) && self.model.is_none() {
             bail!("--rungs model: expected --model and --text, found none; name them");
         }
@@ -141,8 +160,13 @@ fn with_bars(
             _ => {}
         }
     };
-    let real =
-        args.model.clone().map(|model| Real { model, text: args.text.clone(), site: args.site.clone() });
+    let real = args.model.clone().map(|model| Real {
+        model,
+        text: args.text.clone(),
+        site: args.site.clone(),
+        dictionary: args.sae.clone(),
+        pairs: args.pairs.clone(),
+    });
     let mut lab = Lab {
         effort: if args.quick { Effort::Quick } else { Effort::Full },
         seed: args.seed,

@@ -1,17 +1,13 @@
-//! The concepts that a model is steered towards: variables of its language, with the direction and the feature that stand for each, and
-//! the words by which an answer is judged. Directions and features are chosen on one half of the windows, words on the other.
+//! The concepts that a model is steered towards, with the direction and the feature that stand for each, chosen on one half of the marked rows.
 
+use super::marked::Marked;
 use crate::LabError;
-use crate::rung::{Known, Rung};
+use crate::rung::Rung;
 use lapidary_dictionary::Dictionary;
 use lapidary_kernels::Csr;
-use lapidary_lm::Model;
-use lapidary_splice::sweep::Reading;
 
 /// A concept lasts: where it is on, it is on at the next token with this probability or more.
 const PERSISTENCE: f64 = 0.9;
-/// Added to every count of a word.
-const SMOOTHING: f64 = 0.5;
 
 /// A concept, and everything that is known of it.
 pub(super) struct Concept {
@@ -20,157 +16,133 @@ pub(super) struct Concept {
     /// Difference of means `[D]`.
     pub(super) difference: Vec<f32>,
     pub(super) feature: usize,
-    pub(super) f1: f64,
+    /// Correlation of the concept with the feature's firing, over rows that say something about it.
+    pub(super) phi: f64,
     pub(super) largest: f32,
-    /// Log-odds of each token `[V]`, and their means where the concept is off and on.
-    odds: Vec<f64>,
-    off: f64,
-    on: f64,
 }
 
-/// The fresh rows in two halves, window by window.
-pub(super) struct Halves<'a> {
-    pub(super) known: &'a Known,
-    /// Window, position and half of each row.
-    pub(super) places: Vec<(usize, usize, bool)>,
-    /// Is the concept on in the row?
-    on: Vec<Vec<u32>>,
-}
-
-impl<'a> Halves<'a> {
-    pub(super) fn of(known: &'a Known, model: &Model) -> Halves<'a> {
-        let windows = known.windows.windows.iter().enumerate();
-        let of = |(w, window): (usize, &lapidary_text::Window)| {
-            window.row_positions(&model.spec).map(move |p| (w, p, w % 2 == 0)).collect::<Vec<_>>()
-        };
-        let truth = known.truth.as_ref().expect("the rung knows the truth");
-        let on = (0..truth.rows()).map(|n| truth.row(n).to_vec()).collect();
-        Halves { known, places: windows.flat_map(of).collect(), on }
-    }
-
-    pub(super) fn is_on(&self, n: usize, concept: u32) -> bool {
-        self.on[n].binary_search(&concept).is_ok()
-    }
-
-    fn token(&self, n: usize) -> usize {
-        let (w, p, _) = self.places[n];
-        self.known.windows.windows[w].tokens[p] as usize
-    }
-
-    /// Of the tokens at which each variable is on, the share after which it still is, within a window [V].
-    fn persistence(&self, variables: usize) -> Vec<f64> {
-        let (mut on, mut stays) = (vec![0u64; variables], vec![0u64; variables]);
-        for n in (1..self.places.len()).filter(|&n| self.places[n].0 == self.places[n - 1].0) {
-            for &v in &self.on[n - 1] {
-                on[v as usize] += 1;
-                stays[v as usize] += u64::from(self.is_on(n, v));
-            }
-        }
-        on.iter().zip(stays).map(|(&on, stays)| stays as f64 / on.max(1) as f64).collect()
-    }
-
-    /// Rows of the half that chooses, or of the one that judges.
-    fn rows(&self, chooses: bool) -> impl Iterator<Item = usize> {
-        (0..self.places.len()).filter(move |&n| self.places[n].2 == chooses)
-    }
-}
-
-/// Represented variables that are neither rare nor everywhere and that last for many tokens, spread over their frequencies.
-pub(super) fn concepts(
-    rung: &Rung,
-    halves: &Halves<'_>,
-    dictionary: &Dictionary,
-    x: &[f32],
-    model: &Model,
-    most: usize,
-) -> Result<Vec<Concept>, LabError> {
-    let names = &halves.known.truth.as_ref().expect("the rung knows the truth").indicators;
-    let mut counts = vec![0u64; names.len()];
-    halves.on.iter().flatten().for_each(|&v| counts[v as usize] += 1);
+/// Contrast pairs say what the concepts are. Of variables, those are taken that the model represents, that are neither rare nor everywhere and
+/// that last for many tokens, spread over their frequencies.
+pub(super) fn numbers(rung: &Rung, marked: &Marked<'_>, most: usize) -> Result<Vec<u32>, LabError> {
+    let Some(truth) = marked.truth() else {
+        return Ok((0..marked.names.len().min(most) as u32).collect());
+    };
+    let mut counts = vec![0u64; truth.indicators.len()];
+    (0..truth.rows()).flat_map(|n| truth.row(n)).for_each(|&v| counts[v as usize] += 1);
     let auroc = rung.probes()?.map(|probes| probes.auroc.clone()).unwrap_or_default();
-    let share = |v: usize| counts[v] as f64 / halves.on.len() as f64;
-    let lasts = halves.persistence(names.len());
+    let share = |v: usize| counts[v] as f64 / truth.rows() as f64;
+    let lasts = persistence(marked, &counts);
     let fits = |v: &usize| {
         (0.01..0.5).contains(&share(*v))
             && lasts[*v] >= PERSISTENCE
-            && !names[*v].starts_with("word ")
+            && !truth.indicators[*v].starts_with("word ")
             && auroc.get(*v).is_some_and(|&a| a >= 0.9)
     };
-    let mut all: Vec<usize> = (0..names.len()).filter(fits).collect();
+    let mut all: Vec<usize> = (0..counts.len()).filter(fits).collect();
     all.sort_by_key(|&v| (counts[v], v));
     let wanted = most.min(all.len());
-    let chosen: Vec<usize> = (0..wanted).map(|i| all[(2 * i + 1) * all.len() / (2 * wanted)]).collect();
-    let features = dictionary.encode(model.device, x);
-    Ok(chosen.into_iter().map(|v| concept(v, &names[v], halves, &features, dictionary, x, model)).collect())
+    Ok((0..wanted).map(|i| all[(2 * i + 1) * all.len() / (2 * wanted)] as u32).collect())
 }
 
-fn concept(
-    v: usize,
-    name: &str,
-    halves: &Halves<'_>,
-    features: &Csr,
-    dictionary: &Dictionary,
-    x: &[f32],
-    model: &Model,
-) -> Concept {
-    let (d, v) = (dictionary.d_in, v as u32);
-    let mut sums = [vec![0.0f64; d], vec![0.0f64; d]];
-    let mut rows = [0u64; 2];
-    let (mut both, mut fires) = (vec![0u64; dictionary.width()], vec![0u64; dictionary.width()]);
-    let mut largest = vec![0.0f32; dictionary.width()];
-    for n in halves.rows(true) {
-        let on = halves.is_on(n, v);
-        rows[usize::from(on)] += 1;
-        let sum = sums[usize::from(on)].iter_mut().zip(&x[n * d..][..d]);
-        sum.for_each(|(sum, &x)| *sum += f64::from(x));
-        let (index, value) = features.row(n);
-        for (&f, &value) in index.iter().zip(value) {
-            fires[f as usize] += 1;
-            both[f as usize] += u64::from(on);
-            largest[f as usize] = largest[f as usize].max(value);
+/// Of the tokens at which each variable is on, the share after which it still is, within a text [V].
+fn persistence(marked: &Marked<'_>, counts: &[u64]) -> Vec<f64> {
+    let truth = marked.truth().expect("only variables last");
+    let (mut on, mut stays) = (vec![0u64; counts.len()], vec![0u64; counts.len()]);
+    for n in (1..marked.rows.len()).filter(|&n| marked.follows(n, n - 1)) {
+        for &v in truth.row(n - 1) {
+            on[v as usize] += 1;
+            stays[v as usize] += u64::from(marked.state(n, v) == Some(true));
         }
     }
-    let f1 = |f: usize| 2.0 * both[f] as f64 / (fires[f] + rows[1]).max(1) as f64;
-    let feature = (0..dictionary.width()).fold(0, |best, f| if f1(f) > f1(best) { f } else { best });
-    let mean = |side: usize, i: usize| sums[side][i] / rows[side].max(1) as f64;
-    let difference = (0..d).map(|i| (mean(1, i) - mean(0, i)) as f32).collect();
-    let (odds, off, on) = odds(halves, v, model.spec.vocab);
-    let (f1, largest) = (f1(feature), largest[feature]);
-    Concept { number: v, name: name.into(), difference, feature, f1, largest, odds, off, on }
-}
-
-/// log p(token | on) − log p(token | off), by the half that judges; with its mean over tokens where the concept is off, and on.
-fn odds(halves: &Halves<'_>, concept: u32, vocab: usize) -> (Vec<f64>, f64, f64) {
-    let mut counts = [vec![0.0; vocab], vec![0.0; vocab]];
-    for n in halves.rows(false) {
-        counts[usize::from(halves.is_on(n, concept))][halves.token(n)] += 1.0;
-    }
-    let totals = [0, 1].map(|side: usize| counts[side].iter().sum::<f64>());
-    let log = |side: usize, t: usize| {
-        ((counts[side][t] + SMOOTHING) / (totals[side] + SMOOTHING * vocab as f64)).ln()
-    };
-    let odds: Vec<f64> = (0..vocab).map(|t| log(1, t) - log(0, t)).collect();
-    let mean =
-        |side: usize| odds.iter().zip(&counts[side]).map(|(o, n)| o * n).sum::<f64>() / totals[side].max(1.0);
-    let (off, on) = (mean(0), mean(1));
-    (odds, off, on)
+    on.iter().zip(stays).map(|(&on, stays)| stays as f64 / on.max(1) as f64).collect()
 }
 
 impl Concept {
-    /// 0: text without the concept, 1: text full of it.
-    fn effect(&self, tokens: &[u32]) -> f64 {
-        let mean = tokens.iter().map(|&t| self.odds[t as usize]).sum::<f64>() / tokens.len().max(1) as f64;
-        if tokens.is_empty() { 0.0 } else { (mean - self.off) / (self.on - self.off) }
+    /// What the half that chooses knows of concept `number`. `features`: the dictionary's, of all rows.
+    pub(super) fn new(number: u32, marked: &Marked<'_>, features: &Csr, dictionary: &Dictionary) -> Concept {
+        let (d, mut seen) = (dictionary.d_in, Seen::new(dictionary));
+        for n in (0..marked.rows.len()).filter(|&n| marked.rows[n].chooses) {
+            if let Some(on) = marked.state(n, number) {
+                seen.add(on, &marked.x[n * d..][..d], features.row(n));
+            }
+        }
+        let feature =
+            (0..dictionary.width()).fold(0, |best, f| if seen.phi(f) > seen.phi(best) { f } else { best });
+        Concept {
+            number,
+            name: marked.names[number as usize].clone(),
+            difference: seen.difference(),
+            feature,
+            phi: seen.phi(feature),
+            largest: seen.largest[feature],
+        }
+    }
+}
+
+/// Sums over rows where a concept is off `[0]` and on `[1]`.
+struct Seen {
+    sums: [Vec<f64>; 2], // [D]
+    rows: [u64; 2],
+    fires: [Vec<u64>; 2], // [F]
+    largest: Vec<f32>,    // [F]
+}
+
+impl Seen {
+    fn new(of: &Dictionary) -> Seen {
+        let (sums, fires) = (vec![0.0; of.d_in], vec![0; of.width()]);
+        Seen {
+            sums: [sums.clone(), sums],
+            rows: [0; 2],
+            fires: [fires.clone(), fires],
+            largest: vec![0.0; of.width()],
+        }
     }
 
-    /// Mean cost and effect of answers, less those of the default ones.
-    pub(super) fn mean(&self, readings: &[&Reading], defaults: &[Reading]) -> (f64, f64) {
-        let each = readings.iter().zip(defaults).filter_map(|(reading, default)| {
-            let effect = self.effect(&reading.tokens) - self.effect(&default.tokens);
-            Some((reading.loss? - default.loss?, effect))
-        });
-        let each: Vec<(f64, f64)> = each.collect();
-        let mean = |of: fn(&(f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len().max(1) as f64;
-        (mean(|p| p.0), mean(|p| p.1))
+    fn add(&mut self, on: bool, x: &[f32], (index, value): (&[u32], &[f32])) {
+        let side = usize::from(on);
+        self.rows[side] += 1;
+        self.sums[side].iter_mut().zip(x).for_each(|(sum, &x)| *sum += f64::from(x));
+        for (&f, &value) in index.iter().zip(value) {
+            self.fires[side][f as usize] += 1;
+            self.largest[f as usize] = self.largest[f as usize].max(value);
+        }
+    }
+
+    /// Pearson's correlation of two yes/no variables, the concept and the firing of f; 0 where one never varies.
+    fn phi(&self, f: usize) -> f64 {
+        let [a, b] = [self.fires[1][f] as f64, self.fires[0][f] as f64];
+        let [on, off] = [self.rows[1] as f64, self.rows[0] as f64];
+        let varies = (a + b) * (on + off - a - b) * on * off;
+        if varies > 0.0 { (a * off - b * on) / varies.sqrt() } else { 0.0 }
+    }
+
+    fn difference(&self) -> Vec<f32> {
+        let mean = |side: usize, i: usize| self.sums[side][i] / self.rows[side].max(1) as f64;
+        (0..self.sums[0].len()).map(|i| (mean(1, i) - mean(0, i)) as f32).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 4 rows with the concept the feature fires at 3, of 4 without at 1: φ = (3·3 − 1·1)/√(4·4·4·4) = ½.
+    #[test]
+    fn phi_by_hand() {
+        let mut seen = Seen {
+            sums: [vec![0.0], vec![0.0]],
+            rows: [0; 2],
+            fires: [vec![0, 0], vec![0, 0]],
+            largest: vec![0.0; 2],
+        };
+        for (on, fires) in [(true, true), (true, true), (true, true), (true, false)] {
+            seen.add(on, &[2.0], if fires { (&[0, 1], &[1.0, 1.0]) } else { (&[1], &[3.0]) });
+        }
+        for fires in [true, false, false, false] {
+            seen.add(false, &[0.5], if fires { (&[0, 1], &[5.0, 1.0]) } else { (&[1], &[1.0]) });
+        }
+        assert!((seen.phi(0) - 0.5).abs() < 1e-12);
+        assert_eq!(seen.phi(1), 0.0, "it fires everywhere");
+        assert_eq!((seen.difference(), seen.largest[0]), (vec![1.5], 5.0));
     }
 }
