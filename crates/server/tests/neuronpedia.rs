@@ -124,7 +124,7 @@ async fn the_values_are_ours(router: &axum::Router) {
 /// Without temperature the likeliest token is the one that is written, under an intervention too.
 async fn likely(router: &axum::Router, text: &str, index: &Value) {
     let features = json!([{ "model": "organism", "source": "2-res-1k", "index": index, "strength": 40.0 }]);
-    let ask = json!({ "prompt": text, "model": "organism", "steerMethod": "SIMPLE_ADDITIVE", "normalizeSteering": false,
+    let mut ask = json!({ "prompt": text, "model": "organism", "steerMethod": "SIMPLE_ADDITIVE", "normalizeSteering": false,
                       "types": ["STEERED", "DEFAULT"], "nCompletionTokens": 6, "temperature": 0.0, "strengthMultiplier": 1.0,
                       "freqPenalty": 0, "seed": 16, "nLogprobs": 3, "features": features });
     let whole = post(router, "/v1/steer/completion", &ask).await.json();
@@ -151,6 +151,10 @@ async fn likely(router: &axum::Router, text: &str, index: &Value) {
         }
     }
     assert_ne!(outputs[0]["logprobs"], outputs[1]["logprobs"]);
+    ask["stream"] = json!(true);
+    let events = grown(&post(router, "/v1/steer/completion", &ask).await.text());
+    assert!(events[0]["outputs"][0]["logprobs"].is_null(), "{}", events[0]);
+    assert_eq!(whole, events[events.len() - 1], "the last event of a stream has them too");
 }
 
 /// Events of a stream without names.

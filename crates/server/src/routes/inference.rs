@@ -4,7 +4,7 @@
 use super::live::{feature_of, find, read};
 use super::neuronpedia::{Number, SteerFeature, active, check_model, limited, of_set, steered, written};
 use super::schema::SteerRequest;
-use super::steer::{client, growing};
+use super::steer::{Piece, client, growing};
 use super::{answer, computed};
 use crate::app::App;
 use crate::body::Input;
@@ -341,7 +341,7 @@ pub(super) struct Completion {
     features: Vec<SteerFeature>,
     #[serde(default)]
     stream: Option<bool>,
-    /// Likeliest tokens at every place of the answer, at most 10; a stream has none.
+    /// Likeliest tokens at every place of the answer, at most 10; a stream has them where an answer ends.
     #[serde(default)]
     n_logprobs: Option<usize>,
 }
@@ -376,13 +376,12 @@ pub(super) async fn completion(
         return Err(Refusal::bad(error, "ask for fewer"));
     }
     if request.stream == Some(true) {
-        let all = |written: &[(String, String)]| {
-            let output =
-                |(kind, text): &(String, String)| json!({ "type": kind, "output": text, "logprobs": null });
+        let all = |written: &[Piece]| {
+            let output = |p: &Piece| json!({ "type": p.kind, "output": p.text, "logprobs": p.logprobs });
             let outputs: Vec<Value> = written.iter().map(output).collect();
             json!({ "outputs": outputs })
         };
-        return growing(app, client(of), asked, normal, kinds, all).await;
+        return growing(app, client(of), asked, (normal, logprobs), kinds, all).await;
     }
     let own = app.clone();
     computed(&own, move || {

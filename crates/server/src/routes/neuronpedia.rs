@@ -3,7 +3,7 @@
 
 use super::live::{feature_of, find, read};
 use super::schema::{SteerRequest, SteeredFeature};
-use super::steer::{Plan, Written, client, growing};
+use super::steer::{Piece, Plan, Written, client, growing};
 use super::{answer, computed, row};
 use crate::app::App;
 use crate::body::{Input, index};
@@ -363,12 +363,11 @@ pub(super) async fn steer(
     };
     if stream {
         let kinds = ["STEERED", "DEFAULT"].map(String::from).to_vec();
-        let both = |written: &[(String, String)]| {
-            let text =
-                |n: usize| written.get(n).map(|(_, text)| text.as_str()).filter(|text| !text.is_empty());
+        let both = |written: &[Piece]| {
+            let text = |n: usize| written.get(n).map(|p| p.text.as_str()).filter(|text| !text.is_empty());
             continuations(text(1), text(0))
         };
-        return growing(app, client(of), asked, false, kinds, both).await;
+        return growing(app, client(of), asked, (false, 0), kinds, both).await;
     }
     let own = app.clone();
     computed(&own, move || {
@@ -427,7 +426,7 @@ pub(super) fn written(
             let Written { text, tokens } = plan.write(live, model, steering, &mut |text| go_on(text))?;
             let likely = match logprobs {
                 0 => Value::Null,
-                most => likely(app, &candidates(model, steering, (&plan.prompt, &tokens), most)?)?,
+                most => likely_rows(app, &candidates(model, steering, (&plan.prompt, &tokens), most)?)?,
             };
             Ok::<_, Refusal>((asked.prompt.clone() + &text, likely))
         };
@@ -437,7 +436,7 @@ pub(super) fn written(
 }
 
 /// Rows of their `NPLogprob`.
-fn likely(app: &App, tokens: &[Candidates]) -> Result<Value, Refusal> {
+pub(super) fn likely_rows(app: &App, tokens: &[Candidates]) -> Result<Value, Refusal> {
     let text = |token: u32| app.atlas.token(token);
     let one = |at: &Candidates| {
         let top =

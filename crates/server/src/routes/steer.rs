@@ -1,5 +1,6 @@
 //! Steering, streamed: both continuations at once, token by token; or the points of a sweep. A client that goes away ends its own.
 
+use super::neuronpedia::likely_rows;
 use super::schema::{SteerRequest, SteeredFeature, SweepRequest};
 use crate::app::{App, Live};
 use crate::body::Input;
@@ -11,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use lapidary_lm::{Model, Sampling};
 use lapidary_splice::sweep::Probe;
-use lapidary_splice::{Asked, Intervention, Positions, SpliceError, Steering};
+use lapidary_splice::{Asked, Intervention, Positions, SpliceError, Steering, candidates};
 use lapidary_text::{TextStream, continuation};
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -218,15 +219,26 @@ fn both(voice: &Voice, plan: &Plan, mut done: Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Continuations of these kinds, STEERED or DEFAULT, one after the other. Each event is what `wrap` makes of the kinds and of all that
-/// is written of each by then, the prompt included: Neuronpedia's app shows the last event, and adds nothing together.
+/// What is written of one kind of continuation by now.
+pub(super) struct Piece {
+    /// STEERED or DEFAULT.
+    pub(super) kind: String,
+    /// The prompt included; nothing before it has begun.
+    pub(super) text: String,
+    /// Of every token, once it has ended and if they were asked for.
+    pub(super) logprobs: Value,
+}
+
+/// Continuations of these kinds, STEERED or DEFAULT, one after the other. Each event is what `wrap` makes of all that is written of
+/// each by then: Neuronpedia's app shows the last event, and adds nothing together. With `logprobs`, one more event at the end of each
+/// has so many of the likeliest tokens at every place.
 pub(super) async fn growing(
     app: Arc<App>,
     client: IpAddr,
     asked: SteerRequest,
-    normal: bool,
+    (normal, logprobs): (bool, usize),
     kinds: Vec<String>,
-    wrap: fn(&[(String, String)]) -> Value,
+    wrap: fn(&[Piece]) -> Value,
 ) -> Result<Response, Refusal> {
     let prompt = asked.prompt.clone();
     let (plan, app) = work::run(move || {
@@ -240,15 +252,20 @@ pub(super) async fn growing(
         let (live, model) = voice.app.live()?;
         let steering = plan.steering(&voice.app, live, model)?;
         let steering = if normal { steering.of_unit_directions() } else { steering };
-        let mut written: Vec<(String, String)> =
-            kinds.into_iter().map(|kind| (kind, String::new())).collect();
+        let piece = |kind| Piece { kind, text: String::new(), logprobs: Value::Null };
+        let mut written: Vec<Piece> = kinds.into_iter().map(piece).collect();
         for n in 0..written.len() {
-            let steering = (written[n].0 == "STEERED").then_some(&steering);
-            written[n].1.clone_from(&prompt);
-            plan.write(live, model, steering, &mut |text| {
-                written[n].1 += &text;
+            let steering = (written[n].kind == "STEERED").then_some(&steering);
+            written[n].text.clone_from(&prompt);
+            let whole = plan.write(live, model, steering, &mut |text| {
+                written[n].text += &text;
                 voice.say("", wrap(&written))
             })?;
+            if logprobs > 0 {
+                let likely = candidates(model, steering, (&plan.prompt, &whole.tokens), logprobs)?;
+                written[n].logprobs = likely_rows(&voice.app, &likely)?;
+                let _ = voice.say("", wrap(&written));
+            }
         }
         Ok(())
     })
