@@ -4,6 +4,7 @@ use super::{DELTA_LOSS, FVU, Figure, Metric, distinct, interval};
 use crate::EvaluationFile;
 use crate::entry::Entry;
 use lapidary_evaluation::Scores;
+use lapidary_report::number::count;
 use lapidary_report::plot::{Axis, Mark, Plot, Point, Scale, Series, Tone};
 
 /// One picture for each score, if another model was asked.
@@ -14,18 +15,23 @@ pub(crate) fn figures(file: &EvaluationFile, entries: &[Entry<'_>]) -> Vec<Figur
     let pairs: Vec<Pair<'_>> = (transfer.dictionaries.iter())
         .filter_map(|t| {
             let entry = entries.iter().find(|e| e.number == t.home)?;
-            Some(Pair { name: name(entry), home: entry.scores, there: &t.scores })
+            Some(Pair { name: name(entry, entries), home: entry.scores, there: &t.scores })
         })
         .collect();
     let models = [file.model.name.as_str(), transfer.model.name.as_str()];
     [FVU, DELTA_LOSS].into_iter().map(|metric| figure(metric, &pairs, models)).collect()
 }
 
-/// `2.res topk 512 L0 16`, and whether it is there to be beaten.
-fn name(entry: &Entry<'_>) -> String {
-    let setting = entry.setting.map(|setting| format!(" {setting}")).unwrap_or_default();
+/// Its place, what differs among the others, and what is there to be beaten: `2.res topk 512`, `2.res, frozen decoder`.
+fn name(entry: &Entry<'_>, all: &[Entry<'_>]) -> String {
+    let differs = |is_same: &dyn Fn(&Entry<'_>) -> bool| all.iter().any(|other| !is_same(other));
+    let architecture = differs(&|e| e.architecture == entry.architecture).then(|| entry.architecture.clone());
+    let width = differs(&|e| e.scores.width == entry.scores.width).then(|| count(entry.scores.width as u64));
+    let setting = entry.setting.filter(|_| differs(&|e| e.setting == entry.setting)).map(|s| s.to_string());
+    let parts: Vec<String> =
+        [Some(entry.place.clone()), architecture, width, setting].into_iter().flatten().collect();
     let baseline = entry.baseline.as_ref().map(|b| format!(", {b}")).unwrap_or_default();
-    format!("{} {} {}{setting}{baseline}", entry.place, entry.architecture, entry.scores.width)
+    parts.join(" ") + &baseline
 }
 
 /// The scores of a dictionary on both models.
@@ -52,4 +58,29 @@ fn figure(metric: Metric, pairs: &[Pair<'_>], [home, there]: [&str; 2]) -> Figur
         series: vec![series(home, Tone::Grey(1), own), series(there, Tone::Colour(0), elsewhere)],
     };
     Figure { file: format!("elsewhere-{}", metric.file), plot }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::tests::scores;
+
+    #[test]
+    fn a_name_says_what_differs() {
+        let own =
+            [scores("2.res", 64, 5.0, 0.1), scores("3.res", 64, 5.0, 0.1), scores("2.res", 1024, 5.0, 0.1)];
+        let entries = |labels: &[&str]| -> Vec<Entry<'_>> {
+            own.iter().zip(labels).map(|(own, label)| Entry::new(own, label, None)).collect()
+        };
+        let names = |labels: &[&str]| -> Vec<String> {
+            let entries = entries(labels);
+            entries.iter().map(|entry| name(entry, &entries)).collect()
+        };
+        assert_eq!(names(&["2.res", "3.res"]), ["2.res", "3.res"]);
+        let labels = ["2.res topk", "3.res", "2.res frozen-decoder"];
+        assert_eq!(
+            names(&labels),
+            ["2.res topk 64", "3.res jumprelu 64", "2.res jumprelu 1,024, frozen decoder"]
+        );
+    }
 }
