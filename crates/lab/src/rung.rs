@@ -139,6 +139,7 @@ pub struct Rung {
 pub struct RungPlan<'a> {
     rung: RungName,
     model: &'a str,
+    precision: Option<String>,
     corpus: &'a str,
     sites: &'a [String],
     train_rows: u64,
@@ -184,6 +185,7 @@ impl Rung {
         RungPlan {
             rung: self.name,
             model: &self.model_hash,
+            precision: self.opened().map(|opened| opened.precision.to_string()),
             corpus: &self.corpus_hash,
             sites: &self.sites,
             train_rows: self.need.train_rows,

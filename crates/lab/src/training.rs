@@ -229,10 +229,12 @@ fn derive(rung: &Rung, want: &Want, recipe: &Recipe, of: &OfRows) -> DictionaryP
     derive.dictionary(&grid, want.width, wanted, at)
 }
 
-/// blake3 of all weights.
+/// blake3 of all weights, and of how pre-activations become features.
 pub fn weights_hash(dictionary: &Dictionary) -> String {
     let parts =
         [&dictionary.w_enc, &dictionary.b_enc, &dictionary.threshold, &dictionary.w_dec, &dictionary.b_dec];
-    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter()).flat_map(|x| x.to_le_bytes()).collect();
+    let all = parts.into_iter().chain(&dictionary.w_skip).flatten();
+    let activation = format!("{:?}", dictionary.activation).into_bytes();
+    let bytes: Vec<u8> = all.flat_map(|x| x.to_le_bytes()).chain(activation).collect();
     hash::bytes(&bytes)
 }

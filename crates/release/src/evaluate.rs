@@ -15,6 +15,7 @@ use lapidary_evaluation::{EvaluationError, Labels, Options, Resume, Slicing, Sub
 use lapidary_files::Identity;
 use lapidary_ground_truth::{Measured, TruthSubject, indicators, truth_scores};
 use lapidary_lm::Spec;
+use lapidary_suite::folder::built_by;
 use lapidary_suite::subjects::Named;
 use lapidary_text::{Corpus, Split, Window};
 use std::path::Path;
@@ -175,7 +176,8 @@ pub fn evaluate(
 
 /// What an evaluation depends on: only one with the same key goes on from where another was killed.
 fn key(subjects: &[Named], on: &On<'_>) -> Result<String, ReleaseError> {
-    let mut parts = vec![
+    let mut out = vec![
+        built_by(on.opened.device),
         on.opened.hash()?.to_string(),
         on.corpus.hash.clone(),
         format!("{} {} {:?} {} {}", on.context, on.split, on.max_windows, on.seed, on.resamples),
@@ -187,11 +189,13 @@ fn key(subjects: &[Named], on: &On<'_>) -> Result<String, ReleaseError> {
     ];
     for subject in read_the_model(subjects) {
         let Named { name, site, output, dictionary: d, .. } = subject;
-        let numbers = [&d.w_enc, &d.b_enc, &d.threshold, &d.w_dec, &d.b_dec].into_iter().flatten();
+        let parts = [&d.w_enc, &d.b_enc, &d.threshold, &d.w_dec, &d.b_dec];
+        let numbers = parts.into_iter().chain(&d.w_skip).flatten();
         let bytes: Vec<u8> = numbers.flat_map(|x| x.to_le_bytes()).collect();
-        parts.push(format!("{name} {site} {output} {}", lapidary_files::hash::bytes(&bytes)));
+        let weights = lapidary_files::hash::bytes(&bytes);
+        out.push(format!("{name} {site} {output} {:?} {weights}", d.activation));
     }
-    Ok(lapidary_files::hash::bytes(parts.join("\n").as_bytes()))
+    Ok(lapidary_files::hash::bytes(out.join("\n").as_bytes()))
 }
 
 /// By position, by named set of documents, and where the language says so by who speaks in a chat.

@@ -56,9 +56,13 @@ impl Partial {
         self.state.elsewhere.clone()
     }
 
+    /// Sums that are not finite would make the whole file unreadable: they are not kept.
     pub(crate) fn keep_elsewhere(&mut self, saved: Saved) {
-        self.state.elsewhere = Some(saved);
-        self.write();
+        let text = serde_json::to_string(&saved).unwrap_or_default();
+        if serde_json::from_str::<Saved>(&text).is_ok() {
+            self.state.elsewhere = Some(saved);
+            self.write();
+        }
     }
 
     pub(crate) fn keep_metrics(&mut self, metrics: DictionaryMetrics) {

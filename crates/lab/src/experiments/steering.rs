@@ -10,7 +10,8 @@
 //! finds prompting ahead of everything), from the half that chooses too.
 //! Metric: the area under effect against fluency. Effect is read from the answer's tokens alone, by the other half: on the organism by their
 //! log-odds where the concept is on and off, on any other model by how much likelier the untouched model finds them after texts with the concept
-//! than after texts with its opposite (`judge.rs`). 0 is text without the concept, 1 is text full of it. Cost is Δloss, how much less likely the untouched model
+//! than after texts with its opposite (`judge.rs`). The unit is the distance from text without the concept, or with its opposite, to text full of it, and
+//! effect is what an answer has more of it than the untouched model's own. Cost is Δloss, how much less likely the untouched model
 //! finds the answer than its own. The area is the mean, over costs up to 1 nat, of the best effect at that cost or less.
 //! Pass line: none; the verdicts say which loses. Valid if the difference of means beats the random direction.
 
@@ -21,6 +22,7 @@ mod pairs;
 
 use crate::error::invalid;
 use crate::experiment::Experiment;
+use crate::lab::Event;
 use crate::measure::sampling_error;
 use crate::plots::{Curve, curves};
 use crate::report::{Check, Report, Table, Value};
@@ -58,7 +60,7 @@ pub static STEERING: Experiment = Experiment {
              differences are chosen on the same labels. Effect is read from the tokens of the answer alone, by marked text that chose nothing: on the organism by log-odds of words, on any other model by how much likelier the untouched \
              model finds them after texts with the concept than after texts with its opposite.",
     baselines: "A random direction as long as the difference of means; and prompting: the same prompt after a stretch of text in which the concept is on.",
-    metric: "area under effect (0: text without the concept, 1: text full of it) against cost (Δloss up to 1 nat per token)",
+    metric: "area under effect (what an answer gains over the untouched one; 1 is the distance from text without the concept to text full of it) against cost (Δloss up to 1 nat per token)",
     pass: "none: the verdicts say which loses; the measurement is valid if the difference of means beats a random direction",
     doubt: "A larger model, whose concepts are less a matter of single words; features chosen by what they do to the output rather than by when they fire \
             (2505.20063); vectors that are trained for their effect (ReFT-r1).",
@@ -85,6 +87,9 @@ const ARMS: [(&str, [f32; 7]); 4] = [
     (RANDOM, [0.5, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0]),
 ];
 
+const PROMPTING_IS_FAVOURED: &str = "Prompting puts sentences with the concept before the prompt, and so does the judge, with others and before it reads: words that \
+    are copied from a context count as effect, which favours prompting.";
+
 /// What one method did for one concept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Arm {
@@ -101,6 +106,8 @@ struct Arm {
 struct OfSeed {
     hash: String,
     arms: Vec<Arm>,
+    /// Concepts that the judge cannot tell from their absence.
+    untold: Vec<String>,
 }
 
 /// How much of it.
@@ -141,6 +148,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
     };
     let given = given(lab, name)?;
     let rung = Rung::open(lab, name, need)?;
+    check_given(given.as_ref(), &rung)?;
     let contrasts = match name {
         RungName::Model => pairs::read(lab.real.as_ref().and_then(|real| real.pairs.as_deref()))?,
         _ => Vec::new(),
@@ -152,27 +160,31 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
         let how = How { rows, batch, seed, round: Bits::F32 };
         let sae = given.as_ref().map(|named| weights_hash(&named.dictionary));
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "size": size,
-            "pairs": contrasts, "sae": sae, "measure": 4 });
+            "pairs": contrasts, "sae": sae, "measure": 5 });
         by_seed.push(lab.cell(name, &format!("arms-seed{seed}"), &plan, |lab| {
-            let (hash, dictionary) = match &given {
-                Some(named) => (weights_hash(&named.dictionary), named.dictionary.clone()),
-                None => {
-                    let want = Want::new(Architecture::JumpRelu, size.width, size.l0);
-                    let of = trained(lab, &rung, &[want], how)?.remove(0);
-                    (of.hash, of.dictionary)
-                }
-            };
             if marked.is_none() {
                 marked = Some(mark(&rung, &contrasts)?);
             }
             let marked = marked.as_ref().expect("it was just made");
-            let arms = measured(lab, &rung, marked, &dictionary, size, &plan)?;
-            Ok(OfSeed { hash, arms })
+            let dictionary = match &given {
+                Some(named) => named.dictionary.clone(),
+                None => {
+                    let want = Want::new(Architecture::JumpRelu, size.width, size.l0);
+                    trained(lab, &rung, &[want], how)?.remove(0).dictionary
+                }
+            };
+            measured(lab, &rung, marked, &dictionary, size, &plan)
         })?);
     }
     let mut report = report(lab, &rung, &by_seed);
-    if given.is_none() {
-        report.spent(&vec![size.width; by_seed.len()], rung.d(), rows);
+    match given {
+        None => report.spent(&vec![size.width; by_seed.len()], rung.d(), rows),
+        Some(_) => {
+            report.notes.push("One dictionary was given: seeds differ in what is sampled only.".into())
+        }
+    }
+    if name == RungName::Model {
+        report.notes.push(PROMPTING_IS_FAVOURED.into());
     }
     Ok(report)
 }
@@ -182,23 +194,48 @@ fn given(lab: &mut Lab<'_>, name: RungName) -> Result<Option<Named>, LabError> {
     let Some(real) = lab.real.as_mut().filter(|_| name == RungName::Model) else { return Ok(None) };
     let Some(path) = &real.dictionary else { return Ok(None) };
     let paths = [lab.catalog.find(path)?];
-    let sites = Sites { reads: real.site.as_deref(), writes: None };
-    let mut named = subjects::read(&paths, &Run::among(&paths)?, sites, false, &|_| ())?;
+    let (runs, mut notes) = (Run::among(&paths)?, std::cell::RefCell::new(Vec::new()));
+    let read = |reads| {
+        let note = |line: &str| notes.borrow_mut().push(line.to_string());
+        subjects::read(&paths, &runs, Sites { reads, writes: None }, false, &note)
+    };
+    let mut named = match (read(None), &real.site) {
+        (Err(_), Some(site)) => read(Some(site.as_str()))?,
+        (found, _) => found?,
+    };
     named.retain(|named| real.site.as_ref().is_none_or(|site| *site == named.site.to_string()));
     match named.len() {
         1 if named[0].site == named[0].output => {}
         1 => invalid!("{}: expected an SAE, found a transcoder; name another", path.display()),
-        n => invalid!("{}: expected one dictionary, found {n}; name its folder, or --site", path.display()),
+        n => {
+            let site = real.site.as_ref().map_or(String::new(), |site| format!(" of {site}"));
+            invalid!(
+                "{}: expected one dictionary{site}, found {n}; name its folder, or another --site",
+                path.display()
+            )
+        }
     }
     real.site = Some(named[0].site.to_string());
+    notes.get_mut().iter().for_each(|line| (lab.observe)(Event::Note(line)));
     Ok(named.pop())
+}
+
+/// A dictionary that says which model it is of is of this one.
+fn check_given(given: Option<&Named>, rung: &Rung) -> Result<(), LabError> {
+    let said = given.and_then(|named| named.model.as_ref()).filter(|said| said.hash != rung.model_hash);
+    match said {
+        Some(other) => {
+            invalid!("--sae: expected a dictionary of --model, found one of {other}; name its own model")
+        }
+        None => Ok(()),
+    }
 }
 
 /// Rows that say where concepts are on: of contrast pairs where there are some, else of the rung's own text.
 fn mark<'a>(rung: &'a Rung, contrasts: &[Pair]) -> Result<Marked<'a>, LabError> {
     let (opened, site) = (rung.opened().expect("the rung has a model"), rung.model_sites()[0]);
     if !contrasts.is_empty() {
-        return Marked::of_pairs(contrasts, opened, site);
+        return Marked::of_pairs(contrasts, opened, site, ANSWER);
     }
     let known = rung.known()?;
     let truth = known.truth.as_ref().expect("the rung knows the truth");
@@ -212,7 +249,7 @@ fn measured(
     dictionary: &Dictionary,
     size: Size,
     plan: &serde_json::Value,
-) -> Result<Vec<Arm>, LabError> {
+) -> Result<OfSeed, LabError> {
     let model = rung.model()?.expect("the rung has a model");
     let site = rung.model_sites()[0];
     if dictionary.d_in != rung.d() {
@@ -224,22 +261,36 @@ fn measured(
     let seed = plan["seed"].as_u64().expect("a plan has its seed");
     let of = Placed { name: "sae", site, output: site, dictionary };
     let stage = Stage { model, of, marked, prompts: size.prompts, seed };
-    let features = dictionary.encode(model.device, &marked.x);
-    let numbers = concept::numbers(rung, marked, size.concepts)?;
-    let mut out = Vec::new();
-    for number in numbers {
-        let plan = serde_json::json!({ "of": plan, "sae": weights_hash(dictionary), "concept": number });
-        let name = format!(
-            "arms-seed{seed}-{}",
-            marked.names[number as usize].replace(|c: char| !c.is_alphanumeric(), "-")
+    let (features, hash) = (dictionary.encode(model.device, &marked.x), weights_hash(dictionary));
+    let (mut arms, mut untold) = (Vec::new(), Vec::new());
+    for number in concept::numbers(rung, marked, size.concepts)? {
+        let (plan, concept) = (
+            serde_json::json!({ "of": plan, "sae": hash, "concept": number }),
+            &marked.names[number as usize],
         );
-        out.extend(lab.cell(rung.name, &name, &plan, |lab| {
-            let concept = Concept::new(number, marked, &features, dictionary);
+        let short: String =
+            concept.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).take(40).collect();
+        let of: Vec<Arm> = lab.cell(rung.name, &format!("arms-seed{seed}-{short}"), &plan, |lab| {
             let judge = Judge::new(marked, number, model, size.prompts, ANSWER);
+            if !judge.tells() {
+                return Ok(Vec::new());
+            }
+            let concept = Concept::new(number, marked, &features, dictionary);
             stage.arms(&concept, &judge, &|| lab.check_interrupted())
-        })?);
+        })?;
+        if of.is_empty() {
+            untold.push(concept.clone());
+        }
+        arms.extend(of);
     }
-    Ok(out)
+    if arms.is_empty() {
+        invalid!(
+            "{}: expected a concept that can be read from words, found none of {}; add rows, or give other --pairs",
+            rung.described,
+            untold.len()
+        );
+    }
+    Ok(OfSeed { hash, arms, untold })
 }
 
 /// Where a concept is tried.
@@ -271,7 +322,7 @@ impl Stage<'_> {
         let default = |_, prompt: &[u32]| self.probe(prompt).default(&mut |_| ControlFlow::Continue(()));
         let defaults = self.judged(&prompts, judge, default)?;
         let along = direction(&concept.difference);
-        let astray = direction(&random(&concept.difference, self.seed ^ u64::from(concept.number)));
+        let astray = direction(&random(&concept.difference, self.seed, u64::from(concept.number)));
         let mut arms = Vec::new();
         for (method, strengths) in ARMS {
             let one = |strength: f32| {
@@ -376,11 +427,14 @@ impl Stage<'_> {
     }
 }
 
-/// Mean cost and effect of answers, less those of the default ones.
+/// Mean cost and effect of answers, less those of the default ones. An answer that ends at once gives nothing and costs [`MOST_COST`].
 fn mean(answers: &[Judged], defaults: &[Judged]) -> (f64, f64) {
-    let each = answers.iter().zip(defaults);
-    let each: Vec<(f64, f64)> =
-        each.filter_map(|(a, default)| Some((a.loss? - default.loss?, a.effect - default.effect))).collect();
+    let one = |(a, default): (&Judged, &Judged)| match (a.loss, default.loss) {
+        (_, None) => None,
+        (None, Some(_)) => Some((MOST_COST, 0.0)),
+        (Some(loss), Some(own)) => Some((loss - own, a.effect - default.effect)),
+    };
+    let each: Vec<(f64, f64)> = answers.iter().zip(defaults).filter_map(one).collect();
     let mean = |of: fn(&(f64, f64)) -> f64| each.iter().map(of).sum::<f64>() / each.len().max(1) as f64;
     (mean(|p| p.0), mean(|p| p.1))
 }
@@ -402,8 +456,9 @@ fn direction(vector: &[f32]) -> Dictionary {
 }
 
 /// A random vector as long as `like`: signs and places of its numbers drawn anew.
-fn random(like: &[f32], seed: u64) -> Vec<f32> {
+fn random(like: &[f32], seed: u64, stream: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
     let mut out = like.to_vec();
     for i in (1..out.len()).rev() {
         out.swap(i, (rng.next_u64() % (i as u64 + 1)) as usize);
@@ -436,6 +491,8 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[OfSeed]) -> Report {
     };
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
     let concepts = by_seed[0].arms.len() / methods.len();
+    let mut untold: Vec<String> = by_seed.iter().flat_map(|of| of.untold.clone()).collect();
+    untold.dedup();
     for (seed, of) in lab.seeds().into_iter().zip(by_seed) {
         report.sae_hashes.insert(format!("sae seed {seed}"), of.hash.clone());
         for arm in &of.arms {
@@ -473,6 +530,12 @@ fn report(lab: &Lab<'_>, rung: &Rung, by_seed: &[OfSeed]) -> Report {
     report.notes.push(format!(
         "{concepts} concepts; effect is read from tokens, so that no direction of the model judges itself."
     ));
+    if !untold.is_empty() {
+        report.notes.push(format!(
+            "Left out, because the judge cannot tell them from their absence: {}.",
+            untold.join(", ")
+        ));
+    }
     report
 }
 
@@ -562,11 +625,21 @@ mod tests {
         assert_eq!(area(&[]), 0.0);
     }
 
+    /// Three answers to defaults of loss 1 and effect .5: (1.5, .9), one that ended at once, and one whose default did: (.5 + 1)/2, (.4 + 0)/2.
+    #[test]
+    fn an_answer_that_ends_at_once_costs() {
+        let judged = |loss, effect| Judged { loss, effect };
+        let answers = [judged(Some(1.5), 0.9), judged(None, 0.0), judged(Some(2.0), 9.0)];
+        let defaults = [judged(Some(1.0), 0.5), judged(Some(1.0), 0.5), judged(None, 0.0)];
+        let (cost, effect) = mean(&answers, &defaults);
+        assert!((cost - 0.75).abs() < 1e-12 && (effect - 0.2).abs() < 1e-12, "{cost} {effect}");
+    }
+
     #[test]
     fn a_random_direction_is_as_long() {
         let like: Vec<f32> = (0..64).map(|i| i as f32 - 20.0).collect();
         let square = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-        let drawn = random(&like, 7);
+        let drawn = random(&like, 7, 1);
         assert_eq!(square(&drawn), square(&like));
         let cosine = drawn.iter().zip(&like).map(|(a, b)| f64::from(a * b)).sum::<f64>() / square(&like);
         assert!(cosine.abs() < 0.5, "{cosine}");

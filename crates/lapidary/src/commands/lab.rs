@@ -124,6 +124,11 @@ impl LabArgs {
                 self.name
             );
         }
+        if !self.rungs.is_empty() && !self.rungs.contains(&RungName::Model) && self.model.is_some() {
+            bail!(
+                "--rungs: expected model among them, because --model is named, found none; add it, or leave --model out"
+            );
+        }
         if self.rungs.contains(&RungName::Model) && self.model.is_none() {
             bail!("--rungs model: expected --model and --text, found none; name them");
         }

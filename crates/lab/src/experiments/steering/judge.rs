@@ -1,17 +1,19 @@
-//! How much of a concept there is in an answer: 0 as in text without it, 1 as in text full of it. A judge knows the half of the marked rows that
+//! How much of a concept there is in an answer: 0 as in text without it or with its opposite, 1 as in text full of it. A judge knows the half of the marked rows that
 //! chooses nothing, and reads tokens, never a direction of the model.
 //!
 //!   words      mean over the answer of ln p(word | on) / p(word | off), each word counted once       where much text is marked
 //!   contexts   mean over the answer of ln p(token | texts that have it) − ln p(token | texts that have its opposite), by the untouched model
-//!              with three or more such texts before the prompt (as GeDi guides, 2009.06367); a prompt's own sentence is not among them
+//!              with such texts before the prompt (as GeDi guides, 2009.06367); a prompt's own sentence is not among them
 
 use super::marked::{Ends, Marked};
 use lapidary_lm::{Cache, Model};
 
 /// Added to every count of a word.
 const SMOOTHING: f64 = 0.5;
-/// Tokens of the texts before a prompt, at least.
-const CONTEXT: usize = 96;
+/// Tokens of the texts before a prompt, at least, if there are as many.
+pub(super) const CONTEXT: usize = 96;
+/// A judge to whom texts with the concept and without it are nearer than this, in nats per token, cannot tell them apart.
+const TELLS: f64 = 0.05;
 
 /// A judge with its scale.
 pub(super) struct Judge<'a> {
@@ -77,6 +79,11 @@ impl<'a> Judge<'a> {
         };
         let (off, on) = (mean(&ends.off), mean(&ends.on));
         Judge { reads: Reads::Contexts(model, before), off, on }
+    }
+
+    /// Can it tell texts with the concept from texts without it?
+    pub(super) fn tells(&self) -> bool {
+        self.on - self.off >= TELLS
     }
 
     /// Of an answer to the concept's prompt number i.

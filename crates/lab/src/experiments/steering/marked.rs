@@ -1,10 +1,11 @@
-//! Rows in which concepts are marked as on or off, in two halves by text: one half chooses directions and features, the other judges answers
+//! Rows in which concepts are marked as on or off, in two halves by document: one half chooses directions and features, the other judges answers
 //! and gives the prompts.
 //!
 //! On the organism the marks are the language's variables, in windows of its fresh text, and what is not on is off. On any other model
 //! they are contrast pairs: two ends of one sentence, of which one has the concept and the other its opposite; rows of other
 //! pairs say nothing about it. There the beginning that both ends share is the prompt.
 
+use super::judge::CONTEXT;
 use super::pairs::Pair;
 use crate::LabError;
 use crate::error::invalid;
@@ -62,21 +63,32 @@ impl<'a> Marked<'a> {
         x: &'a [f32],
         model: &Model,
     ) -> Marked<'a> {
-        let of = |(window, text): (usize, &Window)| {
-            let row = move |position| Row { window, position, chooses: window % 2 == 0 };
-            text.row_positions(&model.spec).map(row).collect::<Vec<_>>()
-        };
+        let (mut rows, mut chooses, mut last) = (Vec::new(), false, None);
+        for (window, text) in windows.iter().enumerate() {
+            if last.replace(text.doc) != Some(text.doc) {
+                chooses = !chooses;
+            }
+            rows.extend(text.row_positions(&model.spec).map(|position| Row { window, position, chooses }));
+        }
         Marked {
             names: truth.indicators.clone(),
             x: Cow::Borrowed(x),
-            rows: windows.iter().enumerate().flat_map(of).collect(),
+            rows,
             windows: windows.iter().map(|w| Cow::Borrowed(w.tokens.as_slice())).collect(),
             marks: Marks::Variables(truth),
         }
     }
 
     /// The ends of contrast pairs, as `site` reads them; every second pair of a concept chooses.
-    pub(super) fn of_pairs(pairs: &[Pair], opened: &Opened, site: Site) -> Result<Marked<'a>, LabError> {
+    ///
+    /// # Errors
+    /// The model's tokenizer does not tell two ends apart, or the model cannot read a pair and an answer of `answer` tokens.
+    pub(super) fn of_pairs(
+        pairs: &[Pair],
+        opened: &Opened,
+        site: Site,
+        answer: usize,
+    ) -> Result<Marked<'a>, LabError> {
         let bos = opened.spec.bos.as_slice();
         let mut names: Vec<String> = Vec::new();
         let mut seen: Vec<usize> = Vec::new();
@@ -92,11 +104,23 @@ impl<'a> Marked<'a> {
             let ends = [[bos, &encode(&pair.on)?].concat(), [bos, &encode(&pair.off)?].concat()];
             let shared = ends[0].iter().zip(&ends[1]).take_while(|(a, b)| a == b).count();
             if shared <= bos.len() || ends.iter().any(|end| end.len() == shared) {
+                let Pair { prompt, on, off, .. } = pair;
                 invalid!(
-                    "pairs: expected a prompt and two ends that differ, found {:?}; mend the line",
+                    "pairs: expected a prompt and two ends that begin with other tokens of {}, found {prompt:?} with {on:?} and {off:?}; give \
+                     --pairs in words that its tokenizer has",
+                    opened.name
+                );
+            }
+            let longest = ends.iter().map(Vec::len).max().unwrap_or(0);
+            let (needed, context) = (CONTEXT + 2 * longest + answer, opened.spec.context);
+            if needed > context {
+                invalid!(
+                    "pairs: expected sentences that {} reads four of with an answer, {context} tokens in all, found {:?}, which needs {needed}; shorten it",
+                    opened.name,
                     pair.prompt
                 );
             }
+            ends.iter().try_for_each(|end| opened.spec.check_tokens(end))?;
             let chooses = seen[concept].is_multiple_of(2);
             seen[concept] += 1;
             for (end, on) in ends.into_iter().zip([true, false]) {
@@ -288,7 +312,7 @@ mod tests {
         };
         let opened = Opened::open(Path::new("organism"), &[], None, &catalog).unwrap();
         let site = opened.spec.parse_sites("2.res").unwrap()[0];
-        check(Marked::of_pairs(pairs, &opened, site), &opened);
+        check(Marked::of_pairs(pairs, &opened, site, 4), &opened);
     }
 
     #[test]
