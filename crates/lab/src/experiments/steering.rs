@@ -79,13 +79,10 @@ const ADDED: &str = "feature, added";
 const CLAMPED: &str = "feature, clamped";
 const RANDOM: &str = "random direction";
 const PROMPTED: &str = "prompting";
-/// Methods and their strengths: of directions in their own length, of features in their largest value.
-const ARMS: [(&str, [f32; 7]); 4] = [
-    (MEAN, [0.5, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0]),
-    (ADDED, [0.25, 0.5, 1.0, 1.4, 2.0, 2.8, 4.0]),
-    (CLAMPED, [0.25, 0.5, 1.0, 1.4, 2.0, 2.8, 4.0]),
-    (RANDOM, [0.5, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0]),
-];
+/// What is tried at every strength of [`STRENGTHS`].
+const ARMS: [&str; 4] = [MEAN, ADDED, CLAMPED, RANDOM];
+/// The same for all, or the comparison is unfair: of directions in their own length, of features in their largest value.
+const STRENGTHS: [f32; 7] = [0.5, 1.0, 1.4, 2.0, 2.8, 4.0, 8.0];
 
 const PROMPTING_IS_FAVOURED: &str = "Prompting puts sentences with the concept before the prompt, and so does the judge, with others and before it reads: words that \
     are copied from a context count as effect, which favours prompting.";
@@ -160,7 +157,7 @@ fn run(lab: &mut Lab<'_>, name: RungName) -> Result<Report, LabError> {
         let how = How { rows, batch, seed, round: Bits::F32 };
         let sae = given.as_ref().map(|named| weights_hash(&named.dictionary));
         let plan = serde_json::json!({ "rung": rung.plan(), "rows": rows, "batch": batch, "seed": seed, "size": size,
-            "pairs": contrasts, "sae": sae, "measure": 5 });
+            "pairs": contrasts, "sae": sae, "measure": 6 });
         by_seed.push(lab.cell(name, &format!("arms-seed{seed}"), &plan, |lab| {
             if marked.is_none() {
                 marked = Some(mark(&rung, &contrasts)?);
@@ -324,13 +321,13 @@ impl Stage<'_> {
         let along = direction(&concept.difference);
         let astray = direction(&random(&concept.difference, self.seed, u64::from(concept.number)));
         let mut arms = Vec::new();
-        for (method, strengths) in ARMS {
+        for method in ARMS {
             let one = |strength: f32| {
                 go_on()?;
                 let intervention = self.intervention(concept, method, strength, [&along, &astray]);
                 Ok(mean(&self.steered(&prompts, judge, intervention)?, &defaults))
             };
-            let points = strengths.into_iter().map(one).collect::<Result<Vec<_>, LabError>>()?;
+            let points = STRENGTHS.into_iter().map(one).collect::<Result<Vec<_>, LabError>>()?;
             arms.push(self.arm(method, concept, points));
         }
         let point = mean(&self.prompted(concept, &prompts, judge)?, &defaults);
@@ -558,8 +555,8 @@ fn table(of: &OfSeed) -> Table {
 
 /// Effect against cost, strength by strength.
 fn plot(by_seed: &[OfSeed]) -> crate::report::Plot {
-    let curve = |(method, strengths): &(&str, [f32; 7])| {
-        let points = (0..strengths.len()).map(|i| {
+    let curve = |method: &&str| {
+        let points = (0..STRENGTHS.len()).map(|i| {
             let of = |of: &OfSeed, get: fn(&(f64, f64)) -> f64| {
                 let all: Vec<f64> = of
                     .arms

@@ -18,6 +18,8 @@ use std::borrow::Cow;
 /// Tokens of a prompt from text, and of the text before a prompt that prompts.
 const PROMPT: usize = 16;
 const STRETCH: usize = 48;
+/// Sentences that the model reads at a time.
+const AT_ONCE: usize = 16;
 
 /// The place of a row.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +133,7 @@ impl<'a> Marked<'a> {
                 windows.push(Cow::Owned(end));
             }
         }
-        let x = rows_at(opened.model()?, site, &windows, &rows)?;
+        let x = rows_at(opened.model()?, site, &windows, &rows);
         let newline = opened.tokenizer.encode("\n")?;
         let marks = Marks::Pairs(OfPairs { rows: marks, windows: of, newline, bos: bos.len() });
         Ok(Marked { names, x: Cow::Owned(x), rows, windows, marks })
@@ -268,21 +270,21 @@ impl Ends<'_> {
     }
 }
 
-/// What `site` has at `rows` [N, D].
-fn rows_at(
-    model: &Model,
-    site: Site,
-    windows: &[Cow<'_, [u32]>],
-    rows: &[Row],
-) -> Result<Vec<f32>, LabError> {
+/// What `site` has at `rows` [N, D], which are in the order of the windows.
+fn rows_at(model: &Model, site: Site, windows: &[Cow<'_, [u32]>], rows: &[Row]) -> Vec<f32> {
     let d = model.spec.width(site);
     let mut out = Vec::with_capacity(rows.len() * d);
-    for rows in rows.chunk_by(|a, b| a.window == b.window) {
-        model.forward(&Batch::new([&*windows[rows[0].window]]), &[site], &mut |_, x| {
-            rows.iter().for_each(|row| out.extend_from_slice(&x[row.position * d..][..d]));
+    for (first, windows) in (0..).step_by(AT_ONCE).zip(windows.chunks(AT_ONCE)) {
+        let batch = Batch::new(windows.iter().map(|window| &**window));
+        let inside = first..first + windows.len();
+        model.forward(&batch, &[site], &mut |_, x| {
+            for row in rows.iter().filter(|row| inside.contains(&row.window)) {
+                let n = batch.starts[row.window - first] + row.position;
+                out.extend_from_slice(&x[n * d..][..d]);
+            }
         });
     }
-    Ok(out)
+    out
 }
 
 #[cfg(test)]
@@ -298,7 +300,7 @@ mod tests {
         Pair { concept: "weather".into(), prompt, on, off }
     }
 
-    fn marked(pairs: &[Pair], check: impl Fn(Result<Marked<'_>, LabError>, &Opened)) {
+    fn marked(pairs: &[Pair], check: impl Fn(Result<Marked<'_>, LabError>, &Opened, Site)) {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog {
             data: folder.path().join("data"),
@@ -312,13 +314,13 @@ mod tests {
         };
         let opened = Opened::open(Path::new("organism"), &[], None, &catalog).unwrap();
         let site = opened.spec.parse_sites("2.res").unwrap()[0];
-        check(Marked::of_pairs(pairs, &opened, site, 4), &opened);
+        check(Marked::of_pairs(pairs, &opened, site, 4), &opened, site);
     }
 
     #[test]
     fn ends_are_marked_and_beginnings_are_prompts() {
         let pairs = [pair("The sky was", " foggy.", " grey."), pair("Pasel eats", " corn. ", " rice. ")];
-        marked(&pairs, |found, opened| {
+        marked(&pairs, |found, opened, site| {
             let (marked, encode) = (found.unwrap(), |text: &str| opened.tokenizer.encode(text).unwrap());
             let bos: Vec<u32> = opened.spec.bos.into_iter().collect();
             let begin = |text: &str| [bos.as_slice(), &encode(text)].concat();
@@ -333,7 +335,11 @@ mod tests {
             );
             let first = encode("The sky was foggy.").len() - encode("The sky was").len();
             assert_eq!(marked.state(first, 0), Some(false), "then the other end");
-            assert_eq!(marked.x.len(), marked.rows.len() * opened.spec.d_model);
+            let (d, last) = (opened.spec.d_model, begin("Pasel eats rice. "));
+            opened.model().unwrap().forward(&Batch::new([last.as_slice()]), &[site], &mut |_, x| {
+                let rows = marked.x.len() - (last.len() - begin("Pasel eats").len()) * d;
+                assert_eq!(marked.x[rows..], x[begin("Pasel eats").len() * d..], "the last window's rows");
+            });
             let ends = marked.ends(0).unwrap();
             assert_eq!(ends.on[0], &encode("Pasel eats corn. ")[encode("Pasel eats").len()..]);
             assert!(marked.truth().is_none());
@@ -342,7 +348,7 @@ mod tests {
 
     #[test]
     fn ends_that_do_not_differ_are_said() {
-        marked(&[pair("The sky was", " foggy.", " foggy.")], |found, _| {
+        marked(&[pair("The sky was", " foggy.", " foggy.")], |found, _, _| {
             let error = found.err().unwrap().to_string();
             assert!(error.contains("The sky was"), "{error}");
         });
